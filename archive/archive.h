@@ -1,0 +1,117 @@
+/* archive/archive.h: the archive as its users see it: receive, find, open, administer.
+ *
+ * Folder layout under options.path:
+ *   lock, control.sock            one writer; where the CLI talks to it
+ *   journal/0, journal/1          two preallocated segments (archive/journal.h)
+ *   staging/                      what is arriving
+ *   objects/YYYY/MM/DD/<study>/<series>/<sop>.dcm   Part 10 files as received; a second version is <sop>~2.dcm
+ *   quarantine/, trash/           refused duplicates; what was deleted, until retention ends
+ *   index.db, state.db            what can be rebuilt; what cannot
+ *
+ * Any thread may call anything here; one vt_receive belongs to one thread. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "archive/index.h"
+#include "archive/instance.h"
+#include "archive/query.h"
+#include "core/auto.h"
+
+struct vt_err;
+struct vt_events;
+struct vt_archive;
+struct vt_receive;
+
+enum vt_policy { VT_POLICY_DEFAULT, VT_POLICY_VERSION, VT_POLICY_FIRST_WINS, VT_POLICY_LAST_WINS, VT_POLICY_QUARANTINE };
+
+struct vt_archive_options {
+    const char *path;
+    const struct vt_index_driver *index;      /* NULL: vt_index_sqlite */
+    struct vt_events *events;                 /* may be NULL */
+    bool relaxed;                             /* archive.durability = relaxed: answers do not wait for syncs */
+    uint64_t journal_segment;                 /* bytes of each of the two; 0: 64 MiB */
+    uint64_t small_object;                    /* up to this many bytes ride in the journal; 0: 64 KiB */
+    uint64_t warn_free, stop_free;            /* free bytes on the volume: alarm; A700. 0: 5 % capped at 10 GiB; 1 % capped at 1 GiB */
+    enum vt_policy changed_attributes;        /* default VERSION */
+    enum vt_policy changed_pixels;            /* default QUARANTINE */
+    bool patient_conflict_reject;             /* archive.patient_conflict = reject (A901); default accept */
+    int64_t trash_retention;                  /* ns; 0: 30 days */
+    struct vt_instance_rules rules;           /* borrowed pointers must outlive the archive */
+    struct vt_element_limits limits;          /* zeroes: defaults */
+    uint64_t max_instance;                    /* bytes; 0: 64 GiB */
+    int readers;
+};
+
+/* Takes the lock (VT_E_BUSY: who holds it), recovers: replays the journal, sweeps staging. */
+struct vt_archive *vt_archive_open(const struct vt_archive_options *options, struct vt_err *err);
+/* Commits what waits, checkpoints, empties the journal, so that the next start is quick. */
+void vt_archive_free(struct vt_archive *archive);
+VT_DEFINE_AUTO(vt_archive)
+const char *vt_archive_path(const struct vt_archive *archive);
+struct vt_index *vt_archive_index(struct vt_archive *archive);   /* for reading; borrowed */
+
+/* ---- receiving ---- */
+
+struct vt_receive_from {
+    const char *sop_class_uid;        /* of the command; NULL: as the data set says (import) */
+    const char *sop_instance_uid;
+    const char *transfer_syntax_uid;
+    enum vt_encoding encoding;        /* how to read the data set: of private syntaxes the configuration says */
+    bool encapsulated;
+    const char *calling_ae_title;
+    const char *host;
+};
+
+enum vt_decision {
+    VT_DECISION_STORED,
+    VT_DECISION_DUPLICATE,        /* identical, or the same pixels in another lossless encoding: nothing written */
+    VT_DECISION_VERSION,          /* kept as a further version, served from now on */
+    VT_DECISION_QUARANTINED,      /* kept aside; status C010 or C011 */
+    VT_DECISION_REFUSED,          /* status tells */
+};
+
+struct vt_receive_result {
+    enum vt_decision decision;
+    uint16_t status;                               /* DIMSE status to answer */
+    char sop_uid[VT_UID_MAX + 1];
+    char study_uid[VT_UID_MAX + 1];
+    char comment[65];                              /* (0000,0902) for failures */
+    uint32_t offending[4];                         /* (0000,0901) */
+    size_t offending_count;
+};
+
+/* A receiver owns its buffers (1 MiB aligned, header) and is used again for each instance of an association. */
+struct vt_receive *vt_receive_new(struct vt_archive *archive, struct vt_err *err);
+void vt_receive_free(struct vt_receive *receive);   /* abandons what is under way */
+VT_DEFINE_AUTO(vt_receive)
+
+/* false: A7xx in err->dimse_status (no space, index down); the caller reads and drops the data set. */
+bool vt_receive_begin(struct vt_receive *receive, const struct vt_receive_from *from, struct vt_err *err);
+/* false: disk trouble; the caller reads and drops the rest, then answers err->dimse_status. Structural faults of the data set
+ * are remembered and told by commit, since the policy may store it all the same. Has the type of a vt_assoc_sink. */
+bool vt_receive_write(void *receive, const uint8_t *bytes, size_t size, struct vt_err *err);
+/* Decides, waits for the group commit. true: *out says what became of it, success statuses are durable and indexed. false: err
+ * with status (nothing kept). The receiver is ready for the next begin in both cases. */
+bool vt_receive_commit(struct vt_receive *receive, struct vt_receive_result *out, struct vt_err *err);
+void vt_receive_abandon(struct vt_receive *receive);
+/* A Part 10 file (import, reindex of strays): begin, write, commit. */
+bool vt_archive_import_file(struct vt_archive *archive, struct vt_receive *receive, const char *path,
+                            struct vt_receive_result *out, struct vt_err *err);
+
+/* ---- reading: find with archive/query.h and vt_archive_index; then ---- */
+
+struct vt_stored {
+    int fd;                        /* the caller closes (vt_stored_close) */
+    uint64_t data_set_offset, data_set_size;
+    struct vt_index_entry entry;
+    bool corrected;                /* a patient merge or correction applies: the way out must change the data set (vt_archive_outgoing) */
+};
+/* Opens the object; checks that the file has the size the index says. VT_E_NOTFOUND, VT_E_CORRUPT (published as event). */
+bool vt_archive_open_instance(struct vt_archive *archive, const struct vt_index_entry *entry, struct vt_stored *out, struct vt_err *err);
+void vt_stored_close(struct vt_stored *stored);
+/* The corrected data set (new identity, Original Attributes Sequence (0400,0561)), encoded in its own transfer syntax, into an
+ * unlinked temporary file: replaces fd, offset and size. */
+bool vt_archive_outgoing(struct vt_archive *archive, struct vt_stored *stored, struct vt_err *err);

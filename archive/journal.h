@@ -1,0 +1,53 @@
+/* archive/journal.h: the commit point of the files driver.
+ *
+ * Two preallocated segments, written in turn; a record is on disk when vt_journal_sync returned. Records carry a sequence
+ * number, a checksum (XXH3-64 over the record and the segment's generation) and a body; replay stops at the first that does not fit.
+ * A segment may be used again only when everything in it is durable elsewhere (vt_journal_release, after syncfs and an index
+ * checkpoint). The writer is one thread; release may come from another. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/auto.h"
+
+struct vt_err;
+struct vt_journal;
+
+enum vt_record {
+    VT_RECORD_STORE = 1,        /* body: instance record, perhaps with the object's bytes */
+    VT_RECORD_VERSION,
+    VT_RECORD_QUARANTINE,
+    VT_RECORD_DELETE,
+    VT_RECORD_RESTORE,
+    VT_RECORD_ABORT,            /* the record with that sequence number did not happen */
+};
+
+struct vt_journal_entry {
+    uint64_t sequence;
+    enum vt_record kind;
+    const uint8_t *body;        /* borrowed during the callback */
+    size_t size;
+};
+
+/* Opens or makes both segments (written with zeros once, so that later syncs are data only). */
+struct vt_journal *vt_journal_open(const char *folder, uint64_t segment_bytes, struct vt_err *err);
+void vt_journal_free(struct vt_journal *journal);
+VT_DEFINE_AUTO(vt_journal)
+
+/* All whole records with sequence > after, in order. The callback returns false to fail. */
+bool vt_journal_replay(struct vt_journal *journal, uint64_t after,
+                       bool (*each)(void *context, const struct vt_journal_entry *entry, struct vt_err *err), void *context,
+                       struct vt_err *err);
+/* Behind the last record. VT_E_FULL: neither segment has room (release first). VT_E_LIMIT: larger than a segment. */
+bool vt_journal_append(struct vt_journal *journal, enum vt_record kind, const void *head, size_t head_size,
+                       const void *tail, size_t tail_size, uint64_t *out_sequence, struct vt_err *err);
+/* Writes what was appended and fdatasyncs. An error is final: the journal takes nothing more. */
+bool vt_journal_sync(struct vt_journal *journal, struct vt_err *err);
+/* The segment before the current one holds records up to this; 0: it is free. Then release. */
+uint64_t vt_journal_to_release(struct vt_journal *journal);
+bool vt_journal_release(struct vt_journal *journal, struct vt_err *err);
+uint64_t vt_journal_last(const struct vt_journal *journal);
+/* After a clean close of everything else: nothing to replay next time. */
+bool vt_journal_empty(struct vt_journal *journal, struct vt_err *err);

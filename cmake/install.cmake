@@ -1,0 +1,1 @@
+# Filled beside the programs: see cmd/CMakeLists.txt, conf/ and docs/man/.

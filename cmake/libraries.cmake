@@ -1,0 +1,20 @@
+# Everything we link, all of it from Debian (debian-packages.txt names the packages).
+find_package(Threads REQUIRED)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(sqlite REQUIRED IMPORTED_TARGET sqlite3)
+pkg_check_modules(inih REQUIRED IMPORTED_TARGET inih)
+pkg_check_modules(openssl REQUIRED IMPORTED_TARGET openssl)
+pkg_check_modules(zlib REQUIRED IMPORTED_TARGET zlib)
+pkg_check_modules(utf8proc REQUIRED IMPORTED_TARGET libutf8proc)
+pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
+pkg_check_modules(openjp2 REQUIRED IMPORTED_TARGET libopenjp2)
+pkg_check_modules(jansson REQUIRED IMPORTED_TARGET jansson)
+pkg_check_modules(curl REQUIRED IMPORTED_TARGET libcurl)
+pkg_check_modules(xml2 REQUIRED IMPORTED_TARGET libxml-2.0)
+
+# DCMTK's own CMake files name more libraries than we use; these are the ones the bridge needs.
+add_library(PkgConfig::dcmtk INTERFACE IMPORTED)
+foreach(lib dcmnet dcmjpeg dcmjpls dcmimage dcmimgle dcmdata oflog ofstd)
+    find_library(DCMTK_${lib} ${lib} REQUIRED)
+    target_link_libraries(PkgConfig::dcmtk INTERFACE ${DCMTK_${lib}})
+endforeach()

@@ -1,0 +1,68 @@
+/* scp/server.h: the DICOM services we offer, on one door.
+ *
+ * The door hands over an association request; limits are checked; a thread takes the association, negotiates by the services table
+ * (scp/services.c: SOP class -> handler), and serves its messages until release, abort, timeout or stop. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/auto.h"
+#include "dicom/uids.h"
+
+struct vt_archive;
+struct vt_err;
+struct vt_events;
+struct vt_peers;
+struct vt_server;
+struct vt_door_listener;
+
+enum {
+    VT_SERVER_ASSOCIATIONS = 256,          /* dicom.max_associations */
+    VT_SERVER_PER_PEER = 64,               /* dicom.max_per_peer; one more is kept for Verification */
+};
+
+struct vt_private_syntax {
+    const char *uid;
+    enum vt_encoding encoding;
+    bool encapsulated;
+};
+
+struct vt_server_options {
+    const char *ae_title;
+    const char *const *more_titles;        /* further called titles we answer to; NULL-terminated or NULL */
+    bool any_called_title;                 /* dicom.accept_any_called_ae */
+    bool refuse_unknown_peers;             /* dicom.unknown_peers = refuse (default off loopback); else accepted */
+    bool title_nocase;                     /* dicom.ae_compare = nocase */
+    bool unknown_storage;                  /* dicom.accept_unknown_storage */
+    const struct vt_private_syntax *private_syntaxes;
+    size_t private_syntax_count;
+    unsigned max_associations, max_per_peer;   /* 0: defaults */
+    uint32_t max_pdu;
+    int64_t idle, artim;                   /* ns; 0: 60 s, 30 s */
+    bool strict_query, match_unknown, fuzzy;
+    uint64_t max_matches;                  /* 0: 50000 */
+    uint32_t move_parallel;
+    const struct vt_door_listener *listeners;
+    size_t listener_count;
+    struct vt_archive *archive;            /* all borrowed for the life of the server */
+    const struct vt_peers *peers;
+    struct vt_events *events;
+    /* Wake and wait (design 3): called before sub-operations to a destination; may take long; false: unreachable. NULL: none. */
+    bool (*wake)(void *context, const char *ae_title, struct vt_err *err);
+    void *wake_context;
+};
+
+struct vt_server *vt_server_open(const struct vt_server_options *options, struct vt_err *err);
+/* No new associations; those that run get `grace` ns to end, then are aborted. Joins all threads. */
+void vt_server_stop(struct vt_server *server, int64_t grace);
+void vt_server_free(struct vt_server *server);
+VT_DEFINE_AUTO(vt_server)
+uint16_t vt_server_port(const struct vt_server *server, size_t listener);
+
+struct vt_server_status {
+    unsigned associations, pending;
+    uint64_t associations_total, associations_refused, instances_received, instances_sent, queries;
+};
+void vt_server_status(const struct vt_server *server, struct vt_server_status *out);

@@ -1,0 +1,56 @@
+/* scu/peers.h: the remote Application Entities this node knows, found by name and by AE title.
+ *
+ * Filled from the configuration ([peer "NAME"]), read-only afterwards: lookups take no lock. Titles compare as PS3.5 asks for VR AE:
+ * outer spaces do not count, case does. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/auto.h"
+#include "dicom/uids.h"
+
+struct vt_conf;
+struct vt_err;
+struct vt_peers;
+
+enum vt_allow {
+    VT_ALLOW_ECHO = 1, VT_ALLOW_STORE = 2, VT_ALLOW_FIND = 4, VT_ALLOW_MOVE = 8, VT_ALLOW_GET = 16, VT_ALLOW_COMMIT = 32,
+    VT_ALLOW_ALL = 0xff,
+};
+enum vt_prefer { VT_PREFER_PROPOSED, VT_PREFER_UNCOMPRESSED, VT_PREFER_LOSSLESS };
+
+struct vt_peer {
+    const char *name;                        /* of the section; owned by the table, like all text here */
+    char ae_title[VT_AE_TITLE_MAX + 1];      /* trimmed; by default the name */
+    const char *host;                        /* name or address to connect to; NULL: it only calls us */
+    uint16_t port;                           /* 0 with host NULL */
+    const char *from;                        /* addresses it may call from: CIDR list; NULL: host's, or any if no host */
+    unsigned allow;                          /* enum vt_allow bits; default all */
+    bool move_destination;                   /* default: host is there */
+    unsigned max_associations;               /* 0: the server's default */
+    enum vt_prefer prefer;
+    const char *charset;                     /* NULL: none */
+    const char *local_ae_title;              /* ours towards this peer; NULL: dicom.ae_title */
+    int64_t timeout;                         /* ns; 0: default */
+};
+
+struct vt_peers *vt_peers_new(void);   /* NULL when out of memory */
+void vt_peers_free(struct vt_peers *peers);
+VT_DEFINE_AUTO(vt_peers)
+
+/* Copies. VT_E_INVALID: not an AE title, bad CIDR; VT_E_EXISTS: name or title taken. */
+bool vt_peers_add(struct vt_peers *peers, const struct vt_peer *peer, struct vt_err *err);
+bool vt_peers_load(struct vt_peers *peers, const struct vt_conf *conf, struct vt_err *err);
+
+/* NULL: nobody. */
+const struct vt_peer *vt_peers_by_title(const struct vt_peers *peers, const char *ae_title);
+const struct vt_peer *vt_peers_by_name(const struct vt_peers *peers, const char *name);
+const struct vt_peer *vt_peers_at(const struct vt_peers *peers, size_t i);
+/* May this address call as that peer? */
+bool vt_peer_admits(const struct vt_peer *peer, const char *address);
+
+/* "NAME" of a known peer or "AET@HOST:PORT" ("AET@[::1]:PORT"). out is a copy whose text is borrowed from peers or kept in `store`. */
+bool vt_peers_resolve(const struct vt_peers *peers, const char *text, struct vt_peer *out, char *store, size_t room,
+                      struct vt_err *err);
