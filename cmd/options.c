@@ -45,8 +45,10 @@ static void keep_word(struct parsing *parsing, const char *word)
     parsing->out->words[parsing->out->word_count++] = word;
 }
 
-/* The value of `-x VALUE`, `-xVALUE`, `--long VALUE`, `--long=VALUE` at argv[*i]; NULL: this option is not there. */
-static const char *value_of(int argc, char **argv, int *i, const char *letter, const char *word, bool *out_missing)
+/* The value of `-x VALUE`, `-xVALUE`, `--long VALUE`, `--long=VALUE` at argv[*i]; NULL: this option
+ * is not there. */
+static const char *value_of(int argc, char **argv, int *i, const char *letter, const char *word,
+                            bool *out_missing)
 {
     const char *arg = argv[*i];
     size_t length = strlen(word);
@@ -70,8 +72,9 @@ static bool take_flag(struct vt_options *options, const char *arg)
         const char *word;
         bool *flag;
     } flags[] = {
-        { "--json", &options->json },   { "-v", &options->verbose },   { "--verbose", &options->verbose },
-        { "--help", &options->help },   { "-h", &options->help },      { "--version", &options->version },
+        { "--json", &options->json },       { "-v", &options->verbose },
+        { "--verbose", &options->verbose }, { "--help", &options->help },
+        { "-h", &options->help },           { "--version", &options->version },
     };
 
     for (size_t i = 0; i < VT_COUNT(flags); i++) {
@@ -135,7 +138,9 @@ bool vt_options_parse(struct vt_options *out, int argc, char **argv, struct vt_e
     struct parsing parsing = { .out = out, .overrides = overrides };
     bool plain = false;
 
-    *out = (struct vt_options){ .conf = vt_conf_new(), .words = calloc(most, sizeof *out->words), .plain_from = SIZE_MAX };
+    *out = (struct vt_options){ .conf = vt_conf_new(),
+                                .words = calloc(most, sizeof *out->words),
+                                .plain_from = SIZE_MAX };
     if (!out->conf || !out->words || !overrides)
         return vt_fail(err, VT_E_NOMEM, "no memory for the command line");
     for (int i = 1; i < argc; i++) {
@@ -175,19 +180,25 @@ static bool read_extra_tags(const char *text, struct vt_archive_conf *out, struc
     for (const char *p = text; *(p += strspn(p, " \t")); p += strcspn(p, " \t")) {
         size_t length = strcspn(p, " \t");
         if (rules->extra_count == VT_EXTRA_TAGS_MAX)
-            return vt_fail(err, VT_E_LIMIT, "index.extra_tags has more than %d tags", VT_EXTRA_TAGS_MAX);
+            return vt_fail(err, VT_E_LIMIT, "index.extra_tags has more than %d tags",
+                           VT_EXTRA_TAGS_MAX);
         snprintf(word, sizeof word, "%.*s", (int)length, p);
         if (length >= sizeof word || !vt_dict_tag(word, &out->extra_tags[rules->extra_count]))
-            return vt_fail(err, VT_E_INVALID, "index.extra_tags: '%s' is no keyword or tag of DICOM (words are parted by spaces)", word);
+            return vt_fail(
+                err, VT_E_INVALID,
+                "index.extra_tags: '%s' is no keyword or tag of DICOM (words are parted by spaces)",
+                word);
         rules->extra_count++;
     }
     rules->extra_tags = out->extra_tags;
     return true;
 }
 
-static bool read_policies(const struct vt_conf *conf, struct vt_archive_options *options, struct vt_err *err)
+static bool read_policies(const struct vt_conf *conf, struct vt_archive_options *options,
+                          struct vt_err *err)
 {
-    static const char *const words[] = { "default", "version", "first_wins", "last_wins", "quarantine", NULL };
+    static const char *const words[] = { "default",   "version",    "first_wins",
+                                         "last_wins", "quarantine", NULL };
     static const char *const durability[] = { "commit", "relaxed", NULL };
     static const char *const conflict[] = { "accept", "reject", NULL };
     size_t attributes, pixels, relaxed, reject;
@@ -204,34 +215,44 @@ static bool read_policies(const struct vt_conf *conf, struct vt_archive_options 
     return true;
 }
 
-static bool read_sizes(const struct vt_conf *conf, struct vt_archive_options *options, struct vt_err *err)
+static bool read_sizes(const struct vt_conf *conf, struct vt_archive_options *options,
+                       struct vt_err *err)
 {
     const uint64_t mib = UINT64_C(1) << 20, tib = UINT64_C(1) << 40;
 
-    return vt_conf_size(conf, "archive", NULL, "journal_segment", mib, tib, 0, &options->journal_segment, err) &&
-           vt_conf_size(conf, "archive", NULL, "small_object", 1, 16 * mib, 0, &options->small_object, err) &&
-           vt_conf_size(conf, "archive", NULL, "warn_free", 1, 1024 * tib, 0, &options->warn_free, err) &&
-           vt_conf_size(conf, "archive", NULL, "stop_free", 1, 1024 * tib, 0, &options->stop_free, err) &&
-           vt_conf_size(conf, "archive", NULL, "max_instance", 1024, 1024 * tib, 0, &options->max_instance, err) &&
-           vt_conf_duration(conf, "archive", NULL, "trash_retention", VT_NS_PER_S, INT64_C(3650) * 86400 * VT_NS_PER_S, 0,
-                            &options->trash_retention, err);
+    return vt_conf_size(conf, "archive", NULL, "journal_segment", mib, tib, 0,
+                        &options->journal_segment, err) &&
+           vt_conf_size(conf, "archive", NULL, "small_object", 1, 16 * mib, 0,
+                        &options->small_object, err) &&
+           vt_conf_size(conf, "archive", NULL, "warn_free", 1, 1024 * tib, 0, &options->warn_free,
+                        err) &&
+           vt_conf_size(conf, "archive", NULL, "stop_free", 1, 1024 * tib, 0, &options->stop_free,
+                        err) &&
+           vt_conf_size(conf, "archive", NULL, "max_instance", 1024, 1024 * tib, 0,
+                        &options->max_instance, err) &&
+           vt_conf_duration(conf, "archive", NULL, "trash_retention", VT_NS_PER_S,
+                            INT64_C(3650) * 86400 * VT_NS_PER_S, 0, &options->trash_retention, err);
 }
 
-static bool read_limits(const struct vt_conf *conf, struct vt_element_limits *limits, struct vt_err *err)
+static bool read_limits(const struct vt_conf *conf, struct vt_element_limits *limits,
+                        struct vt_err *err)
 {
     const struct vt_element_limits usual = VT_ELEMENT_LIMITS_DEFAULT;
     int64_t depth, elements;
 
     if (!vt_conf_int(conf, "archive", NULL, "max_depth", 1, 64, usual.depth, &depth, err) ||
-        !vt_conf_int(conf, "archive", NULL, "max_elements", 100, 10000000, usual.elements, &elements, err) ||
-        !vt_conf_size(conf, "archive", NULL, "max_value", 1024, UINT64_C(4) << 30, usual.value, &limits->value, err))
+        !vt_conf_int(conf, "archive", NULL, "max_elements", 100, 10000000, usual.elements,
+                     &elements, err) ||
+        !vt_conf_size(conf, "archive", NULL, "max_value", 1024, UINT64_C(4) << 30, usual.value,
+                      &limits->value, err))
         return false;
     limits->depth = (uint32_t)depth;
     limits->elements = (uint32_t)elements;
     return true;
 }
 
-bool vt_archive_conf_read(const struct vt_conf *conf, struct vt_archive_conf *out, struct vt_err *err)
+bool vt_archive_conf_read(const struct vt_conf *conf, struct vt_archive_conf *out,
+                          struct vt_err *err)
 {
     int64_t readers;
 
@@ -240,9 +261,11 @@ bool vt_archive_conf_read(const struct vt_conf *conf, struct vt_archive_conf *ou
     options->path = vt_conf_text(conf, "archive", NULL, "path", "/var/lib/vitrine");
     if (!*options->path)
         return vt_fail(err, VT_E_INVALID, "archive.path is empty: name the folder of the archive");
-    if (!read_policies(conf, options, err) || !read_sizes(conf, options, err) || !read_limits(conf, &options->limits, err) ||
+    if (!read_policies(conf, options, err) || !read_sizes(conf, options, err) ||
+        !read_limits(conf, &options->limits, err) ||
         !vt_conf_int(conf, "index", NULL, "readers", 1, 256, 8, &readers, err) ||
-        !vt_conf_bool(conf, "index", NULL, "lenient_uids", false, &options->rules.lenient_uids, err))
+        !vt_conf_bool(conf, "index", NULL, "lenient_uids", false, &options->rules.lenient_uids,
+                      err))
         return false;
     options->readers = (int)readers;
     options->rules.default_charset = vt_conf_text(conf, "index", NULL, "default_charset", NULL);
@@ -277,6 +300,8 @@ bool vt_ae_title_conf_read(const struct vt_conf *conf, char *out, struct vt_err 
     const char *title = vt_conf_text(conf, "dicom", NULL, "ae_title", "VITRINE");
 
     if (!vt_ae_title_trim(title, out))
-        return vt_fail(err, VT_E_INVALID, "dicom.ae_title = '%s' is not an AE title (1 to 16 printable characters)", title);
+        return vt_fail(err, VT_E_INVALID,
+                       "dicom.ae_title = '%s' is not an AE title (1 to 16 printable characters)",
+                       title);
     return true;
 }

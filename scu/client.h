@@ -36,6 +36,7 @@ struct vt_find_request {
 };
 /* One match: Explicit VR LE whatever was negotiated. */
 typedef bool (*vt_find_match)(void *context, const uint8_t *identifier, size_t size, uint16_t status, struct vt_err *err);
+/* true with 0000, or with FE00 when the limit was reached. A failure status is VT_E_STATUS. */
 bool vt_client_find(const struct vt_client *client, const struct vt_find_request *request, vt_find_match match, void *context,
                     uint16_t *out_status, struct vt_err *err);
 
@@ -50,10 +51,11 @@ struct vt_outgoing {
 enum vt_sent { VT_SENT_OK, VT_SENT_WARNING, VT_SENT_FAILED, VT_SENT_NO_CONTEXT, VT_SENT_UNREADABLE };
 struct vt_source {
     size_t count;                                                             /* of instances */
-    /* class and syntax only: asked for all before the association is opened */
+    /* class and syntax only: asked for all before the association is opened; false: told to `done` as VT_SENT_UNREADABLE */
     bool (*describe)(void *context, size_t i, struct vt_outgoing *out, struct vt_err *err);
     bool (*open)(void *context, size_t i, struct vt_outgoing *out, struct vt_err *err);
-    /* after each; false stops. `status` is the peer's, or 0 with text why it never got there */
+    /* exactly once for each that was come to, also after a failed open (sent->fd -1); false stops. `status` is the peer's, or 0
+     * with text why it never got there. sent has class and syntax as described. */
     bool (*done)(void *context, size_t i, struct vt_outgoing *sent, enum vt_sent result, uint16_t status, const char *text);
     void *context;
 };
@@ -62,8 +64,13 @@ struct vt_store_options {
     uint16_t originator_message_id;
     uint16_t priority;
 };
-/* A context for each (class, syntax) pair; more than 128 in several associations in turn. Uncompressed ones also offer the other
- * uncompressed syntaxes, and are re-encoded when only such a one was accepted. true even when instances failed: done() was told. */
+/* A context for each (class, syntax) pair; more than 128 in several associations in turn. What can be re-encoded without loss
+ * (uncompressed, or a lossless process we decode) also offers Explicit and Implicit VR LE, and is re-encoded when only such a one was
+ * accepted. An association lost in the middle is opened again, VT_STORE_LOSSES_MAX times without an answer in between.
+ * true even when instances failed: done() was told. false: no association (what was not told was not sent); VT_E_CANCELLED: done()
+ * stopped it. */
+enum { VT_STORE_LOSSES_MAX = 2 };
+#define VT_STORE_REENCODE_MAX (UINT64_C(512) << 20)   /* data sets above are not re-encoded */
 bool vt_client_store(const struct vt_client *client, const struct vt_source *source, const struct vt_store_options *options,
                      struct vt_err *err);
 
@@ -73,6 +80,11 @@ struct vt_retrieve_request {
     const uint8_t *identifier;         /* Explicit VR LE */
     size_t size;
     const char *destination;           /* C-MOVE */
+    /* C-GET: the storage classes to offer. NULL: what a C-FIND of the same keys says is there, and the usual ones if it says nothing. */
+    const char *const *sop_classes;
+    size_t sop_class_count;
+    /* NULL, or gets the Failed SOP Instance UID List (0008,0058) appended, with backslashes */
+    struct vt_buf *failed_uids;
 };
 struct vt_retrieve_counts {
     uint16_t status, remaining, completed, failed, warning;
@@ -85,7 +97,9 @@ struct vt_sink {
     uint16_t (*end)(void *context, bool complete);
     void *context;
 };
+/* After each pending answer. false: C-CANCEL. NULL: nobody asks. */
 typedef bool (*vt_retrieve_progress)(void *context, const struct vt_retrieve_counts *counts);
+/* true when the peer gave a final answer: out->status says which (A801, B000 ...). false: it never came to that. */
 bool vt_client_get(const struct vt_client *client, const struct vt_retrieve_request *request, const struct vt_sink *sink,
                    vt_retrieve_progress progress, void *context, struct vt_retrieve_counts *out, struct vt_err *err);
 bool vt_client_move(const struct vt_client *client, const struct vt_retrieve_request *request, vt_retrieve_progress progress,
