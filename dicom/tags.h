@@ -85,14 +85,15 @@ enum {
 #define VT_TAG_ITEM_END UINT32_C(0xfffee00d)
 #define VT_TAG_SEQUENCE_END UINT32_C(0xfffee0dd)
 
-/* From DCMTK's dictionary, made a table at vt_dict_load. Lookups take no lock. */
+/* From DCMTK's dictionary, a constant table made at build time (tools/dictionary.c): any thread, no lock. */
 #ifdef __cplusplus
 extern "C" {
 #endif
 
 struct vt_err;
 
-/* Once, before any other thread. Fails only when the dictionary file is not there. */
+/* Nothing to load: the table is part of the program. Stays for callers that start the room in one place; true. DCMTK
+ * reads its own dictionary when the first data set becomes an object (dicom/dataset.h), not at start. */
 bool vt_dict_load(struct vt_err *err);
 
 /* Two letters, "UN" for an unknown tag, "LO" for private creators, "UL" for group lengths; ambiguous ones
