@@ -1,0 +1,35 @@
+/* The schema of state.db, step by step. A new table of whichever part of the archive is a new step at the end; steps that
+ * were released never change. Times are wall clock nanoseconds, digests 16 bytes of XXH3-128. */
+#include <stddef.h>
+
+#include "archive/state.h"
+
+const struct vt_db_migration vt_state_migrations[] = {
+    /* 1: versions, quarantine, operations that move files (trash, restore, resolve), the log */
+    { "CREATE TABLE version ("
+      " sop_uid TEXT NOT NULL, version INTEGER NOT NULL, file TEXT NOT NULL, study_uid TEXT NOT NULL,"
+      " size INTEGER NOT NULL, digest BLOB NOT NULL, pixel_digest BLOB NOT NULL, transfer_syntax TEXT NOT NULL,"
+      " arrived INTEGER NOT NULL, PRIMARY KEY (sop_uid, version)) WITHOUT ROWID;"
+      "CREATE INDEX version_file ON version (file);"
+      "CREATE INDEX version_study ON version (study_uid);"
+      "CREATE TABLE quarantine ("
+      " id INTEGER PRIMARY KEY AUTOINCREMENT, sop_uid TEXT NOT NULL, study_uid TEXT NOT NULL,"
+      " series_uid TEXT NOT NULL, sop_class TEXT NOT NULL, file TEXT NOT NULL UNIQUE, size INTEGER NOT NULL,"
+      " digest BLOB NOT NULL, status INTEGER NOT NULL, reason TEXT NOT NULL, arrived INTEGER NOT NULL,"
+      " calling_ae_title TEXT NOT NULL, host TEXT NOT NULL, resolved TEXT);"
+      "CREATE INDEX quarantine_sop ON quarantine (sop_uid, digest);"
+      "CREATE TABLE operation ("
+      " id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, subject TEXT NOT NULL, who TEXT NOT NULL,"
+      " reason TEXT NOT NULL, at INTEGER NOT NULL, state TEXT NOT NULL, trash INTEGER NOT NULL,"
+      " purge_after INTEGER NOT NULL, instances INTEGER NOT NULL, bytes INTEGER NOT NULL);"
+      "CREATE INDEX operation_trash ON operation (trash, state, purge_after);"
+      "CREATE TABLE operation_file ("
+      " operation INTEGER NOT NULL REFERENCES operation (id) ON DELETE CASCADE, n INTEGER NOT NULL,"
+      " sop_uid TEXT NOT NULL, version INTEGER NOT NULL, from_file TEXT NOT NULL, to_file TEXT NOT NULL,"
+      " size INTEGER NOT NULL, action INTEGER NOT NULL, PRIMARY KEY (operation, n)) WITHOUT ROWID;"
+      "CREATE TABLE admin_log ("
+      " id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, who TEXT NOT NULL, action TEXT NOT NULL,"
+      " subject TEXT NOT NULL, detail TEXT NOT NULL);" },
+    /* Next step here. */
+};
+const size_t vt_state_migration_count = VT_COUNT(vt_state_migrations);
