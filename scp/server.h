@@ -41,7 +41,7 @@ struct vt_server_options {
     unsigned max_associations, max_per_peer;   /* 0: defaults */
     uint32_t max_pdu;
     int64_t idle, artim;                   /* ns; 0: 60 s, 30 s */
-    bool strict_query, match_unknown, fuzzy;
+    bool strict_query, match_unknown, fuzzy, keep_accents;
     uint64_t max_matches;                  /* 0: 50000 */
     uint32_t move_parallel;
     const struct vt_door_listener *listeners;

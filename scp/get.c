@@ -1,0 +1,212 @@
+/* C-GET (PS3.4 C.4.3): the instances go back on the association that asked for them, each as a C-STORE of ours, on a context for whose
+ * class the peer took the SCP role. Stored bytes go from the file into PDVs. A peer that accepted another uncompressed syntax gets the
+ * instance re-encoded; anything else is a failed sub-operation with a reason. */
+#include <stdio.h>
+#include <string.h>
+
+#include "core/clock.h"
+#include "core/err.h"
+#include "core/io.h"
+#include "dicom/dataset.h"
+#include "scp/retrieve.h"
+
+enum {
+    RECODE_MAX = 64 << 20,             /* bytes of a data set that is re-encoded in memory */
+    RECODE_ROOM = 2,                   /* times as many: the most it may become */
+    ANSWER_WAIT_S = 60,                /* for the peer's C-STORE response, and a second for each ... */
+    ANSWER_BYTES_PER_S = 1 << 20,
+};
+
+struct getting {
+    struct vt_retrieval retrieval;
+    struct vt_tally tally;
+    struct vt_buf recoded;
+    char reason[VT_COMMENT_MAX + 1];   /* of the first failure */
+    bool cancelled;
+};
+
+/* ---- which context ---- */
+
+static bool takes_storage(const struct vt_context *context, const char *sop_class)
+{
+    return context->result == VT_CONTEXT_ACCEPTED && strcmp(context->abstract_syntax, sop_class) == 0 &&
+           (context->accepted_role == VT_ROLE_SCP || context->accepted_role == VT_ROLE_SCU_SCP);
+}
+
+static bool is_uncompressed(const char *transfer_syntax)
+{
+    const struct vt_transfer_syntax *syntax = vt_transfer_syntax_find(transfer_syntax);
+
+    return syntax && !syntax->encapsulated;
+}
+
+/* The stored syntax, else an uncompressed one. NULL: none; *why says so. */
+static const struct vt_context *choose_context(const struct vt_assoc *assoc, const struct vt_index_entry *entry, struct vt_err *why)
+{
+    const struct vt_context *plain = NULL;
+    bool any = false;
+
+    for (size_t i = 0; i < vt_assoc_context_count(assoc); i++) {
+        const struct vt_context *context = vt_assoc_context_at(assoc, i);
+        if (!takes_storage(context, entry->sop_class))
+            continue;
+        any = true;
+        if (strcmp(context->transfer_syntax, entry->transfer_syntax) == 0)
+            return context;
+        if (!plain && is_uncompressed(context->transfer_syntax))
+            plain = context;
+    }
+    const struct vt_transfer_syntax *stored = vt_transfer_syntax_find(entry->transfer_syntax);
+    if (plain && stored && stored->lossless)
+        return plain;
+    if (any)
+        vt_fail(why, VT_E_REFUSED, "transfer syntax %s not accepted", stored ? stored->name : entry->transfer_syntax);
+    else
+        vt_fail(why, VT_E_REFUSED, "class %s not proposed with SCP role", entry->sop_class);
+    return NULL;
+}
+
+/* ---- one sub-operation ---- */
+
+/* In memory; larger ones fail. */
+static bool recode(struct getting *getting, const struct vt_stored *stored, const char *to, struct vt_err *why)
+{
+    VT_AUTO_BUF(bytes, RECODE_MAX);
+
+    if (stored->data_set_size > RECODE_MAX)
+        return vt_fail(why, VT_E_LIMIT, "too large to be re-encoded as the peer asks");
+    if (!vt_buf_reserve(&bytes, (size_t)stored->data_set_size, why) ||
+        !vt_io_pread(stored->fd, bytes.data, (size_t)stored->data_set_size, stored->data_set_offset, stored->entry.file, why))
+        return false;
+    VT_AUTO(vt_dataset) data_set =
+        vt_dataset_parse(bytes.data, (size_t)stored->data_set_size, stored->entry.transfer_syntax, why);
+    vt_buf_reset(&getting->recoded);
+    return data_set && vt_dataset_transcode(data_set, to, why) && vt_dataset_encode(data_set, to, &getting->recoded, why);
+}
+
+static int64_t answer_deadline(uint64_t size)
+{
+    return vt_clock_mono() + (int64_t)(ANSWER_WAIT_S + size / ANSWER_BYTES_PER_S) * VT_NS_PER_S;
+}
+
+/* The answer to our C-STORE; a C-CANCEL may come before it. */
+static bool await_answer(struct getting *getting, uint16_t message_id, uint64_t size, uint16_t *out_status, struct vt_err *err)
+{
+    struct vt_assoc *assoc = getting->retrieval.session->assoc;
+    int64_t deadline = answer_deadline(size);
+
+    for (;;) {
+        struct vt_command command;
+        enum vt_next next;
+        uint8_t context_id;
+
+        if (!vt_assoc_next(assoc, deadline, &next, &context_id, &command, err))
+            return false;
+        if (next != VT_NEXT_COMMAND)
+            return vt_fail(err, VT_E_CLOSED, "the peer left while it was sent instances");
+        if (command.has_data_set && !vt_assoc_drop_data(assoc, err))
+            return false;
+        if (command.field == VT_C_CANCEL_RQ) {
+            getting->cancelled |= command.responded_id == getting->retrieval.command->message_id;
+        } else if (command.field == VT_C_STORE_RSP && command.responded_id == message_id) {
+            *out_status = command.status;
+            return true;
+        } else {
+            return vt_fail(err, VT_E_PROTOCOL, "%s instead of a C-STORE response", vt_command_name(command.field));
+        }
+    }
+}
+
+static bool send_bytes(struct getting *getting, const struct vt_context *context, const struct vt_stored *stored,
+                       const struct vt_command *command, bool recoded, struct vt_err *err)
+{
+    struct vt_assoc *assoc = getting->retrieval.session->assoc;
+
+    if (recoded)
+        return vt_assoc_send(assoc, context->id, command, getting->recoded.data, getting->recoded.size, err);
+    return vt_assoc_send_file(assoc, context->id, command, stored->fd, stored->data_set_offset, stored->data_set_size, err);
+}
+
+/* false with *why: this one failed; false with *err: the association did. */
+static bool send_stored(struct getting *getting, const struct vt_stored *stored, enum vt_outcome *out, struct vt_err *why,
+                        struct vt_err *err)
+{
+    struct vt_session *session = getting->retrieval.session;
+    const struct vt_context *context = choose_context(session->assoc, &stored->entry, why);
+    uint16_t status = 0;
+
+    if (!context)
+        return false;
+    bool recoded = strcmp(context->transfer_syntax, stored->entry.transfer_syntax) != 0;
+    if (recoded && !recode(getting, stored, context->transfer_syntax, why))
+        return false;
+    struct vt_command command = {
+        .field = VT_C_STORE_RQ,
+        .message_id = vt_assoc_message_id(session->assoc),
+        .has_data_set = true,
+        .priority = getting->retrieval.command->priority,
+    };
+    memcpy(command.sop_class_uid, stored->entry.sop_class, sizeof command.sop_class_uid);
+    memcpy(command.sop_instance_uid, stored->entry.sop_uid, sizeof command.sop_instance_uid);
+    if (!send_bytes(getting, context, stored, &command, recoded, err) ||
+        !await_answer(getting, command.message_id, stored->data_set_size, &status, err))
+        return false;
+    atomic_fetch_add(&session->traffic->sent, 1);
+    *out = vt_outcome_of(status);
+    if (*out == VT_OUTCOME_FAILED)
+        return vt_fail(why, VT_E_STATUS, "the peer answered status %04X", status);
+    return true;
+}
+
+/* Counts the i-th; false: the association is of no more use. */
+static bool send_one(struct getting *getting, size_t i, struct vt_err *err)
+{
+    struct vt_err why = { 0 };
+    struct vt_stored stored;
+    enum vt_outcome outcome = VT_OUTCOME_FAILED;
+
+    if (vt_retrieval_open(&getting->retrieval, i, &stored, &why)) {
+        send_stored(getting, &stored, &outcome, &why, err);
+        vt_stored_close(&stored);
+        if (vt_failed(err))
+            return false;
+    }
+    if (vt_failed(&why) && !*getting->reason)
+        snprintf(getting->reason, sizeof getting->reason, "%.*s", VT_COMMENT_MAX, why.text);
+    vt_tally_add(&getting->tally, outcome, vt_selection_sop_uid(getting->retrieval.selection, i));
+    return true;
+}
+
+/* ---- all of them ---- */
+
+static bool send_all(struct getting *getting, struct vt_err *err)
+{
+    struct vt_retrieval *retrieval = &getting->retrieval;
+
+    for (size_t i = 0; i < getting->tally.total && !getting->cancelled; i++) {
+        bool cancelled = false;
+        if (!send_one(getting, i, err) || !vt_retrieval_pending(retrieval, &getting->tally, err) ||
+            !vt_assoc_cancelled(retrieval->session->assoc, retrieval->command->message_id, &cancelled, err))
+            return false;
+        getting->cancelled |= cancelled;
+    }
+    return vt_retrieval_finish(retrieval, &getting->tally, getting->cancelled, *getting->reason ? getting->reason : NULL, err);
+}
+
+bool vt_serve_get(struct vt_session *session, uint8_t context_id, const struct vt_command *command, struct vt_err *err)
+{
+    struct getting getting = {
+        .retrieval = { .session = session, .context_id = context_id, .command = command },
+        .recoded = { .limit = (size_t)RECODE_MAX * RECODE_ROOM },
+    };
+    bool go;
+
+    if (!vt_retrieval_begin(&getting.retrieval, &go, err) || !go)
+        return !vt_failed(err);
+    vt_tally_init(&getting.tally, vt_selection_count(getting.retrieval.selection));
+    bool ok = send_all(&getting, err);
+    vt_tally_fini(&getting.tally);
+    vt_buf_fini(&getting.recoded);
+    vt_retrieval_fini(&getting.retrieval);
+    return ok;
+}
