@@ -37,6 +37,7 @@ struct vt_walk {
     const uint8_t *end;
     enum vt_encoding encoding;         /* never VT_DEFLATED_LE */
     struct vt_element_limits limits;   /* what is left of them */
+    char vr[3];                        /* of the sequence, while its items are walked */
 };
 
 /* The whole of it, raw: nesting, declared lengths against what is there, counts. For everything that
@@ -46,7 +47,8 @@ bool vt_element_check(const uint8_t *bytes, size_t size, enum vt_encoding encodi
                       const struct vt_element_limits *limits, struct vt_err *err);
 
 void vt_walk_init(struct vt_walk *walk, const uint8_t *bytes, size_t size, enum vt_encoding encoding);
-/* Walk the items of a sequence element: each "element" is an item (tag VT_TAG_ITEM). */
+/* Walk the items of a sequence element: each "element" is an item (tag VT_TAG_ITEM) with the sequence's VR. Pass the encoding
+ * of the data set for both: what is in an unknown element (UN) is read as implicit. */
 void vt_walk_items(struct vt_walk *walk, const struct vt_element *sequence, enum vt_encoding encoding);
 /* The elements of an item. */
 void vt_walk_item(struct vt_walk *walk, const struct vt_element *item, enum vt_encoding encoding);
