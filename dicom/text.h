@@ -14,7 +14,8 @@ struct vt_buf;
 
 /* `charset` is the value of (0008,0005), several values with backslashes, "" or NULL for ISO-IR 6. Appends. Bytes
  * that cannot be decoded become `replacement` (e.g. "?" or "\xEF\xBF\xBD"). An unknown or misspelt set ("ISO IR 100",
- * "UTF-8") is read as what was meant if that is clear, else as `fallback` (NULL: ISO_IR 100). `vr` decides where
+ * "UTF-8") is read as what was meant if that is clear, else as `fallback`; so are 8-bit
+ * bytes when no set is named. Fallback NULL: UTF-8 if they are that, else ISO_IR 100. `vr` decides where
  * escapes reset. Plain ASCII takes no conversion. Fails only for want of memory or room. */
 bool vt_text_to_utf8(const char *charset, const char *fallback, const char *vr, const char *bytes, size_t size,
                      const char *replacement, struct vt_buf *out, struct vt_err *err);
