@@ -1,7 +1,8 @@
-/* C-FIND (PS3.4 C.4.1): identifier -> query -> plan -> rows of the index -> pending answers, streamed from a read snapshot.
+/* C-FIND (PS3.4 C.4.1): identifier -> query -> plan -> rows of the index -> pending answers,
+ * streamed from a read snapshot.
  *
- * The first match goes out at once; then answers fill the association's buffer and leave when it is full, or at each look for a
- * C-CANCEL, which comes after so many answers or so much time. */
+ * The first match goes out at once; then answers fill the association's buffer and leave when it
+ * is full, or at each look for a C-CANCEL, which comes after so many answers or so much time. */
 #include <stdio.h>
 #include <string.h>
 
@@ -14,9 +15,9 @@
 #include "scp/tell.h"
 
 enum {
-    FIND_MATCHES_MAX = 50000,          /* query.max_matches */
-    FIND_ANSWER_MAX = 1 << 20,         /* bytes of one answer */
-    FIND_LOOK_EVERY = 64,              /* answers */
+    FIND_MATCHES_MAX = 50000,  /* query.max_matches */
+    FIND_ANSWER_MAX = 1 << 20, /* bytes of one answer */
+    FIND_LOOK_EVERY = 64,      /* answers */
     FIND_LOOK_MS = 100,
 };
 
@@ -30,7 +31,7 @@ struct find {
     struct vt_answer_rules rules;
     struct vt_buf answer;
     uint64_t matches, max_matches;
-    int64_t looked;                    /* for a cancel, monotonic */
+    int64_t looked; /* for a cancel, monotonic */
     bool cancelled;
 };
 
@@ -49,7 +50,8 @@ static bool level_is_wrong(const struct vt_session *session, enum vt_encoding en
     char text[16 + 1];
     enum vt_level level;
 
-    if (!vt_element_find(session->identifier.data, session->identifier.size, encoding, VT_TAG_QUERY_RETRIEVE_LEVEL, &element))
+    if (!vt_element_find(session->identifier.data, session->identifier.size, encoding,
+                         VT_TAG_QUERY_RETRIEVE_LEVEL, &element))
         return true;
     vt_element_text(&element, text, sizeof text);
     return !vt_level_parse(text, &level);
@@ -57,11 +59,14 @@ static bool level_is_wrong(const struct vt_session *session, enum vt_encoding en
 
 static bool answer_failure(struct find *find, const struct vt_err *why, struct vt_err *err)
 {
-    uint16_t otherwise = why->code == VT_E_INVALID ? VT_STATUS_DOES_NOT_MATCH : VT_STATUS_OUT_OF_RESOURCES;
-    struct vt_command response = vt_command_response(find->command, vt_session_status(why, otherwise));
+    uint16_t otherwise =
+        why->code == VT_E_INVALID ? VT_STATUS_DOES_NOT_MATCH : VT_STATUS_OUT_OF_RESOURCES;
+    struct vt_command response =
+        vt_command_response(find->command, vt_session_status(why, otherwise));
 
     snprintf(response.comment, sizeof response.comment, "%.*s", VT_COMMENT_MAX, why->text);
-    if (response.status == VT_STATUS_DOES_NOT_MATCH && level_is_wrong(find->session, find->rules.encoding))
+    if (response.status == VT_STATUS_DOES_NOT_MATCH &&
+        level_is_wrong(find->session, find->rules.encoding))
         response.offending[response.offending_count++] = VT_TAG_QUERY_RETRIEVE_LEVEL;
     return vt_assoc_send_command(find->session->assoc, find->context_id, &response, err);
 }
@@ -80,10 +85,11 @@ static bool open_cursor(struct find *find, struct vt_err *why)
         .strict = options->strict_query,
         .match_unknown = options->match_unknown,
         .keep_accents = options->keep_accents,
-        .default_charset = find->rules.peer_charset,
+        .default_charset = vt_session_charset(session),
     };
 
-    find->query = vt_query_parse(session->identifier.data, session->identifier.size, find->rules.encoding, &rules, why);
+    find->query = vt_query_parse(session->identifier.data, session->identifier.size,
+                                 find->rules.encoding, &rules, why);
     if (find->query)
         find->plan = vt_plan_make(find->query, why);
     if (find->plan)
@@ -91,16 +97,19 @@ static bool open_cursor(struct find *find, struct vt_err *why)
     return find->cursor != NULL;
 }
 
-static bool send_match(struct find *find, const struct vt_row *row, struct vt_err *why, struct vt_err *err)
+static bool send_match(struct find *find, const struct vt_row *row, struct vt_err *why,
+                       struct vt_err *err)
 {
     struct vt_command response = vt_command_response(
-        find->command, vt_query_has_unsupported(find->query) ? VT_STATUS_PENDING_WARNING : VT_STATUS_PENDING);
+        find->command,
+        vt_query_has_unsupported(find->query) ? VT_STATUS_PENDING_WARNING : VT_STATUS_PENDING);
 
     vt_buf_reset(&find->answer);
     if (!vt_answer_write(find->query, row, &find->rules, &find->answer, why))
         return false;
     response.has_data_set = true;
-    if (!vt_assoc_queue(find->session->assoc, find->context_id, &response, find->answer.data, find->answer.size, err))
+    if (!vt_assoc_queue(find->session->assoc, find->context_id, &response, find->answer.data,
+                        find->answer.size, err))
         return false;
     return find->matches++ > 0 || vt_assoc_flush(find->session->assoc, err);
 }
@@ -113,7 +122,8 @@ static bool look_for_cancel(struct find *find, struct vt_err *err)
         return true;
     find->looked = now;
     return vt_assoc_flush(find->session->assoc, err) &&
-           vt_assoc_cancelled(find->session->assoc, find->command->message_id, &find->cancelled, err);
+           vt_assoc_cancelled(find->session->assoc, find->command->message_id, &find->cancelled,
+                              err);
 }
 
 /* false: *why has a failure of ours to answer, or *err one of the association. */
@@ -128,7 +138,8 @@ static bool send_matches(struct find *find, struct vt_err *why, struct vt_err *e
         if (!more)
             return true;
         if (find->matches >= find->max_matches)
-            return vt_fail_dimse(why, VT_E_LIMIT, VT_STATUS_OUT_OF_RESOURCES, "more than %llu matches: narrow the query",
+            return vt_fail_dimse(why, VT_E_LIMIT, VT_STATUS_OUT_OF_RESOURCES,
+                                 "more than %llu matches: narrow the query",
                                  (unsigned long long)find->max_matches);
         if (!send_match(find, &row, why, err) || !look_for_cancel(find, err))
             return false;
@@ -143,8 +154,10 @@ static void tell_answered(const struct find *find, uint16_t status)
 
     snprintf(matches, sizeof matches, "%llu", (unsigned long long)find->matches);
     snprintf(code, sizeof code, "%04X", status);
-    vt_tell(find->session->options->events, "query.answered", find->session->calling_ae_title, "host", find->session->host,
-            "level", find->query ? vt_level_name(vt_query_level(find->query)) : "", "matches", matches, "status", code, NULL);
+    vt_tell(find->session->options->events, "query.answered", find->session->calling_ae_title,
+            "host", find->session->host, "level",
+            find->query ? vt_level_name(vt_query_level(find->query)) : "", "matches", matches,
+            "status", code, NULL);
 }
 
 static bool run(struct find *find, struct vt_err *err)
@@ -162,7 +175,8 @@ static bool run(struct find *find, struct vt_err *err)
     return answer_failure(find, &why, err);
 }
 
-bool vt_serve_find(struct vt_session *session, uint8_t context_id, const struct vt_command *command, struct vt_err *err)
+bool vt_serve_find(struct vt_session *session, uint8_t context_id, const struct vt_command *command,
+                   struct vt_err *err)
 {
     const struct vt_server_options *options = session->options;
     struct find find = {

@@ -1,6 +1,7 @@
-/* C-GET (PS3.4 C.4.3): the instances go back on the association that asked for them, each as a C-STORE of ours, on a context for whose
- * class the peer took the SCP role. Stored bytes go from the file into PDVs. A peer that accepted another uncompressed syntax gets the
- * instance re-encoded; anything else is a failed sub-operation with a reason. */
+/* C-GET (PS3.4 C.4.3): the instances go back on the association that asked for them, each as a
+ * C-STORE of ours, on a context for whose class the peer took the SCP role. Stored bytes go from
+ * the file into PDVs. A peer that accepted another uncompressed syntax gets the instance
+ * re-encoded; anything else is a failed sub-operation with a reason. */
 #include <stdio.h>
 #include <string.h>
 
@@ -11,9 +12,9 @@
 #include "scp/retrieve.h"
 
 enum {
-    RECODE_MAX = 64 << 20,             /* bytes of a data set that is re-encoded in memory */
-    RECODE_ROOM = 2,                   /* times as many: the most it may become */
-    ANSWER_WAIT_S = 60,                /* for the peer's C-STORE response, and a second for each ... */
+    RECODE_MAX = 64 << 20, /* bytes of a data set that is re-encoded in memory */
+    RECODE_ROOM = 2,       /* times as many: the most it may become */
+    ANSWER_WAIT_S = 60,    /* for the peer's C-STORE response, and a second for each ... */
     ANSWER_BYTES_PER_S = 1 << 20,
 };
 
@@ -21,7 +22,7 @@ struct getting {
     struct vt_retrieval retrieval;
     struct vt_tally tally;
     struct vt_buf recoded;
-    char reason[VT_COMMENT_MAX + 1];   /* of the first failure */
+    char reason[VT_COMMENT_MAX + 1]; /* of the first failure */
     bool cancelled;
 };
 
@@ -29,7 +30,8 @@ struct getting {
 
 static bool takes_storage(const struct vt_context *context, const char *sop_class)
 {
-    return context->result == VT_CONTEXT_ACCEPTED && strcmp(context->abstract_syntax, sop_class) == 0 &&
+    return context->result == VT_CONTEXT_ACCEPTED &&
+           strcmp(context->abstract_syntax, sop_class) == 0 &&
            (context->accepted_role == VT_ROLE_SCP || context->accepted_role == VT_ROLE_SCU_SCP);
 }
 
@@ -41,7 +43,9 @@ static bool is_uncompressed(const char *transfer_syntax)
 }
 
 /* The stored syntax, else an uncompressed one. NULL: none; *why says so. */
-static const struct vt_context *choose_context(const struct vt_assoc *assoc, const struct vt_index_entry *entry, struct vt_err *why)
+static const struct vt_context *choose_context(const struct vt_assoc *assoc,
+                                               const struct vt_index_entry *entry,
+                                               struct vt_err *why)
 {
     const struct vt_context *plain = NULL;
     bool any = false;
@@ -60,7 +64,8 @@ static const struct vt_context *choose_context(const struct vt_assoc *assoc, con
     if (plain && stored && stored->lossless)
         return plain;
     if (any)
-        vt_fail(why, VT_E_REFUSED, "transfer syntax %s not accepted", stored ? stored->name : entry->transfer_syntax);
+        vt_fail(why, VT_E_REFUSED, "transfer syntax %s not accepted",
+                stored ? stored->name : entry->transfer_syntax);
     else
         vt_fail(why, VT_E_REFUSED, "class %s not proposed with SCP role", entry->sop_class);
     return NULL;
@@ -69,19 +74,23 @@ static const struct vt_context *choose_context(const struct vt_assoc *assoc, con
 /* ---- one sub-operation ---- */
 
 /* In memory; larger ones fail. */
-static bool recode(struct getting *getting, const struct vt_stored *stored, const char *to, struct vt_err *why)
+static bool recode(struct getting *getting, const struct vt_stored *stored, const char *to,
+                   struct vt_err *why)
 {
     VT_AUTO_BUF(bytes, RECODE_MAX);
 
     if (stored->data_set_size > RECODE_MAX)
         return vt_fail(why, VT_E_LIMIT, "too large to be re-encoded as the peer asks");
     if (!vt_buf_reserve(&bytes, (size_t)stored->data_set_size, why) ||
-        !vt_io_pread(stored->fd, bytes.data, (size_t)stored->data_set_size, stored->data_set_offset, stored->entry.file, why))
+        !vt_io_pread(stored->fd, bytes.data, (size_t)stored->data_set_size, stored->data_set_offset,
+                     stored->entry.file, why))
         return false;
-    VT_AUTO(vt_dataset) data_set =
-        vt_dataset_parse(bytes.data, (size_t)stored->data_set_size, stored->entry.transfer_syntax, why);
+    VT_AUTO(vt_dataset)
+    data_set = vt_dataset_parse(bytes.data, (size_t)stored->data_set_size,
+                                stored->entry.transfer_syntax, why);
     vt_buf_reset(&getting->recoded);
-    return data_set && vt_dataset_transcode(data_set, to, why) && vt_dataset_encode(data_set, to, &getting->recoded, why);
+    return data_set && vt_dataset_transcode(data_set, to, why) &&
+           vt_dataset_encode(data_set, to, &getting->recoded, why);
 }
 
 static int64_t answer_deadline(uint64_t size)
@@ -90,7 +99,8 @@ static int64_t answer_deadline(uint64_t size)
 }
 
 /* The answer to our C-STORE; a C-CANCEL may come before it. */
-static bool await_answer(struct getting *getting, uint16_t message_id, uint64_t size, uint16_t *out_status, struct vt_err *err)
+static bool await_answer(struct getting *getting, uint16_t message_id, uint64_t size,
+                         uint16_t *out_status, struct vt_err *err)
 {
     struct vt_assoc *assoc = getting->retrieval.session->assoc;
     int64_t deadline = answer_deadline(size);
@@ -112,24 +122,28 @@ static bool await_answer(struct getting *getting, uint16_t message_id, uint64_t 
             *out_status = command.status;
             return true;
         } else {
-            return vt_fail(err, VT_E_PROTOCOL, "%s instead of a C-STORE response", vt_command_name(command.field));
+            return vt_fail(err, VT_E_PROTOCOL, "%s instead of a C-STORE response",
+                           vt_command_name(command.field));
         }
     }
 }
 
-static bool send_bytes(struct getting *getting, const struct vt_context *context, const struct vt_stored *stored,
-                       const struct vt_command *command, bool recoded, struct vt_err *err)
+static bool send_bytes(struct getting *getting, const struct vt_context *context,
+                       const struct vt_stored *stored, const struct vt_command *command,
+                       bool recoded, struct vt_err *err)
 {
     struct vt_assoc *assoc = getting->retrieval.session->assoc;
 
     if (recoded)
-        return vt_assoc_send(assoc, context->id, command, getting->recoded.data, getting->recoded.size, err);
-    return vt_assoc_send_file(assoc, context->id, command, stored->fd, stored->data_set_offset, stored->data_set_size, err);
+        return vt_assoc_send(assoc, context->id, command, getting->recoded.data,
+                             getting->recoded.size, err);
+    return vt_assoc_send_file(assoc, context->id, command, stored->fd, stored->data_set_offset,
+                              stored->data_set_size, err);
 }
 
 /* false with *why: this one failed; false with *err: the association did. */
-static bool send_stored(struct getting *getting, const struct vt_stored *stored, enum vt_outcome *out, struct vt_err *why,
-                        struct vt_err *err)
+static bool send_stored(struct getting *getting, const struct vt_stored *stored,
+                        enum vt_outcome *out, struct vt_err *why, struct vt_err *err)
 {
     struct vt_session *session = getting->retrieval.session;
     const struct vt_context *context = choose_context(session->assoc, &stored->entry, why);
@@ -186,14 +200,17 @@ static bool send_all(struct getting *getting, struct vt_err *err)
     for (size_t i = 0; i < getting->tally.total && !getting->cancelled; i++) {
         bool cancelled = false;
         if (!send_one(getting, i, err) || !vt_retrieval_pending(retrieval, &getting->tally, err) ||
-            !vt_assoc_cancelled(retrieval->session->assoc, retrieval->command->message_id, &cancelled, err))
+            !vt_assoc_cancelled(retrieval->session->assoc, retrieval->command->message_id,
+                                &cancelled, err))
             return false;
         getting->cancelled |= cancelled;
     }
-    return vt_retrieval_finish(retrieval, &getting->tally, getting->cancelled, *getting->reason ? getting->reason : NULL, err);
+    return vt_retrieval_finish(retrieval, &getting->tally, getting->cancelled,
+                               *getting->reason ? getting->reason : NULL, err);
 }
 
-bool vt_serve_get(struct vt_session *session, uint8_t context_id, const struct vt_command *command, struct vt_err *err)
+bool vt_serve_get(struct vt_session *session, uint8_t context_id, const struct vt_command *command,
+                  struct vt_err *err)
 {
     struct getting getting = {
         .retrieval = { .session = session, .context_id = context_id, .command = command },

@@ -1,8 +1,10 @@
-/* C-MOVE (PS3.4 C.4.2): the instances go to a third AE, over associations of our own (scu/client.h).
+/* C-MOVE (PS3.4 C.4.2): the instances go to a third AE, over associations of our own
+ * (scu/client.h).
  *
- * The association's thread keeps to the mover: pending answers every second, also while one slide is on its way, and the
- * look for a C-CANCEL. Sender threads (dicom.move_parallel of them) do the sub-operations, each its share of the selection;
- * they meet in `struct moving`. A sender first asks whether the destination must be woken. */
+ * The association's thread keeps to the mover: pending answers every second, also while one slide
+ * is on its way, and the look for a C-CANCEL. Sender threads (dicom.move_parallel of them) do the
+ * sub-operations, each its share of the selection; they meet in `struct moving`. A sender first
+ * asks whether the destination must be woken. */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -18,21 +20,21 @@
 
 enum {
     MOVE_SENDERS_MAX = 8,
-    MOVE_LOOK_MS = 100,                /* for a cancel, and for the end of an association */
+    MOVE_LOOK_MS = 100, /* for a cancel, and for the end of an association */
 };
 
 struct moving {
-    struct vt_retrieval retrieval;     /* fixed while senders run */
+    struct vt_retrieval retrieval; /* fixed while senders run */
     const struct vt_peer *destination;
-    size_t step;                       /* senders: the k-th takes k, k + step ... */
-    atomic_bool stop;                  /* cancelled, or the mover is gone */
+    size_t step;      /* senders: the k-th takes k, k + step ... */
+    atomic_bool stop; /* cancelled, or the mover is gone */
 
     pthread_mutex_t lock;
     pthread_cond_t changed;
     /* guarded by lock */
     struct vt_tally tally;
-    size_t running;                    /* senders */
-    char reason[VT_ERR_TEXT_MAX];      /* of the first failure */
+    size_t running;               /* senders */
+    char reason[VT_ERR_TEXT_MAX]; /* of the first failure */
 };
 
 struct sender {
@@ -40,9 +42,9 @@ struct sender {
     pthread_t thread;
     size_t first, count;
     /* the sender's thread's */
-    struct vt_stored stored;           /* while open */
+    struct vt_stored stored; /* while open */
     bool open;
-    uint8_t *told;                     /* count bits: done was called */
+    uint8_t *told; /* count bits: done was called */
 };
 
 /* ---- the source of a sender's instances ---- */
@@ -89,7 +91,8 @@ static bool open_instance(void *context, size_t i, struct vt_outgoing *out, stru
     return true;
 }
 
-static void count_one(struct moving *moving, size_t place, enum vt_outcome outcome, const char *reason)
+static void count_one(struct moving *moving, size_t place, enum vt_outcome outcome,
+                      const char *reason)
 {
     pthread_mutex_lock(&moving->lock);
     vt_tally_add(&moving->tally, outcome, vt_selection_sop_uid(moving->retrieval.selection, place));
@@ -100,7 +103,8 @@ static void count_one(struct moving *moving, size_t place, enum vt_outcome outco
     pthread_mutex_unlock(&moving->lock);
 }
 
-static bool done(void *context, size_t i, struct vt_outgoing *sent, enum vt_sent result, uint16_t status, const char *text)
+static bool done(void *context, size_t i, struct vt_outgoing *sent, enum vt_sent result,
+                 uint16_t status, const char *text)
 {
     static const enum vt_outcome outcomes[] = {
         [VT_SENT_OK] = VT_OUTCOME_COMPLETED,      [VT_SENT_WARNING] = VT_OUTCOME_WARNING,
@@ -121,7 +125,8 @@ static bool done(void *context, size_t i, struct vt_outgoing *sent, enum vt_sent
     if (text && *text)
         snprintf(reason, sizeof reason, "%s", text);
     else
-        snprintf(reason, sizeof reason, "%s answered status %04X", moving->destination->ae_title, status);
+        snprintf(reason, sizeof reason, "%s answered status %04X", moving->destination->ae_title,
+                 status);
     count_one(moving, place_of(sender, i), outcomes[result], reason);
     return !atomic_load(&moving->stop);
 }
@@ -140,7 +145,8 @@ static bool send_share(struct sender *sender, struct vt_err *err)
     if (atomic_load(&moving->stop))
         return true;
     struct vt_client client = {
-        .calling_ae_title = destination->local_ae_title ? destination->local_ae_title : options->ae_title,
+        .calling_ae_title =
+            destination->local_ae_title ? destination->local_ae_title : options->ae_title,
         .peer = destination,
         .max_pdu = options->max_pdu,
         .timeout = destination->timeout,
@@ -225,7 +231,8 @@ static bool attend(struct moving *moving, bool *out_cancelled, struct vt_err *er
         if (!running || !there || *out_cancelled)
             continue;
         there = vt_retrieval_pending(retrieval, &counts, err) &&
-                vt_assoc_cancelled(retrieval->session->assoc, retrieval->command->message_id, out_cancelled, err);
+                vt_assoc_cancelled(retrieval->session->assoc, retrieval->command->message_id,
+                                   out_cancelled, err);
         if (!there || *out_cancelled)
             atomic_store(&moving->stop, true);
     }
@@ -279,11 +286,12 @@ static bool run(struct moving *moving, struct vt_err *err)
         pthread_join(senders[k].thread, NULL);
     for (size_t k = 0; k < moving->step; k++)
         free(senders[k].told);
-    return there &&
-           vt_retrieval_finish(&moving->retrieval, &moving->tally, cancelled, *moving->reason ? moving->reason : NULL, err);
+    return there && vt_retrieval_finish(&moving->retrieval, &moving->tally, cancelled,
+                                        *moving->reason ? moving->reason : NULL, err);
 }
 
-static const struct vt_peer *find_destination(const struct vt_session *session, const struct vt_command *command)
+static const struct vt_peer *find_destination(const struct vt_session *session,
+                                              const struct vt_command *command)
 {
     const struct vt_peers *peers = session->options->peers;
     const struct vt_peer *peer = peers ? vt_peers_by_title(peers, command->move_destination) : NULL;
@@ -311,7 +319,8 @@ static void moving_fini(struct moving *moving)
     vt_retrieval_fini(&moving->retrieval);
 }
 
-bool vt_serve_move(struct vt_session *session, uint8_t context_id, const struct vt_command *command, struct vt_err *err)
+bool vt_serve_move(struct vt_session *session, uint8_t context_id, const struct vt_command *command,
+                   struct vt_err *err)
 {
     struct moving moving = {
         .retrieval = { .session = session, .context_id = context_id, .command = command },

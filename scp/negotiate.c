@@ -22,10 +22,11 @@ static bool is_our_title(const struct vt_server_options *options, const char *ca
     return false;
 }
 
-enum vt_admit vt_negotiate_admission(const struct vt_server_options *options, const struct vt_admission *admission,
-                                     struct vt_rejection *out)
+enum vt_admit vt_negotiate_admission(const struct vt_server_options *options,
+                                     const struct vt_admission *admission, struct vt_rejection *out)
 {
-    static const struct vt_rejection stopping = { 2, 3, 1, "stopping" }, called = { 1, 1, 7, "called-aet" },
+    static const struct vt_rejection stopping = { 2, 3, 1, "stopping" },
+                                     called = { 1, 1, 7, "called-aet" },
                                      total = { 2, 3, 2, "limit" }, peer = { 2, 3, 2, "peer-limit" };
     unsigned max = options->max_associations ? options->max_associations : VT_SERVER_ASSOCIATIONS;
 
@@ -56,7 +57,8 @@ bool vt_negotiate_syntax(const struct vt_negotiation *rules, const char *uid, st
     }
     for (size_t i = 0; i < rules->private_syntax_count; i++)
         if (strcmp(rules->private_syntaxes[i].uid, uid) == 0) {
-            *out = (struct vt_syntax){ rules->private_syntaxes[i].encoding, rules->private_syntaxes[i].encapsulated, true };
+            *out = (struct vt_syntax){ rules->private_syntaxes[i].encoding,
+                                       rules->private_syntaxes[i].encapsulated, true };
             return true;
         }
     return false;
@@ -64,11 +66,13 @@ bool vt_negotiate_syntax(const struct vt_negotiation *rules, const char *uid, st
 
 enum want { WANT_ANY, WANT_LOSSLESS, WANT_UNCOMPRESSED };
 
-static const char *first_syntax(const struct vt_context *context, const struct vt_negotiation *rules, enum want want)
+static const char *first_syntax(const struct vt_context *context,
+                                const struct vt_negotiation *rules, enum want want)
 {
     for (size_t i = 0; i < context->proposed_count; i++) {
         struct vt_syntax syntax;
-        if (!vt_negotiate_syntax(rules, context->proposed[i], &syntax) || (want == WANT_LOSSLESS && !syntax.lossless) ||
+        if (!vt_negotiate_syntax(rules, context->proposed[i], &syntax) ||
+            (want == WANT_LOSSLESS && !syntax.lossless) ||
             (want == WANT_UNCOMPRESSED && syntax.encapsulated))
             continue;
         return context->proposed[i];
@@ -76,10 +80,12 @@ static const char *first_syntax(const struct vt_context *context, const struct v
     return NULL;
 }
 
-/* The proposer's first syntax that we know, so that nothing is converted on the way in. When that one loses, a lossless one of the same
- * context is taken instead, since the sender would make the lossy form for us; but a slide is JPEG already, and would come
- * decompressed, tens of times as large. Where the peer only receives (C-GET), its order is its wish. */
-static const char *storage_syntax(const struct vt_context *context, const struct vt_negotiation *rules, enum vt_role role)
+/* The proposer's first syntax that we know, so that nothing is converted on the way in. When that
+ * one loses, a lossless one of the same context is taken instead, since the sender would make the
+ * lossy form for us; but a slide is JPEG already, and would come decompressed, tens of times as
+ * large. Where the peer only receives (C-GET), its order is its wish. */
+static const char *storage_syntax(const struct vt_context *context,
+                                  const struct vt_negotiation *rules, enum vt_role role)
 {
     const char *first = first_syntax(context, rules, WANT_ANY), *better = NULL;
     struct vt_syntax syntax;
@@ -91,7 +97,8 @@ static const char *storage_syntax(const struct vt_context *context, const struct
         better = first_syntax(context, rules, WANT_UNCOMPRESSED);
     else if (rules->prefer == VT_PREFER_LOSSLESS)
         better = first_syntax(context, rules, WANT_LOSSLESS);
-    else if (!syntax.lossless && role != VT_ROLE_SCP && strcmp(context->abstract_syntax, VT_UID_WHOLE_SLIDE) != 0)
+    else if (!syntax.lossless && role != VT_ROLE_SCP &&
+             strcmp(context->abstract_syntax, VT_UID_WHOLE_SLIDE) != 0)
         better = first_syntax(context, rules, WANT_LOSSLESS);
     return better ? better : first;
 }
@@ -107,7 +114,8 @@ static const char *plain_syntax(const struct vt_context *context)
     return NULL;
 }
 
-/* ---- roles (PS3.7 D.3.3.4): what was proposed may be confirmed or turned down, nothing is added ---- */
+/* ---- roles (PS3.7 D.3.3.4): what was proposed may be confirmed or turned down, nothing is added
+ * ---- */
 
 static bool storage_role(enum vt_role proposed, unsigned allow, enum vt_role *out)
 {
@@ -159,7 +167,8 @@ static bool is_offered(const char *sop_class, const struct vt_negotiation *rules
         return rules->unknown_storage;
     /* Worklist is a find class without an information model of ours. */
     return known->kind != VT_SOP_OTHER &&
-           (known->model != VT_MODEL_NONE || known->kind == VT_SOP_VERIFICATION || known->kind == VT_SOP_STORAGE);
+           (known->model != VT_MODEL_NONE || known->kind == VT_SOP_VERIFICATION ||
+            known->kind == VT_SOP_STORAGE);
 }
 
 static struct vt_context_answer refused(enum vt_context_result result)
@@ -167,34 +176,38 @@ static struct vt_context_answer refused(enum vt_context_result result)
     return (struct vt_context_answer){ .result = result };
 }
 
-struct vt_context_answer vt_negotiate_context(const struct vt_context *context, const struct vt_negotiation *rules)
+struct vt_context_answer vt_negotiate_context(const struct vt_context *context,
+                                              const struct vt_negotiation *rules)
 {
     enum vt_sop_kind kind = vt_negotiate_kind(context->abstract_syntax);
     struct vt_context_answer answer = { .result = VT_CONTEXT_ACCEPTED };
 
     if (!is_offered(context->abstract_syntax, rules))
         return refused(VT_CONTEXT_ABSTRACT_SYNTAX);
-    bool allowed = kind == VT_SOP_STORAGE ? storage_role(context->proposed_role, rules->allow, &answer.role)
-                                          : (rules->allow & allow_of_kind[kind]) != 0 &&
-                                                service_role(context->proposed_role, &answer.role);
+    bool allowed = kind == VT_SOP_STORAGE
+                       ? storage_role(context->proposed_role, rules->allow, &answer.role)
+                       : (rules->allow & allow_of_kind[kind]) != 0 &&
+                             service_role(context->proposed_role, &answer.role);
     if (!allowed)
         return refused(VT_CONTEXT_USER_REJECTION);
-    answer.transfer_syntax =
-        kind == VT_SOP_STORAGE ? storage_syntax(context, rules, answer.role) : plain_syntax(context);
+    answer.transfer_syntax = kind == VT_SOP_STORAGE ? storage_syntax(context, rules, answer.role)
+                                                    : plain_syntax(context);
     return answer.transfer_syntax ? answer : refused(VT_CONTEXT_TRANSFER_SYNTAXES);
 }
 
 /* ---- extended negotiation ---- */
 
-size_t vt_negotiate_extended(enum vt_sop_kind kind, const struct vt_negotiation *rules, const uint8_t *offer, size_t size,
-                             uint8_t out[static VT_EXTENDED_MAX])
+size_t vt_negotiate_extended(enum vt_sop_kind kind, const struct vt_negotiation *rules,
+                             const uint8_t *offer, size_t size, uint8_t out[static VT_EXTENDED_MAX])
 {
-    /* Relational queries and combined date-time matching; neither timezone adjustment nor multi-frame conversion. */
+    /* Relational queries and combined date-time matching; neither timezone adjustment nor
+     * multi-frame conversion. */
     static const uint8_t find[VT_EXTENDED_MAX] = { 1, 1 }, retrieve[VT_EXTENDED_MAX] = { 1 };
     size_t answered = size < VT_EXTENDED_MAX ? size : VT_EXTENDED_MAX;
 
     if (kind == VT_SOP_STORAGE) {
-        /* PS3.4 B.3.1: level 2, every attribute kept; no signature support beyond that; nothing coerced. Fixed length. */
+        /* PS3.4 B.3.1: level 2, every attribute kept; no signature support beyond that; nothing
+         * coerced. Fixed length. */
         static const uint8_t storage[6] = { 2, 0, 0, 0, 0, 0 };
         memcpy(out, storage, sizeof storage);
         return size > 0 ? sizeof storage : 0;

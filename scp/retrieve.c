@@ -67,7 +67,8 @@ uint16_t vt_tally_final(const struct vt_tally *tally, bool cancelled)
         return VT_STATUS_CANCEL;
     if (tally->total > 0 && tally->failed == tally->total)
         return VT_STATUS_CANNOT_PERFORM;
-    return tally->failed > 0 || tally->warning > 0 ? VT_STATUS_SUBOPERATIONS_WARNING : VT_STATUS_SUCCESS;
+    return tally->failed > 0 || tally->warning > 0 ? VT_STATUS_SUBOPERATIONS_WARNING
+                                                   : VT_STATUS_SUCCESS;
 }
 
 static uint16_t clamp(size_t count)
@@ -78,7 +79,8 @@ static uint16_t clamp(size_t count)
 void vt_tally_counters(const struct vt_tally *tally, struct vt_command *response)
 {
     response->has_counters = true;
-    response->has_remaining = vt_status_pending(response->status) || response->status == VT_STATUS_CANCEL;
+    response->has_remaining =
+        vt_status_pending(response->status) || response->status == VT_STATUS_CANCEL;
     response->remaining = response->has_remaining ? clamp(vt_tally_remaining(tally)) : 0;
     response->completed = clamp(tally->completed);
     response->failed = clamp(tally->failed);
@@ -102,16 +104,19 @@ static bool select_instances(struct vt_retrieval *retrieval, struct vt_err *why)
         .retrieve = true,
         .relational = vt_session_extended(session, retrieval->context_id, VT_EXTENDED_RELATIONAL),
         .strict = session->options->strict_query,
-        .default_charset = session->peer ? session->peer->charset : NULL,
+        .default_charset = vt_session_charset(session),
     };
     enum vt_encoding encoding = vt_session_encoding(session, retrieval->context_id);
 
-    VT_AUTO(vt_query) query = vt_query_parse(session->identifier.data, session->identifier.size, encoding, &rules, why);
+    VT_AUTO(vt_query)
+    query =
+        vt_query_parse(session->identifier.data, session->identifier.size, encoding, &rules, why);
     if (!query)
         return vt_fail_context(why, "identifier");
     VT_AUTO(vt_plan) plan = vt_plan_make(query, why);
     if (plan)
-        retrieval->selection = vt_selection_new(vt_archive_index(session->options->archive), plan, why);
+        retrieval->selection =
+            vt_selection_new(vt_archive_index(session->options->archive), plan, why);
     return retrieval->selection != NULL;
 }
 
@@ -121,25 +126,30 @@ bool vt_retrieval_begin(struct vt_retrieval *retrieval, bool *out_go, struct vt_
     bool read;
 
     *out_go = false;
-    if (!vt_session_identifier(retrieval->session, retrieval->context_id, retrieval->command, &read, err) || !read)
+    if (!vt_session_identifier(retrieval->session, retrieval->context_id, retrieval->command, &read,
+                               err) ||
+        !read)
         return !vt_failed(err);
     *out_go = select_instances(retrieval, &why);
     retrieval->pending_time = vt_clock_mono();
     if (*out_go)
         return true;
-    uint16_t otherwise = why.code == VT_E_INVALID ? VT_STATUS_DOES_NOT_MATCH : VT_STATUS_CANNOT_COUNT;
+    uint16_t otherwise =
+        why.code == VT_E_INVALID ? VT_STATUS_DOES_NOT_MATCH : VT_STATUS_CANNOT_COUNT;
     return vt_session_answer(retrieval->session, retrieval->context_id, retrieval->command,
                              vt_session_status(&why, otherwise), why.text, err);
 }
 
 /* ---- answers ---- */
 
-bool vt_retrieval_pending(struct vt_retrieval *retrieval, const struct vt_tally *tally, struct vt_err *err)
+bool vt_retrieval_pending(struct vt_retrieval *retrieval, const struct vt_tally *tally,
+                          struct vt_err *err)
 {
     int64_t now = vt_clock_mono();
     size_t done = tally_done(tally);
 
-    if (done - retrieval->pending_at < VT_PENDING_EVERY && now - retrieval->pending_time < VT_PENDING_MS * VT_NS_PER_MS)
+    if (done - retrieval->pending_at < VT_PENDING_EVERY &&
+        now - retrieval->pending_time < VT_PENDING_MS * VT_NS_PER_MS)
         return true;
     retrieval->pending_at = done;
     retrieval->pending_time = now;
@@ -148,7 +158,8 @@ bool vt_retrieval_pending(struct vt_retrieval *retrieval, const struct vt_tally 
     return vt_assoc_send_command(retrieval->session->assoc, retrieval->context_id, &response, err);
 }
 
-static void tell_finished(const struct vt_retrieval *retrieval, const struct vt_tally *tally, uint16_t status, const char *comment)
+static void tell_finished(const struct vt_retrieval *retrieval, const struct vt_tally *tally,
+                          uint16_t status, const char *comment)
 {
     char completed[24], failed[24], warning[24], code[8];
 
@@ -156,17 +167,21 @@ static void tell_finished(const struct vt_retrieval *retrieval, const struct vt_
     snprintf(failed, sizeof failed, "%zu", tally->failed);
     snprintf(warning, sizeof warning, "%zu", tally->warning);
     snprintf(code, sizeof code, "%04X", status);
-    vt_tell(retrieval->session->options->events, "retrieve.finished", retrieval->session->calling_ae_title, "service",
-            retrieval->command->field == VT_C_MOVE_RQ ? "move" : "get", "to", retrieval->command->move_destination, "completed",
-            completed, "failed", failed, "warning", warning, "status", code, "text", comment ? comment : "", NULL);
+    vt_tell(retrieval->session->options->events, "retrieve.finished",
+            retrieval->session->calling_ae_title, "service",
+            retrieval->command->field == VT_C_MOVE_RQ ? "move" : "get", "to",
+            retrieval->command->move_destination, "completed", completed, "failed", failed,
+            "warning", warning, "status", code, "text", comment ? comment : "", NULL);
 }
 
-bool vt_retrieval_finish(struct vt_retrieval *retrieval, const struct vt_tally *tally, bool cancelled, const char *comment,
-                         struct vt_err *err)
+bool vt_retrieval_finish(struct vt_retrieval *retrieval, const struct vt_tally *tally,
+                         bool cancelled, const char *comment, struct vt_err *err)
 {
     VT_AUTO_BUF(identifier, VT_FAILED_LIST_MAX + 64);
-    struct vt_writer writer = { &identifier, vt_session_encoding(retrieval->session, retrieval->context_id) };
-    struct vt_command response = vt_command_response(retrieval->command, vt_tally_final(tally, cancelled));
+    struct vt_writer writer = { &identifier,
+                                vt_session_encoding(retrieval->session, retrieval->context_id) };
+    struct vt_command response =
+        vt_command_response(retrieval->command, vt_tally_final(tally, cancelled));
     struct vt_err no_memory = { 0 };
 
     vt_tally_counters(tally, &response);
@@ -174,22 +189,26 @@ bool vt_retrieval_finish(struct vt_retrieval *retrieval, const struct vt_tally *
         snprintf(response.comment, sizeof response.comment, "%s", comment);
     tell_finished(retrieval, tally, response.status, comment);
     /* Without memory for the list, the counters alone are answered. */
-    response.has_data_set = tally->failed_uids.size > 0 &&
-                            vt_write_bytes(&writer, VT_TAG_FAILED_SOP_INSTANCE_UID_LIST, "UI", tally->failed_uids.data,
-                                           tally->failed_uids.size, &no_memory);
+    response.has_data_set =
+        tally->failed_uids.size > 0 &&
+        vt_write_bytes(&writer, VT_TAG_FAILED_SOP_INSTANCE_UID_LIST, "UI", tally->failed_uids.data,
+                       tally->failed_uids.size, &no_memory);
     return vt_assoc_send(retrieval->session->assoc, retrieval->context_id, &response,
-                         response.has_data_set ? identifier.data : NULL, response.has_data_set ? identifier.size : 0, err);
+                         response.has_data_set ? identifier.data : NULL,
+                         response.has_data_set ? identifier.size : 0, err);
 }
 
 /* ---- instances ---- */
 
-bool vt_retrieval_open(const struct vt_retrieval *retrieval, size_t i, struct vt_stored *out, struct vt_err *err)
+bool vt_retrieval_open(const struct vt_retrieval *retrieval, size_t i, struct vt_stored *out,
+                       struct vt_err *err)
 {
     struct vt_archive *archive = retrieval->session->options->archive;
     struct vt_index_entry entry;
     bool found;
 
-    if (!vt_index_lookup(vt_archive_index(archive), vt_selection_sop_uid(retrieval->selection, i), &entry, &found, err))
+    if (!vt_index_lookup(vt_archive_index(archive), vt_selection_sop_uid(retrieval->selection, i),
+                         &entry, &found, err))
         return false;
     if (!found)
         return vt_fail(err, VT_E_NOTFOUND, "the instance was deleted meanwhile");

@@ -1,5 +1,6 @@
-/* scp/retrieve.h: what C-GET and C-MOVE have in common (PS3.4 C.4.2, C.4.3): the request becomes a selection, sub-operations are counted,
- * pending answers carry the counters, the final answer its status and the list of what failed. */
+/* scp/retrieve.h: what C-GET and C-MOVE have in common (PS3.4 C.4.2, C.4.3): the request becomes
+ * a selection, sub-operations are counted, pending answers carry the counters, the final answer
+ * its status and the list of what failed. */
 #pragma once
 
 #include <stdbool.h>
@@ -12,9 +13,10 @@
 #include "scp/session.h"
 
 enum {
-    VT_PENDING_EVERY = 16,             /* sub-operations */
+    VT_PENDING_EVERY = 16, /* sub-operations */
     VT_PENDING_MS = 1000,
-    VT_FAILED_LIST_MAX = 65000,        /* bytes of (0008,0058): a UI value has a length of 16 bits in Explicit VR */
+    VT_FAILED_LIST_MAX =
+        65000, /* bytes of (0008,0058): a UI value has a length of 16 bits in Explicit VR */
 };
 
 /* ---- counting: pure ---- */
@@ -23,7 +25,7 @@ enum vt_outcome { VT_OUTCOME_COMPLETED, VT_OUTCOME_WARNING, VT_OUTCOME_FAILED };
 
 struct vt_tally {
     size_t total, completed, warning, failed;
-    struct vt_buf failed_uids;         /* with backslashes, up to VT_FAILED_LIST_MAX */
+    struct vt_buf failed_uids; /* with backslashes, up to VT_FAILED_LIST_MAX */
 };
 void vt_tally_init(struct vt_tally *tally, size_t total);
 void vt_tally_fini(struct vt_tally *tally);
@@ -43,16 +45,19 @@ struct vt_retrieval {
     uint8_t context_id;
     const struct vt_command *command;
     struct vt_selection *selection;
-    size_t pending_at;                 /* sub-operations done when the last pending answer was sent */
+    size_t pending_at; /* sub-operations done when the last pending answer was sent */
     int64_t pending_time;
 };
 void vt_retrieval_fini(struct vt_retrieval *retrieval);
 
-/* Reads and understands the request. out_go false: it was answered already (A900, A701, too large). */
+/* Reads and understands the request. out_go false: it was answered already (A900, A701, too
+ * large). */
 bool vt_retrieval_begin(struct vt_retrieval *retrieval, bool *out_go, struct vt_err *err);
 /* A pending answer when it is time for one. */
-bool vt_retrieval_pending(struct vt_retrieval *retrieval, const struct vt_tally *tally, struct vt_err *err);
-bool vt_retrieval_finish(struct vt_retrieval *retrieval, const struct vt_tally *tally, bool cancelled, const char *comment,
-                         struct vt_err *err);
+bool vt_retrieval_pending(struct vt_retrieval *retrieval, const struct vt_tally *tally,
+                          struct vt_err *err);
+bool vt_retrieval_finish(struct vt_retrieval *retrieval, const struct vt_tally *tally,
+                         bool cancelled, const char *comment, struct vt_err *err);
 /* The i-th instance, ready to be sent: corrections applied. VT_E_NOTFOUND: deleted meanwhile. */
-bool vt_retrieval_open(const struct vt_retrieval *retrieval, size_t i, struct vt_stored *out, struct vt_err *err);
+bool vt_retrieval_open(const struct vt_retrieval *retrieval, size_t i, struct vt_stored *out,
+                       struct vt_err *err);

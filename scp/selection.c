@@ -8,14 +8,14 @@
 #include "core/err.h"
 
 struct item {
-    uint32_t uid;                      /* where it starts in uids */
-    uint16_t sop_class, transfer_syntax;   /* in names */
+    uint32_t uid;                        /* where it starts in uids */
+    uint16_t sop_class, transfer_syntax; /* in names */
 };
 
 typedef char name[VT_UID_MAX + 1];
 
 struct vt_selection {
-    struct vt_buf uids, items, names;  /* text with zeroes; struct item; name */
+    struct vt_buf uids, items, names; /* text with zeroes; struct item; name */
 };
 
 enum { UIDS_MAX = VT_SELECTION_MAX * (VT_UID_MAX + 1) };
@@ -41,7 +41,8 @@ static const char *name_at(const struct vt_selection *selection, size_t i)
 }
 
 /* The number of a text, the same for the same text. The last ones are the likeliest. */
-static bool number_of(struct vt_selection *selection, const char *text, uint16_t *out, struct vt_err *err)
+static bool number_of(struct vt_selection *selection, const char *text, uint16_t *out,
+                      struct vt_err *err)
 {
     name copy = { 0 };
 
@@ -55,7 +56,8 @@ static bool number_of(struct vt_selection *selection, const char *text, uint16_t
     return vt_buf_append(&selection->names, copy, sizeof copy, err);
 }
 
-static bool add(struct vt_selection *selection, const struct vt_index_entry *entry, struct vt_err *err)
+static bool add(struct vt_selection *selection, const struct vt_index_entry *entry,
+                struct vt_err *err)
 {
     struct item item = { .uid = (uint32_t)selection->uids.size };
 
@@ -65,7 +67,8 @@ static bool add(struct vt_selection *selection, const struct vt_index_entry *ent
            vt_buf_append(&selection->items, &item, sizeof item, err);
 }
 
-struct vt_selection *vt_selection_new(struct vt_index *index, const struct vt_plan *plan, struct vt_err *err)
+struct vt_selection *vt_selection_new(struct vt_index *index, const struct vt_plan *plan,
+                                      struct vt_err *err)
 {
     VT_AUTO(vt_selection) selection = calloc(1, sizeof *selection);
     struct vt_index_entry entry;
@@ -83,7 +86,8 @@ struct vt_selection *vt_selection_new(struct vt_index *index, const struct vt_pl
     if (!cursor)
         return NULL;
     do {
-        if (!vt_cursor_select_next(cursor, &entry, &more, err) || (more && !add(selection, &entry, err)))
+        if (!vt_cursor_select_next(cursor, &entry, &more, err) ||
+            (more && !add(selection, &entry, err)))
             return NULL;
     } while (more);
     return vt_take(&selection);

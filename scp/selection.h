@@ -1,5 +1,6 @@
-/* scp/selection.h: the instances that a retrieval is to send, in their order, in little memory: identities only. The rest of an
- * instance is looked up when its turn comes, so what was deleted meanwhile is missed then, and versions are the newest. */
+/* scp/selection.h: the instances that a retrieval is to send, in their order, in little memory:
+ * identities only. The rest of an instance is looked up when its turn comes, so what was deleted
+ * meanwhile is missed then, and versions are the newest. */
 #pragma once
 
 #include <stdbool.h>
@@ -14,12 +15,13 @@ struct vt_plan;
 struct vt_selection;
 
 enum {
-    VT_SELECTION_MAX = 1000000,        /* instances of one retrieval */
-    VT_SELECTION_NAMES_MAX = 4096,     /* different SOP classes and transfer syntaxes in it */
+    VT_SELECTION_MAX = 1000000,    /* instances of one retrieval */
+    VT_SELECTION_NAMES_MAX = 4096, /* different SOP classes and transfer syntaxes in it */
 };
 
 /* NULL: the index failed (its error), too many (VT_E_LIMIT), no memory. */
-struct vt_selection *vt_selection_new(struct vt_index *index, const struct vt_plan *plan, struct vt_err *err);
+struct vt_selection *vt_selection_new(struct vt_index *index, const struct vt_plan *plan,
+                                      struct vt_err *err);
 void vt_selection_free(struct vt_selection *selection);
 VT_DEFINE_AUTO(vt_selection)
 

@@ -14,12 +14,13 @@
 #include "scu/peers.h"
 
 enum {
-    STOP_STEP_MS = 10,           /* how often vt_server_stop looks again */
-    STOP_IDLE_MS = 200,          /* an association that waited so long for a message is not worth the grace */
+    STOP_STEP_MS = 10, /* how often vt_server_stop looks again */
+    STOP_IDLE_MS =
+        200, /* an association that waited so long for a message is not worth the grace */
 };
 
 struct vt_server {
-    struct vt_server_options options;   /* fixed */
+    struct vt_server_options options; /* fixed */
     struct vt_door *door;
     struct vt_traffic traffic;
     atomic_bool stopping;
@@ -27,8 +28,8 @@ struct vt_server {
     pthread_mutex_t lock;
     pthread_cond_t ended;
     /* guarded by lock */
-    struct vt_session *sessions;        /* running, and finished ones whose thread is to be joined */
-    unsigned running;                   /* without the spare one */
+    struct vt_session *sessions; /* running, and finished ones whose thread is to be joined */
+    unsigned running;            /* without the spare one */
     bool spare_taken;
 };
 
@@ -79,15 +80,18 @@ static void join_finished(struct vt_server *server)
     }
 }
 
-/* An unknown title counts together with its address, so that one of them cannot use up another's share. */
-static bool same_peer(const struct vt_session *session, const struct vt_peer *peer, const char *calling, const char *host)
+/* An unknown title counts together with its address, so that one of them cannot use up another's
+ * share. */
+static bool same_peer(const struct vt_session *session, const struct vt_peer *peer,
+                      const char *calling, const char *host)
 {
     if (peer || session->peer)
         return session->peer == peer;
     return strcmp(session->calling_ae_title, calling) == 0 && strcmp(session->host, host) == 0;
 }
 
-static unsigned count_of_peer(const struct vt_server *server, const struct vt_peer *peer, const char *calling, const char *host)
+static unsigned count_of_peer(const struct vt_server *server, const struct vt_peer *peer,
+                              const char *calling, const char *host)
 {
     unsigned count = 0;
 
@@ -135,8 +139,8 @@ static void reject(struct vt_server *server, struct vt_incoming *incoming, const
                    const struct vt_rejection *rejection)
 {
     atomic_fetch_add(&server->traffic.refused, 1);
-    vt_tell(server->options.events, "association.refused", calling, "host", vt_incoming_host(incoming), "reason",
-            rejection->word, NULL);
+    vt_tell(server->options.events, "association.refused", calling, "host",
+            vt_incoming_host(incoming), "reason", rejection->word, NULL);
     vt_incoming_reject(incoming, rejection->result, rejection->source, rejection->reason);
 }
 
@@ -148,8 +152,9 @@ static unsigned per_peer_max(const struct vt_server_options *options, const stru
 }
 
 /* Decides and, when it is admitted, counts it in one step under the lock. */
-static enum vt_admit admit(struct vt_server *server, const struct vt_incoming *incoming, struct vt_session *session,
-                           const char *called, struct vt_rejection *out_rejection)
+static enum vt_admit admit(struct vt_server *server, const struct vt_incoming *incoming,
+                           struct vt_session *session, const char *called,
+                           struct vt_rejection *out_rejection)
 {
     struct vt_admission admission = {
         .calling = session->calling_ae_title,
@@ -162,7 +167,8 @@ static enum vt_admit admit(struct vt_server *server, const struct vt_incoming *i
 
     pthread_mutex_lock(&server->lock);
     admission.total = server->running;
-    admission.from_peer = count_of_peer(server, session->peer, session->calling_ae_title, session->host);
+    admission.from_peer =
+        count_of_peer(server, session->peer, session->calling_ae_title, session->host);
     admission.spare_free = !server->spare_taken;
     enum vt_admit decision = vt_negotiate_admission(&server->options, &admission, out_rejection);
     if (decision != VT_ADMIT_REJECT) {
@@ -210,7 +216,8 @@ static void arrived(void *context, struct vt_incoming *incoming)
     session->options = &server->options;
     session->traffic = &server->traffic;
     session->stopping = &server->stopping;
-    session->peer = server->options.peers ? vt_peers_by_title(server->options.peers, calling) : NULL;
+    session->peer =
+        server->options.peers ? vt_peers_by_title(server->options.peers, calling) : NULL;
 
     enum vt_admit decision = admit(server, incoming, session, called, &rejection);
     if (decision != VT_ADMIT_REJECT && start_thread(server, session))

@@ -1,7 +1,8 @@
 /* scp/server.h: the DICOM services we offer, on one door.
  *
- * The door hands over an association request; limits are checked; a thread takes the association, negotiates by the services table
- * (scp/services.c: SOP class -> handler), and serves its messages until release, abort, timeout or stop. */
+ * The door hands over an association request; limits are checked; a thread takes the association,
+ * negotiates by the services table (scp/services.c: SOP class -> handler), and serves its
+ * messages until release, abort, timeout or stop. */
 #pragma once
 
 #include <stdbool.h>
@@ -19,8 +20,8 @@ struct vt_server;
 struct vt_door_listener;
 
 enum {
-    VT_SERVER_ASSOCIATIONS = 256,          /* dicom.max_associations */
-    VT_SERVER_PER_PEER = 64,               /* dicom.max_per_peer; one more is kept for Verification */
+    VT_SERVER_ASSOCIATIONS = 256, /* dicom.max_associations */
+    VT_SERVER_PER_PEER = 64,      /* dicom.max_per_peer; one more is kept for Verification */
 };
 
 struct vt_private_syntax {
@@ -31,31 +32,37 @@ struct vt_private_syntax {
 
 struct vt_server_options {
     const char *ae_title;
-    const char *const *more_titles;        /* further called titles we answer to; NULL-terminated or NULL */
-    bool any_called_title;                 /* dicom.accept_any_called_ae */
-    bool refuse_unknown_peers;             /* dicom.unknown_peers = refuse (default off loopback); else accepted */
-    bool title_nocase;                     /* dicom.ae_compare = nocase */
-    bool unknown_storage;                  /* dicom.accept_unknown_storage */
+    const char *const
+        *more_titles;          /* further called titles we answer to; NULL-terminated or NULL */
+    bool any_called_title;     /* dicom.accept_any_called_ae */
+    bool refuse_unknown_peers; /* dicom.unknown_peers = refuse (default off loopback); else accepted
+                                */
+    bool title_nocase;         /* dicom.ae_compare = nocase */
+    bool unknown_storage;      /* dicom.accept_unknown_storage */
     const struct vt_private_syntax *private_syntaxes;
     size_t private_syntax_count;
-    unsigned max_associations, max_per_peer;   /* 0: defaults */
+    unsigned max_associations, max_per_peer; /* 0: defaults */
     uint32_t max_pdu;
-    int64_t idle, artim;                   /* ns; 0: 60 s, 30 s */
+    int64_t idle, artim; /* ns; 0: 60 s, 30 s */
     bool strict_query, match_unknown, fuzzy, keep_accents;
-    uint64_t max_matches;                  /* 0: 50000 */
+    uint64_t max_matches;        /* 0: 50000 */
+    const char *default_charset; /* of requests that name none and are not ASCII; NULL: none. A
+                                    peer's goes first */
     uint32_t move_parallel;
     const struct vt_door_listener *listeners;
     size_t listener_count;
-    struct vt_archive *archive;            /* all borrowed for the life of the server */
+    struct vt_archive *archive; /* all borrowed for the life of the server */
     const struct vt_peers *peers;
     struct vt_events *events;
-    /* Wake and wait (design 3): called before sub-operations to a destination; may take long; false: unreachable. NULL: none. */
+    /* Wake and wait (design 3): called before sub-operations to a destination; may take long;
+     * false: unreachable. NULL: none. */
     bool (*wake)(void *context, const char *ae_title, struct vt_err *err);
     void *wake_context;
 };
 
 struct vt_server *vt_server_open(const struct vt_server_options *options, struct vt_err *err);
-/* No new associations; those that run get `grace` ns to end, then are aborted. Joins all threads. */
+/* No new associations; those that run get `grace` ns to end, then are aborted. Joins all threads.
+ */
 void vt_server_stop(struct vt_server *server, int64_t grace);
 void vt_server_free(struct vt_server *server);
 VT_DEFINE_AUTO(vt_server)

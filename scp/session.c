@@ -73,38 +73,42 @@ uint16_t vt_session_status(const struct vt_err *why, uint16_t otherwise)
     return why->dimse_status ? why->dimse_status : otherwise;
 }
 
-bool vt_session_answer(struct vt_session *session, uint8_t context_id, const struct vt_command *request, uint16_t status,
-                       const char *comment, struct vt_err *err)
+bool vt_session_answer(struct vt_session *session, uint8_t context_id,
+                       const struct vt_command *request, uint16_t status, const char *comment,
+                       struct vt_err *err)
 {
     struct vt_command response = vt_command_response(request, status);
 
     if (comment)
-        snprintf(response.comment, sizeof response.comment, "%s", comment);
+        snprintf(response.comment, sizeof response.comment, "%.*s", VT_COMMENT_MAX, comment);
     return vt_assoc_send_command(session->assoc, context_id, &response, err);
 }
 
-bool vt_session_refuse(struct vt_session *session, uint8_t context_id, const struct vt_command *request, uint16_t status,
-                       const char *comment, struct vt_err *err)
+bool vt_session_refuse(struct vt_session *session, uint8_t context_id,
+                       const struct vt_command *request, uint16_t status, const char *comment,
+                       struct vt_err *err)
 {
     if (request->has_data_set && !vt_assoc_drop_data(session->assoc, err))
         return false;
     return vt_session_answer(session, context_id, request, status, comment, err);
 }
 
-bool vt_session_identifier(struct vt_session *session, uint8_t context_id, const struct vt_command *request, bool *out_read,
-                           struct vt_err *err)
+bool vt_session_identifier(struct vt_session *session, uint8_t context_id,
+                           const struct vt_command *request, bool *out_read, struct vt_err *err)
 {
     struct vt_err why = { 0 };
 
     *out_read = false;
     if (!request->has_data_set)
-        return vt_session_answer(session, context_id, request, VT_STATUS_DOES_NOT_MATCH, "the request has no identifier", err);
+        return vt_session_answer(session, context_id, request, VT_STATUS_DOES_NOT_MATCH,
+                                 "the request has no identifier", err);
     vt_buf_reset(&session->identifier);
     *out_read = vt_assoc_read_identifier(session->assoc, &session->identifier, &why);
     if (*out_read)
         return true;
     if (why.code == VT_E_LIMIT || why.code == VT_E_NOMEM)
-        return vt_session_answer(session, context_id, request, VT_STATUS_OUT_OF_RESOURCES, why.text, err);
+        return vt_session_answer(session, context_id, request, VT_STATUS_OUT_OF_RESOURCES, why.text,
+                                 err);
     *err = why;
     return false;
 }
@@ -113,7 +117,8 @@ enum vt_encoding vt_session_encoding(const struct vt_session *session, uint8_t c
 {
     const struct vt_context *context = vt_assoc_context(session->assoc, context_id);
 
-    return strcmp(context->transfer_syntax, VT_UID_IMPLICIT_LE) == 0 ? VT_IMPLICIT_LE : VT_EXPLICIT_LE;
+    return strcmp(context->transfer_syntax, VT_UID_IMPLICIT_LE) == 0 ? VT_IMPLICIT_LE
+                                                                     : VT_EXPLICIT_LE;
 }
 
 bool vt_session_extended(const struct vt_session *session, uint8_t context_id, size_t byte)
@@ -125,12 +130,21 @@ bool vt_session_extended(const struct vt_session *session, uint8_t context_id, s
 
     if (!vt_assoc_extended_offer(session->assoc, sop_class, &offer, &size))
         return false;
-    return byte < vt_negotiate_extended(vt_negotiate_kind(sop_class), &session->rules, offer, size, answer) && answer[byte] == 1;
+    return byte < vt_negotiate_extended(vt_negotiate_kind(sop_class), &session->rules, offer, size,
+                                        answer) &&
+           answer[byte] == 1;
 }
 
 const char *vt_session_title(const struct vt_session *session)
 {
-    return session->options->any_called_title ? session->options->ae_title : vt_assoc_info(session->assoc)->called_ae_title;
+    return session->options->any_called_title ? session->options->ae_title
+                                              : vt_assoc_info(session->assoc)->called_ae_title;
+}
+
+const char *vt_session_charset(const struct vt_session *session)
+{
+    return session->peer && session->peer->charset ? session->peer->charset
+                                                   : session->options->default_charset;
 }
 
 /* ---- negotiation ---- */
@@ -149,7 +163,8 @@ static struct vt_negotiation rules_of(const struct vt_session *session)
     };
 }
 
-static bool decide_context(struct vt_session *session, const struct vt_context *context, struct vt_err *err)
+static bool decide_context(struct vt_session *session, const struct vt_context *context,
+                           struct vt_err *err)
 {
     struct vt_context_answer answer = vt_negotiate_context(context, &session->rules);
 
@@ -157,7 +172,8 @@ static bool decide_context(struct vt_session *session, const struct vt_context *
         vt_assoc_refuse_context(session->assoc, context->id, answer.result);
         return true;
     }
-    return vt_assoc_accept_context(session->assoc, context->id, answer.transfer_syntax, answer.role, err);
+    return vt_assoc_accept_context(session->assoc, context->id, answer.transfer_syntax, answer.role,
+                                   err);
 }
 
 /* One answer a class, though several contexts may name it. */
@@ -173,12 +189,14 @@ static bool answer_extended(struct vt_session *session, size_t i, struct vt_err 
         return true;
     for (size_t k = 0; k < i; k++) {
         const struct vt_context *earlier = vt_assoc_context_at(session->assoc, k);
-        if (earlier->result == VT_CONTEXT_ACCEPTED && strcmp(earlier->abstract_syntax, context->abstract_syntax) == 0)
+        if (earlier->result == VT_CONTEXT_ACCEPTED &&
+            strcmp(earlier->abstract_syntax, context->abstract_syntax) == 0)
             return true;
     }
-    size_t answered =
-        vt_negotiate_extended(vt_negotiate_kind(context->abstract_syntax), &session->rules, offer, size, answer);
-    return answered == 0 || vt_assoc_extended_answer(session->assoc, context->abstract_syntax, answer, answered, err);
+    size_t answered = vt_negotiate_extended(vt_negotiate_kind(context->abstract_syntax),
+                                            &session->rules, offer, size, answer);
+    return answered == 0 || vt_assoc_extended_answer(session->assoc, context->abstract_syntax,
+                                                     answer, answered, err);
 }
 
 static bool negotiate(struct vt_session *session, struct vt_err *err)
@@ -198,8 +216,8 @@ static bool negotiate(struct vt_session *session, struct vt_err *err)
 static void tell_refused(struct vt_session *session, const char *reason, const char *text)
 {
     atomic_fetch_add(&session->traffic->refused, 1);
-    vt_tell(session->options->events, "association.refused", session->calling_ae_title, "host", session->host, "reason",
-            reason, "text", text, NULL);
+    vt_tell(session->options->events, "association.refused", session->calling_ae_title, "host",
+            session->host, "reason", reason, "text", text, NULL);
 }
 
 /* false: refused or failed, and told. */
@@ -236,7 +254,8 @@ static bool role_serves(enum vt_sop_kind kind, const struct vt_context *context)
     return kind == VT_SOP_STORAGE || context->accepted_role != VT_ROLE_SCP;
 }
 
-static bool serve(struct vt_session *session, uint8_t context_id, const struct vt_command *command, struct vt_err *err)
+static bool serve(struct vt_session *session, uint8_t context_id, const struct vt_command *command,
+                  struct vt_err *err)
 {
     const struct vt_context *context = vt_assoc_context(session->assoc, context_id);
 
@@ -244,12 +263,15 @@ static bool serve(struct vt_session *session, uint8_t context_id, const struct v
     if (command->field == VT_C_CANCEL_RQ)
         return !command->has_data_set || vt_assoc_drop_data(session->assoc, err);
     if (command->field & 0x8000)
-        return vt_fail(err, VT_E_PROTOCOL, "%s that nobody asked for", vt_command_name(command->field));
+        return vt_fail(err, VT_E_PROTOCOL, "%s that nobody asked for",
+                       vt_command_name(command->field));
 
     const struct vt_service *service = vt_service_find(command->field);
     if (!service)
-        return vt_session_refuse(session, context_id, command, VT_STATUS_UNRECOGNIZED_OPERATION, "operation is not offered", err);
-    if (vt_negotiate_kind(context->abstract_syntax) != service->kind || !role_serves(service->kind, context))
+        return vt_session_refuse(session, context_id, command, VT_STATUS_UNRECOGNIZED_OPERATION,
+                                 "operation is not offered", err);
+    if (vt_negotiate_kind(context->abstract_syntax) != service->kind ||
+        !role_serves(service->kind, context))
         return vt_session_refuse(session, context_id, command, VT_STATUS_SOP_CLASS_NOT_SUPPORTED,
                                  "operation does not fit the presentation context", err);
     return service->serve(session, context_id, command, err);
@@ -274,7 +296,8 @@ static bool serve_all(struct vt_session *session, enum vt_next *out_end, struct 
         uint8_t context_id = 0;
 
         set_waiting(session, true);
-        bool came = vt_assoc_next(session->assoc, vt_clock_mono() + idle, out_end, &context_id, &command, err);
+        bool came = vt_assoc_next(session->assoc, vt_clock_mono() + idle, out_end, &context_id,
+                                  &command, err);
         set_waiting(session, false);
         if (!came)
             return false;
@@ -285,7 +308,8 @@ static bool serve_all(struct vt_session *session, enum vt_next *out_end, struct 
     }
 }
 
-/* PS3.8 9.3.8: an unexpected PDU is the provider's word for a broken protocol; all else goes without a reason. */
+/* PS3.8 9.3.8: an unexpected PDU is the provider's word for a broken protocol; all else goes
+ * without a reason. */
 static const char *end_failed(struct vt_session *session, const struct vt_err *err)
 {
     if (atomic_load(session->stopping)) {
@@ -301,19 +325,22 @@ static const char *end_failed(struct vt_session *session, const struct vt_err *e
 
 void vt_session_run(struct vt_session *session)
 {
-    static const char *const ends[] = { [VT_NEXT_RELEASE] = "released", [VT_NEXT_ABORT] = "aborted", [VT_NEXT_CLOSED] = "closed" };
+    static const char *const ends[] = {
+        [VT_NEXT_RELEASE] = "released", [VT_NEXT_ABORT] = "aborted", [VT_NEXT_CLOSED] = "closed"
+    };
     enum vt_next end = VT_NEXT_CLOSED;
     struct vt_err err = { 0 };
 
     if (open_association(session)) {
-        vt_tell(session->options->events, "association.opened", session->calling_ae_title, "host", session->host, NULL);
+        vt_tell(session->options->events, "association.opened", session->calling_ae_title, "host",
+                session->host, NULL);
         bool whole = serve_all(session, &end, &err);
         share(session, NULL);
         if (whole && end == VT_NEXT_RELEASE)
             vt_assoc_acknowledge_release(session->assoc);
         const char *how = whole ? ends[end] : end_failed(session, &err);
-        vt_tell(session->options->events, "association.closed", session->calling_ae_title, "host", session->host, "how", how,
-                "text", err.text, NULL);
+        vt_tell(session->options->events, "association.closed", session->calling_ae_title, "host",
+                session->host, "how", how, "text", err.text, NULL);
     }
     vt_receive_free(vt_take(&session->receive));
     vt_assoc_free(vt_take(&session->assoc));

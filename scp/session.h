@@ -1,7 +1,8 @@
 /* scp/session.h: one association that we serve, and the table of services.
  *
- * Made by the server when the door hands over a request; run by a thread of its own, which owns everything in it but what is
- * said to be shared. Services answer on session->assoc and return false when the association is of no more use. */
+ * Made by the server when the door hands over a request; run by a thread of its own, which owns
+ * everything in it but what is said to be shared. Services answer on session->assoc and return
+ * false when the association is of no more use. */
 #pragma once
 
 #include <pthread.h>
@@ -19,8 +20,8 @@ struct vt_err;
 struct vt_receive;
 
 enum {
-    VT_SESSION_IDLE_S = 60,            /* between messages, unless dicom.idle or the peer's timeout says otherwise */
-    VT_SESSION_SPARE_IDLE_S = 5,       /* in the slot that is kept for Verification */
+    VT_SESSION_IDLE_S = 60,      /* between messages; dicom.idle, or the peer's timeout */
+    VT_SESSION_SPARE_IDLE_S = 5, /* in the slot that is kept for Verification */
     VT_SESSION_STACK = 512 << 10,
 };
 
@@ -34,22 +35,22 @@ struct vt_session {
     const struct vt_server_options *options;
     struct vt_traffic *traffic;
     const atomic_bool *stopping;
-    const struct vt_peer *peer;        /* NULL: unknown, all services allowed */
+    const struct vt_peer *peer; /* NULL: unknown, all services allowed */
     bool spare;
     char calling_ae_title[VT_AE_TITLE_MAX + 1];
     char host[VT_HOST_TEXT_MAX];
 
     /* the thread's */
-    struct vt_incoming *incoming;      /* until the association is there */
+    struct vt_incoming *incoming; /* until the association is there */
     struct vt_assoc *assoc;
     struct vt_negotiation rules;
-    struct vt_receive *receive;        /* made with the first instance */
-    struct vt_buf identifier;          /* of the request that is served */
+    struct vt_receive *receive; /* made with the first instance */
+    struct vt_buf identifier;   /* of the request that is served */
 
     pthread_mutex_t lock;
     /* guarded by lock */
-    struct vt_assoc *shared;           /* what vt_session_interrupt may touch; NULL before and after */
-    int64_t waiting_since;             /* for a message, monotonic; 0: busy */
+    struct vt_assoc *shared; /* what vt_session_interrupt may touch; NULL before and after */
+    int64_t waiting_since;   /* for a message, monotonic; 0: busy */
 
     /* the server's, under its lock */
     struct vt_session *next;
@@ -57,41 +58,52 @@ struct vt_session {
     bool finished;
 };
 
-struct vt_session *vt_session_new(struct vt_incoming *incoming);   /* NULL when out of memory: incoming stays the caller's */
+struct vt_session *vt_session_new(
+    struct vt_incoming *incoming); /* NULL when out of memory: incoming stays the caller's */
 void vt_session_free(struct vt_session *session);
 
 /* Negotiates, serves until the end, frees the association. */
 void vt_session_run(struct vt_session *session);
-/* From another thread: ends what waits. `idle_for` ns > 0: only when it has waited for a message that long. */
+/* From another thread: ends what waits. `idle_for` ns > 0: only when it has waited for a message
+ * that long. */
 void vt_session_interrupt(struct vt_session *session, int64_t idle_for);
 
 /* ---- the services ---- */
 
-typedef bool (*vt_serve)(struct vt_session *session, uint8_t context_id, const struct vt_command *command, struct vt_err *err);
+typedef bool (*vt_serve)(struct vt_session *session, uint8_t context_id,
+                         const struct vt_command *command, struct vt_err *err);
 struct vt_service {
-    uint16_t command;                  /* the request's field */
-    enum vt_sop_kind kind;             /* of the context it may come on */
+    uint16_t command;      /* the request's field */
+    enum vt_sop_kind kind; /* of the context it may come on */
     vt_serve serve;
 };
-const struct vt_service *vt_service_find(uint16_t command);   /* NULL: none of ours */
+const struct vt_service *vt_service_find(uint16_t command); /* NULL: none of ours */
 
-bool vt_serve_echo(struct vt_session *session, uint8_t context_id, const struct vt_command *command, struct vt_err *err);
-bool vt_serve_store(struct vt_session *session, uint8_t context_id, const struct vt_command *command, struct vt_err *err);
-bool vt_serve_find(struct vt_session *session, uint8_t context_id, const struct vt_command *command, struct vt_err *err);
-bool vt_serve_get(struct vt_session *session, uint8_t context_id, const struct vt_command *command, struct vt_err *err);
-bool vt_serve_move(struct vt_session *session, uint8_t context_id, const struct vt_command *command, struct vt_err *err);
+bool vt_serve_echo(struct vt_session *session, uint8_t context_id, const struct vt_command *command,
+                   struct vt_err *err);
+bool vt_serve_store(struct vt_session *session, uint8_t context_id,
+                    const struct vt_command *command, struct vt_err *err);
+bool vt_serve_find(struct vt_session *session, uint8_t context_id, const struct vt_command *command,
+                   struct vt_err *err);
+bool vt_serve_get(struct vt_session *session, uint8_t context_id, const struct vt_command *command,
+                  struct vt_err *err);
+bool vt_serve_move(struct vt_session *session, uint8_t context_id, const struct vt_command *command,
+                   struct vt_err *err);
 
 /* ---- what services share ---- */
 
 /* A response without identifier. comment may be NULL. */
-bool vt_session_answer(struct vt_session *session, uint8_t context_id, const struct vt_command *request, uint16_t status,
-                       const char *comment, struct vt_err *err);
+bool vt_session_answer(struct vt_session *session, uint8_t context_id,
+                       const struct vt_command *request, uint16_t status, const char *comment,
+                       struct vt_err *err);
 /* The same before the request's data set was read: drops it first. */
-bool vt_session_refuse(struct vt_session *session, uint8_t context_id, const struct vt_command *request, uint16_t status,
-                       const char *comment, struct vt_err *err);
-/* Reads the identifier into session->identifier. out_read false: it was missing or too large, and that has been answered. */
-bool vt_session_identifier(struct vt_session *session, uint8_t context_id, const struct vt_command *request, bool *out_read,
-                           struct vt_err *err);
+bool vt_session_refuse(struct vt_session *session, uint8_t context_id,
+                       const struct vt_command *request, uint16_t status, const char *comment,
+                       struct vt_err *err);
+/* Reads the identifier into session->identifier. out_read false: it was missing or too large, and
+ * that has been answered. */
+bool vt_session_identifier(struct vt_session *session, uint8_t context_id,
+                           const struct vt_command *request, bool *out_read, struct vt_err *err);
 /* The status that a failure asks for, else `otherwise`. */
 uint16_t vt_session_status(const struct vt_err *why, uint16_t otherwise);
 /* Encoding of the identifiers on a context. */
@@ -100,3 +112,5 @@ enum vt_encoding vt_session_encoding(const struct vt_session *session, uint8_t c
 bool vt_session_extended(const struct vt_session *session, uint8_t context_id, size_t byte);
 /* Our title on this association: what was called, unless any title is taken. */
 const char *vt_session_title(const struct vt_session *session);
+/* How a request without (0008,0005) is read when it is not ASCII; NULL: nothing is configured. */
+const char *vt_session_charset(const struct vt_session *session);

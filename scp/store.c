@@ -1,7 +1,7 @@
-/* C-STORE (PS3.4 B, PS3.7 9.1.1): the data set goes from the association straight into the archive, and success is answered once the
- * archive says that it is durable and indexed. Whatever goes wrong on our side, the data set is read to its end, so
- * that the peer learns why and may go on with the next. */
-#include <inttypes.h>
+/* C-STORE (PS3.4 B, PS3.7 9.1.1): the data set goes from the association straight into the
+ * archive, and success is answered once the archive says that it is durable and indexed. Whatever
+ * goes wrong on our side, the data set is read to its end, so that the peer learns why and may go
+ * on with the next. */
 #include <stdio.h>
 #include <string.h>
 
@@ -26,14 +26,17 @@ static bool take_piece(void *context, const uint8_t *bytes, size_t size, struct 
     return true;
 }
 
-static bool answer_failure(struct vt_session *session, uint8_t context_id, const struct vt_command *command,
-                           const struct vt_err *why, struct vt_err *err)
+static bool answer_failure(struct vt_session *session, uint8_t context_id,
+                           const struct vt_command *command, const struct vt_err *why,
+                           struct vt_err *err)
 {
-    return vt_session_answer(session, context_id, command, vt_session_status(why, VT_STATUS_OUT_OF_RESOURCES), why->text, err);
+    return vt_session_answer(session, context_id, command,
+                             vt_session_status(why, VT_STATUS_OUT_OF_RESOURCES), why->text, err);
 }
 
-static bool answer_result(struct vt_session *session, uint8_t context_id, const struct vt_command *command,
-                          const struct vt_receive_result *result, struct vt_err *err)
+static bool answer_result(struct vt_session *session, uint8_t context_id,
+                          const struct vt_command *command, const struct vt_receive_result *result,
+                          struct vt_err *err)
 {
     struct vt_command response = vt_command_response(command, result->status);
 
@@ -47,7 +50,8 @@ static bool answer_result(struct vt_session *session, uint8_t context_id, const 
     return vt_assoc_send_command(session->assoc, context_id, &response, err);
 }
 
-static struct vt_receive_from arrival_from(const struct vt_session *session, const struct vt_context *context,
+static struct vt_receive_from arrival_from(const struct vt_session *session,
+                                           const struct vt_context *context,
                                            const struct vt_command *command)
 {
     struct vt_syntax syntax = { VT_EXPLICIT_LE, true, true };
@@ -65,7 +69,8 @@ static struct vt_receive_from arrival_from(const struct vt_session *session, con
 }
 
 /* What the command alone tells to be wrong; NULL: nothing. */
-static const char *command_fault(const struct vt_context *context, const struct vt_command *command, uint16_t *out_status)
+static const char *command_fault(const struct vt_context *context, const struct vt_command *command,
+                                 uint16_t *out_status)
 {
     *out_status = VT_STATUS_SOP_CLASS_NOT_SUPPORTED;
     if (strcmp(command->sop_class_uid, context->abstract_syntax) != 0)
@@ -79,7 +84,8 @@ static const char *command_fault(const struct vt_context *context, const struct 
     return command->has_data_set ? NULL : "no data set";
 }
 
-bool vt_serve_store(struct vt_session *session, uint8_t context_id, const struct vt_command *command, struct vt_err *err)
+bool vt_serve_store(struct vt_session *session, uint8_t context_id,
+                    const struct vt_command *command, struct vt_err *err)
 {
     const struct vt_context *context = vt_assoc_context(session->assoc, context_id);
     struct vt_receive_result result;
@@ -94,7 +100,8 @@ bool vt_serve_store(struct vt_session *session, uint8_t context_id, const struct
     if (!session->receive)
         session->receive = vt_receive_new(session->options->archive, &why);
     if (!session->receive || !vt_receive_begin(session->receive, &from, &why))
-        return vt_assoc_drop_data(session->assoc, err) && answer_failure(session, context_id, command, &why, err);
+        return vt_assoc_drop_data(session->assoc, err) &&
+               answer_failure(session, context_id, command, &why, err);
 
     struct arrival arrival = { .receive = session->receive };
     if (!vt_assoc_read_data(session->assoc, take_piece, &arrival, NULL, err)) {

@@ -45,8 +45,9 @@ void vt_tell(struct vt_events *events, const char *kind, const char *subject, ..
     va_start(pairs, subject);
     while ((name = va_arg(pairs, const char *)) != NULL) {
         size_t before = detail.size;
-        if ((before > 1 && !put(&detail, ',')) || !put_quoted(&detail, name) || !put(&detail, ':') ||
-            !put_quoted(&detail, va_arg(pairs, const char *)) || detail.size + 2 >= sizeof detail.text) {
+        if ((before > 1 && !put(&detail, ',')) || !put_quoted(&detail, name) ||
+            !put(&detail, ':') || !put_quoted(&detail, va_arg(pairs, const char *)) ||
+            detail.size + 2 >= sizeof detail.text) {
             detail.size = before;
             break;
         }

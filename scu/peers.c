@@ -14,7 +14,8 @@
 
 enum {
     PEERS_MAX = 4096,
-    ADDRESS_BYTES = 16,          /* all addresses are compared as IPv6; IPv4 ones are mapped (RFC 4291 2.5.5.2) */
+    ADDRESS_BYTES =
+        16, /* all addresses are compared as IPv6; IPv4 ones are mapped (RFC 4291 2.5.5.2) */
     ADDRESS_TEXT_MAX = 64,
     DICOM_PORT = 104,
 };
@@ -135,7 +136,8 @@ static bool host_has(const char *host, const uint8_t address[static ADDRESS_BYTE
         char text[ADDRESS_TEXT_MAX];
         uint8_t bytes[ADDRESS_BYTES];
         bool v4;
-        has = getnameinfo(at->ai_addr, at->ai_addrlen, text, sizeof text, NULL, 0, NI_NUMERICHOST) == 0 &&
+        has = getnameinfo(at->ai_addr, at->ai_addrlen, text, sizeof text, NULL, 0,
+                          NI_NUMERICHOST) == 0 &&
               read_address(text, bytes, &v4) && memcmp(bytes, address, ADDRESS_BYTES) == 0;
     }
     freeaddrinfo(found);
@@ -246,14 +248,18 @@ static bool check_peer(struct vt_peer *peer, struct vt_err *err)
                        *peer->ae_title ? peer->ae_title : peer->name);
     memcpy(peer->ae_title, title, sizeof title);
     if (peer->local_ae_title && !vt_ae_title_trim(peer->local_ae_title, title))
-        return vt_fail(err, VT_E_INVALID, "peer '%s': '%s' is not an AE title", peer->name, peer->local_ae_title);
+        return vt_fail(err, VT_E_INVALID, "peer '%s': '%s' is not an AE title", peer->name,
+                       peer->local_ae_title);
     if (peer->from && !check_ranges(peer->from))
-        return vt_fail(err, VT_E_INVALID, "peer '%s': '%s' is no list of addresses and networks (10.0.0.7, 10.1.0.0/16)",
-                       peer->name, peer->from);
+        return vt_fail(
+            err, VT_E_INVALID,
+            "peer '%s': '%s' is no list of addresses and networks (10.0.0.7, 10.1.0.0/16)",
+            peer->name, peer->from);
     if (peer->host && peer->port == 0)
         return vt_fail(err, VT_E_INVALID, "peer '%s' has a host and no port", peer->name);
     if (!peer->host && peer->move_destination)
-        return vt_fail(err, VT_E_INVALID, "peer '%s' cannot be a move destination: it has no host", peer->name);
+        return vt_fail(err, VT_E_INVALID, "peer '%s' cannot be a move destination: it has no host",
+                       peer->name);
     return true;
 }
 
@@ -286,8 +292,10 @@ static const struct {
     const char *word;
     unsigned bits;
 } allow_words[] = {
-    { "echo", VT_ALLOW_ECHO }, { "store", VT_ALLOW_STORE }, { "find", VT_ALLOW_FIND },     { "move", VT_ALLOW_MOVE },
-    { "get", VT_ALLOW_GET },   { "all", VT_ALLOW_ALL },     { "commit", VT_ALLOW_COMMIT }, { "none", 0 },
+    { "echo", VT_ALLOW_ECHO },     { "store", VT_ALLOW_STORE },
+    { "find", VT_ALLOW_FIND },     { "move", VT_ALLOW_MOVE },
+    { "get", VT_ALLOW_GET },       { "all", VT_ALLOW_ALL },
+    { "commit", VT_ALLOW_COMMIT }, { "none", 0 },
 };
 
 static bool read_allow(const char *name, const char *list, unsigned *out, struct vt_err *err)
@@ -297,19 +305,22 @@ static bool read_allow(const char *name, const char *list, unsigned *out, struct
 
     for (const char *at = list; (length = next_word(&at)) > 0; at += length) {
         size_t i = 0;
-        while (i < VT_COUNT(allow_words) &&
-               (strlen(allow_words[i].word) != length || strncasecmp(allow_words[i].word, at, length) != 0))
+        while (i < VT_COUNT(allow_words) && (strlen(allow_words[i].word) != length ||
+                                             strncasecmp(allow_words[i].word, at, length) != 0))
             i++;
         if (i == VT_COUNT(allow_words))
-            return vt_fail(err, VT_E_INVALID, "peer.%s.allow: '%.*s' is none of echo store find move get commit all none",
-                           name, (int)length, at);
+            return vt_fail(
+                err, VT_E_INVALID,
+                "peer.%s.allow: '%.*s' is none of echo store find move get commit all none", name,
+                (int)length, at);
         bits |= allow_words[i].bits;
     }
     *out = bits;
     return true;
 }
 
-static bool read_peer(const struct vt_conf *conf, const char *name, struct vt_peer *out, struct vt_err *err)
+static bool read_peer(const struct vt_conf *conf, const char *name, struct vt_peer *out,
+                      struct vt_err *err)
 {
     static const char *const prefer_words[] = { "proposed", "uncompressed", "lossless", NULL };
     const char *title = vt_conf_text(conf, "peer", name, "ae_title", name);
@@ -327,9 +338,12 @@ static bool read_peer(const struct vt_conf *conf, const char *name, struct vt_pe
     out->local_ae_title = vt_conf_text(conf, "peer", name, "local_ae_title", NULL);
     if (!vt_conf_int(conf, "peer", name, "port", 1, UINT16_MAX, DICOM_PORT, &port, err) ||
         !vt_conf_int(conf, "peer", name, "max_associations", 0, 10000, 0, &max_associations, err) ||
-        !vt_conf_bool(conf, "peer", name, "move_destination", out->host != NULL, &out->move_destination, err) ||
-        !vt_conf_choice(conf, "peer", name, "prefer", prefer_words, VT_PREFER_PROPOSED, &prefer, err) ||
-        !vt_conf_duration(conf, "peer", name, "timeout", 0, 24 * 3600 * VT_NS_PER_S, 0, &out->timeout, err) ||
+        !vt_conf_bool(conf, "peer", name, "move_destination", out->host != NULL,
+                      &out->move_destination, err) ||
+        !vt_conf_choice(conf, "peer", name, "prefer", prefer_words, VT_PREFER_PROPOSED, &prefer,
+                        err) ||
+        !vt_conf_duration(conf, "peer", name, "timeout", 0, 24 * 3600 * VT_NS_PER_S, 0,
+                          &out->timeout, err) ||
         !read_allow(name, vt_conf_text(conf, "peer", name, "allow", "all"), &out->allow, err))
         return false;
     out->port = out->host ? (uint16_t)port : 0;
@@ -373,7 +387,8 @@ static bool read_address_of(const char *text, struct vt_peer *out, char *store, 
     size_t length = (size_t)(host_end - host);
     char *end;
     unsigned long port = strtoul(colon + 1, &end, 10);
-    if (colon[1] < '0' || colon[1] > '9' || *end || port == 0 || port > UINT16_MAX || length == 0 || length >= room)
+    if (colon[1] < '0' || colon[1] > '9' || *end || port == 0 || port > UINT16_MAX || length == 0 ||
+        length >= room)
         return false;
 
     *out = (struct vt_peer){ .allow = VT_ALLOW_ALL, .port = (uint16_t)port };
@@ -385,8 +400,8 @@ static bool read_address_of(const char *text, struct vt_peer *out, char *store, 
     return true;
 }
 
-bool vt_peers_resolve(const struct vt_peers *peers, const char *text, struct vt_peer *out, char *store, size_t room,
-                      struct vt_err *err)
+bool vt_peers_resolve(const struct vt_peers *peers, const char *text, struct vt_peer *out,
+                      char *store, size_t room, struct vt_err *err)
 {
     const struct vt_peer *known = vt_peers_by_name(peers, text);
 
@@ -394,7 +409,8 @@ bool vt_peers_resolve(const struct vt_peers *peers, const char *text, struct vt_
         known = vt_peers_by_title(peers, text);
     if (known) {
         if (!known->host)
-            return vt_fail(err, VT_E_INVALID, "peer '%s' has no host in the configuration: it can only call us", text);
+            return vt_fail(err, VT_E_INVALID,
+                           "peer '%s' has no host in the configuration: it can only call us", text);
         *out = *known;
         return true;
     }
@@ -402,6 +418,7 @@ bool vt_peers_resolve(const struct vt_peers *peers, const char *text, struct vt_
         return true;
     if (strchr(text, '@'))
         return vt_fail(err, VT_E_INVALID, "'%s' is not AET@HOST:PORT", text);
-    return vt_fail(err, VT_E_NOTFOUND, "no peer '%s' in the configuration; write AET@HOST:PORT to use one without an entry",
-                   text);
+    return vt_fail(
+        err, VT_E_NOTFOUND,
+        "no peer '%s' in the configuration; write AET@HOST:PORT to use one without an entry", text);
 }

@@ -50,7 +50,9 @@ static void assert_refused(const char *const assignments[], const char *expected
 static void a_section_without_a_title_has_its_name_as_title(void **state)
 {
     (void)state;
-    VT_AUTO(vt_peers) peers = peers_of((const char *const[]){ "peer.CT1.host=10.0.0.7", "peer.CT1.port=11112", NULL });
+    VT_AUTO(vt_peers)
+    peers =
+        peers_of((const char *const[]){ "peer.CT1.host=10.0.0.7", "peer.CT1.port=11112", NULL });
     const struct vt_peer *peer = vt_peers_by_title(peers, "CT1");
 
     assert_non_null(peer);
@@ -66,11 +68,13 @@ static void a_section_without_a_title_has_its_name_as_title(void **state)
 static void every_key_of_a_peer_is_read(void **state)
 {
     (void)state;
-    VT_AUTO(vt_peers) peers = peers_of((const char *const[]){
-        "peer.slides.ae_title=SLIDES1", "peer.slides.host=scanner.example", "peer.slides.from=10.0.0.0/8, 192.168.1.4",
-        "peer.slides.allow=echo, store", "peer.slides.move_destination=no", "peer.slides.max_associations=3",
-        "peer.slides.prefer=lossless", "peer.slides.charset=ISO_IR 192", "peer.slides.local_ae_title=NIGHT",
-        "peer.slides.timeout=10m", NULL });
+    VT_AUTO(vt_peers)
+    peers = peers_of((const char *const[]){
+        "peer.slides.ae_title=SLIDES1", "peer.slides.host=scanner.example",
+        "peer.slides.from=10.0.0.0/8, 192.168.1.4", "peer.slides.allow=echo, store",
+        "peer.slides.move_destination=no", "peer.slides.max_associations=3",
+        "peer.slides.prefer=lossless", "peer.slides.charset=ISO_IR 192",
+        "peer.slides.local_ae_title=NIGHT", "peer.slides.timeout=10m", NULL });
     const struct vt_peer *peer = vt_peers_by_name(peers, "slides");
 
     assert_non_null(peer);
@@ -137,14 +141,17 @@ static void a_taken_title_leaves_the_first_peer_in_place(void **state)
 static void a_wrong_value_is_refused_with_its_place(void **state)
 {
     (void)state;
-    assert_refused((const char *const[]){ "peer.a.ae_title=SEVENTEEN-LETTERS", NULL }, "peer.a.ae_title");
+    assert_refused((const char *const[]){ "peer.a.ae_title=SEVENTEEN-LETTERS", NULL },
+                   "peer.a.ae_title");
     assert_refused((const char *const[]){ "peer.a.allow=echo,fly", NULL }, "'fly'");
     assert_refused((const char *const[]){ "peer.a.from=10.0.0.0/33", NULL }, "10.0.0.0/33");
     assert_refused((const char *const[]){ "peer.a.from=somewhere", NULL }, "somewhere");
     assert_refused((const char *const[]){ "peer.a.host=h", "peer.a.port=70000", NULL }, "port");
     assert_refused((const char *const[]){ "peer.a.move_destination=yes", NULL }, "no host");
-    assert_refused((const char *const[]){ "peer.a.local_ae_title=back\\slash", NULL }, "back\\slash");
-    assert_refused((const char *const[]){ "peer.a.ae_title=X", "peer.b.ae_title=X", NULL }, "taken");
+    assert_refused((const char *const[]){ "peer.a.local_ae_title=back\\slash", NULL },
+                   "back\\slash");
+    assert_refused((const char *const[]){ "peer.a.ae_title=X", "peer.b.ae_title=X", NULL },
+                   "taken");
 }
 
 static void an_address_is_admitted_by_its_network_only(void **state)
@@ -191,7 +198,8 @@ static void an_address_typed_by_hand_becomes_a_peer(void **state)
     char store[64];
     struct vt_err err = { 0 };
 
-    assert_true(vt_peers_resolve(peers, "ANY SCP@pacs.example:4242", &peer, store, sizeof store, &err));
+    assert_true(
+        vt_peers_resolve(peers, "ANY SCP@pacs.example:4242", &peer, store, sizeof store, &err));
     assert_string_equal(peer.ae_title, "ANY SCP");
     assert_string_equal(peer.host, "pacs.example");
     assert_int_equal(peer.port, 4242);
@@ -202,7 +210,8 @@ static void an_address_typed_by_hand_becomes_a_peer(void **state)
 static void what_is_no_address_is_refused(void **state)
 {
     (void)state;
-    static const char *const wrong[] = { "X@host", "X@host:0", "X@host:70000", "X@:104", "@host:104", "X@::1:104", "X@host:1a" };
+    static const char *const wrong[] = { "X@host",    "X@host:0",  "X@host:70000", "X@:104",
+                                         "@host:104", "X@::1:104", "X@host:1a" };
     VT_AUTO(vt_peers) peers = vt_peers_new();
     struct vt_peer peer;
     char store[64];
