@@ -96,7 +96,8 @@ struct vt_assoc_request {
     const char *called_ae_title;
     const char *host;                  /* name or address; resolved here */
     uint16_t port;
-    struct ssl_ctx_st *tls;            /* NULL: plain */
+    struct ssl_ctx_st *tls;            /* NULL: plain; where it verifies certificates, `host` must be in the peer's */
+    bool tls_any_name;                 /* any certificate the context trusts will do, whatever name it bears */
     const struct vt_propose *contexts; /* ids 1, 3, 5 ... in this order */
     size_t context_count;
     const struct vt_extended *extended;
