@@ -24,7 +24,10 @@ struct vt_header;
 enum {
     VT_HEADER_KEPT_VALUE_MAX = 64 << 10,     /* longer values are noted, not kept */
     VT_HEADER_KEPT_MAX = 4 << 20,            /* all kept values together */
+    VT_HEADER_KEPT_ELEMENTS_MAX = 16384,
     VT_HEADER_FRAMES_MAX = 16 << 20,         /* frames noted of one instance */
+    VT_HEADER_INFLATED_FREE = 64 << 20,      /* a deflated data set may always become that large; beyond, */
+    VT_HEADER_INFLATE_RATIO_MAX = 200,       /* no more than so many times what was sent (C007) */
 };
 
 struct vt_digest {
@@ -61,7 +64,8 @@ bool vt_header_pixel_data(const struct vt_header *header, uint64_t *out_offset, 
  * else count 0. Borrowed until reset. */
 const struct vt_frame *vt_header_frames(const struct vt_header *header, size_t *out_count);
 
-/* A kept top-level element; false when it is not there or was too long to keep (out_length then tells). Borrowed
+/* A kept top-level element; false when it is not there or was too long to keep (out's length then
+ * tells, its value is NULL). Borrowed
  * until reset. Values are as encoded; implicit ones have their VR from the dictionary. Nested values are in
  * vt_header_encoding(). */
 bool vt_header_find(const struct vt_header *header, uint32_t tag, struct vt_element *out);
