@@ -1,0 +1,444 @@
+#include "cmd/admin_verbs.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "cmd/walk.h"
+#include "core/err.h"
+#include "dicom/command.h"
+
+static const char *text_option(const struct vt_admin_call *call, const char *key)
+{
+    return json_string_value(json_object_get(call->options, key));
+}
+
+static bool flag_option(const struct vt_admin_call *call, const char *key)
+{
+    return json_is_true(json_object_get(call->options, key));
+}
+
+static bool read_id(const char *text, int64_t *out_id, struct vt_err *err)
+{
+    char *end;
+
+    errno = 0;
+    long long id = strtoll(text, &end, 10);
+    if (errno || end == text || *end || id <= 0)
+        return vt_fail(err, VT_E_INVALID, "'%.40s' is not a number of the list", text);
+    *out_id = id;
+    return true;
+}
+
+static void put_count(json_t *result, const char *key, uint64_t count)
+{
+    json_object_set_new(result, key, json_integer((json_int_t)count));
+}
+
+/* ---- studies, trash ---- */
+
+static struct vt_query *read_query(struct vt_admin_call *call, struct vt_err *err)
+{
+    return vt_query_from_words(VT_LEVEL_STUDY, call->args, call->arg_count, call->rules, err);
+}
+
+static bool study_list(struct vt_admin_call *call, json_t *result, struct vt_err *err)
+{
+    VT_AUTO(vt_query) query = read_query(call, err);
+
+    (void)result;
+    return query && vt_admin_study_list(&call->admin, query, err);
+}
+
+static bool study_show(struct vt_admin_call *call, json_t *result, struct vt_err *err)
+{
+    (void)result;
+    return vt_admin_study_show(&call->admin, call->args[0], err);
+}
+
+static bool study_delete(struct vt_admin_call *call, json_t *result, struct vt_err *err)
+{
+    const char *reason = text_option(call, "reason");
+    uint64_t instances = 0;
+    int64_t id = 0;
+
+    if (!vt_admin_study_delete(&call->admin, call->args[0], reason ? reason : "", &id, &instances,
+                               err))
+        return false;
+    json_object_set_new(result, "trash", json_integer(id));
+    put_count(result, "instances", instances);
+    return true;
+}
+
+/* By study UID, or by the trash number that the list shows. */
+static bool study_restore(struct vt_admin_call *call, json_t *result, struct vt_err *err)
+{
+    const char *which = call->args[0];
+    uint64_t instances = 0;
+    int64_t id = 0;
+    bool is_uid = strchr(which, '.') != NULL;
+
+    if ((!is_uid && !read_id(which, &id, err)) ||
+        !vt_admin_study_restore(&call->admin, id, is_uid ? which : NULL, &instances, err))
+        return false;
+    put_count(result, "instances", instances);
+    return true;
+}
+
+static bool trash_list(struct vt_admin_call *call, json_t *result, struct vt_err *err)
+{
+    (void)result;
+    return vt_admin_trash_list(&call->admin, err);
+}
+
+static bool trash_purge(struct vt_admin_call *call, json_t *result, struct vt_err *err)
+{
+    uint64_t instances = 0;
+
+    if (!vt_admin_trash_purge(&call->admin, flag_option(call, "all"), &instances, err))
+        return false;
+    put_count(result, "instances", instances);
+    return true;
+}
+
+/* ---- quarantine, versions, conflicts ---- */
+
+static bool quarantine_list(struct vt_admin_call *call, json_t *result, struct vt_err *err)
+{
+    (void)result;
+    return vt_admin_quarantine_list(&call->admin, err);
+}
+
+static bool quarantine_show(struct vt_admin_call *call, json_t *result, struct vt_err *err)
+{
+    int64_t id;
+
+    (void)result;
+    return read_id(call->args[0], &id, err) && vt_admin_quarantine_show(&call->admin, id, err);
+}
+
+static bool quarantine_resolve(struct vt_admin_call *call, json_t *result, struct vt_err *err)
+{
+    const char *how = call->args[1];
+    int64_t id;
+
+    (void)result;
+    if (strcmp(how, "accept") != 0 && strcmp(how, "discard") != 0)
+        return vt_fail(err, VT_E_INVALID, "'%.40s' is neither accept nor discard", how);
+    return read_id(call->args[0], &id, err) &&
+           vt_admin_quarantine_resolve(&call->admin, id, how, err);
+}
+
+static bool version_list(struct vt_admin_call *call, json_t *result, struct vt_err *err)
+{
+    (void)result;
+    return vt_admin_version_list(&call->admin, err);
+}
+
+static bool version_show(struct vt_admin_call *call, json_t *result, struct vt_err *err)
+{
+    (void)result;
+    return vt_admin_version_show(&call->admin, call->args[0], err);
+}
+
+static bool version_resolve(struct vt_admin_call *call, json_t *result, struct vt_err *err)
+{
+    int64_t keep;
+
+    (void)result;
+    if (!read_id(call->args[1], &keep, err))
+        return false;
+    if (keep > UINT32_MAX)
+        return vt_fail(err, VT_E_INVALID, "'%.40s' is not a version", call->args[1]);
+    return vt_admin_version_resolve(&call->admin, call->args[0], (uint32_t)keep, err);
+}
+
+static bool conflict_list(struct vt_admin_call *call, json_t *result, struct vt_err *err)
+{
+    (void)result;
+    return vt_admin_conflict_list(&call->admin, err);
+}
+
+static bool conflict_show(struct vt_admin_call *call, json_t *result, struct vt_err *err)
+{
+    int64_t id;
+
+    (void)result;
+    return read_id(call->args[0], &id, err) && vt_admin_conflict_show(&call->admin, id, err);
+}
+
+static bool conflict_resolve(struct vt_admin_call *call, json_t *result, struct vt_err *err)
+{
+    int64_t id;
+
+    (void)result;
+    return read_id(call->args[0], &id, err) &&
+           vt_admin_conflict_resolve(&call->admin, id, call->args[1], err);
+}
+
+/* ---- patients ---- */
+
+static bool patient_merge(struct vt_admin_call *call, json_t *result, struct vt_err *err)
+{
+    const char *reason = text_option(call, "reason");
+    int64_t id = 0;
+
+    if (!vt_admin_patient_merge(&call->admin, call->args[0], call->args[1], reason ? reason : "",
+                                &id, err))
+        return false;
+    json_object_set_new(result, "action", json_integer(id));
+    return true;
+}
+
+static bool patient_correct(struct vt_admin_call *call, json_t *result, struct vt_err *err)
+{
+    const char *reason = text_option(call, "reason");
+    int64_t id = 0;
+
+    if (!vt_admin_patient_correct(&call->admin, call->args[0], call->args + 1, call->arg_count - 1,
+                                  reason ? reason : "", &id, err))
+        return false;
+    json_object_set_new(result, "action", json_integer(id));
+    return true;
+}
+
+static bool patient_undo(struct vt_admin_call *call, json_t *result, struct vt_err *err)
+{
+    int64_t id;
+
+    (void)result;
+    return read_id(call->args[0], &id, err) && vt_admin_patient_undo(&call->admin, id, err);
+}
+
+static bool patient_log(struct vt_admin_call *call, json_t *result, struct vt_err *err)
+{
+    (void)result;
+    return vt_admin_patient_log(&call->admin, err);
+}
+
+/* ---- the whole archive ---- */
+
+static bool verify(struct vt_admin_call *call, json_t *result, struct vt_err *err)
+{
+    VT_AUTO(vt_query) query = call->arg_count > 0 ? read_query(call, err) : NULL;
+    uint64_t checked = 0, faults = 0;
+
+    if (vt_failed(err) ||
+        !vt_admin_verify(&call->admin, query, flag_option(call, "sha256"), &checked, &faults, err))
+        return false;
+    put_count(result, "checked", checked);
+    put_count(result, "faults", faults);
+    return true;
+}
+
+static bool reindex(struct vt_admin_call *call, json_t *result, struct vt_err *err)
+{
+    uint64_t instances = 0;
+
+    if (!vt_admin_reindex(&call->admin, &instances, err))
+        return false;
+    put_count(result, "instances", instances);
+    return true;
+}
+
+static bool backup(struct vt_admin_call *call, json_t *result, struct vt_err *err)
+{
+    uint64_t instances = 0;
+
+    if (call->args[0][0] != '/')
+        return vt_fail(err, VT_E_INVALID, "the folder of a backup must be an absolute path");
+    if (!vt_admin_backup(&call->admin, call->args[0], &instances, err))
+        return false;
+    put_count(result, "instances", instances);
+    return true;
+}
+
+/* The row passes through here, so that the daemon can add what it knows. */
+static bool status_row(void *context, json_t *row)
+{
+    struct vt_admin_call *call = context;
+
+    if (call->status)
+        call->status(call->status_context, row);
+    return call->admin.row(call->admin.context, row);
+}
+
+static bool status(struct vt_admin_call *call, json_t *result, struct vt_err *err)
+{
+    struct vt_admin admin = call->admin;
+
+    (void)result;
+    admin.row = status_row;
+    admin.context = call;
+    admin.progress = NULL;
+    return vt_admin_status(&admin, err);
+}
+
+/* ---- import ---- */
+
+struct importing {
+    struct vt_admin_call *call;
+    struct vt_receive *receive;
+    uint64_t done, stored, duplicates, versions, quarantined, failed, skipped;
+    bool stopped;
+};
+
+static bool import_row(struct importing *importing, const char *path, const char *result,
+                       const char *sop_uid, uint16_t code, const char *text)
+{
+    struct vt_admin_call *call = importing->call;
+    json_t *row = json_pack("{s:s%, s:s, s:s, s:i, s:s}", "file", path, strlen(path), "result",
+                            result, "sop_instance_uid", sop_uid, "status", code, "text", text);
+    bool more = !row || call->admin.row(call->admin.context, row);
+
+    json_decref(row);
+    importing->stopped = importing->stopped || !more;
+    return more;
+}
+
+static void import_trouble(void *context, const char *path, const char *why)
+{
+    struct importing *importing = context;
+
+    importing->failed++;
+    import_row(importing, path, "failed", "", 0, why);
+}
+
+/* What became of one file; a row for all but plain success and duplicates. */
+static bool count_import(struct importing *importing, const char *path,
+                         const struct vt_receive_result *result)
+{
+    switch (result->decision) {
+    case VT_DECISION_STORED:
+        importing->stored++;
+        return true;
+    case VT_DECISION_DUPLICATE:
+        importing->duplicates++;
+        return true;
+    case VT_DECISION_VERSION:
+        importing->versions++;
+        return import_row(importing, path, "version", result->sop_uid, result->status,
+                          "other attributes than the one kept so far");
+    case VT_DECISION_QUARANTINED:
+        importing->quarantined++;
+        return import_row(importing, path, "quarantined", result->sop_uid, result->status,
+                          result->comment);
+    default:
+        importing->failed++;
+        return import_row(importing, path, "failed", result->sop_uid, result->status,
+                          result->comment);
+    }
+}
+
+static bool import_file(void *context, const char *path, uint64_t size, bool named,
+                        struct vt_err *err)
+{
+    struct importing *importing = context;
+    struct vt_admin_call *call = importing->call;
+    struct vt_receive_result result = { 0 };
+    struct vt_err why = { 0 };
+    bool more = !importing->stopped;
+
+    (void)size;
+    if (vt_archive_import_file(call->admin.archive, importing->receive, path, &result, &why)) {
+        more = count_import(importing, path, &result) && more;
+    } else if (!named && why.dimse_status == 0 &&
+               (why.code == VT_E_INVALID || why.code == VT_E_CORRUPT)) {
+        importing->skipped++; /* in a folder, and no DICOM */
+    } else {
+        importing->failed++;
+        more = import_row(importing, path, "failed", "", why.dimse_status, why.text) && more;
+    }
+    importing->done++;
+    if (more && call->admin.progress)
+        more = call->admin.progress(call->admin.context, importing->done, 0, "files");
+    return more || vt_fail(err, VT_E_CANCELLED, "the import was stopped after %llu files",
+                           (unsigned long long)importing->done);
+}
+
+static bool import(struct vt_admin_call *call, json_t *result, struct vt_err *err)
+{
+    VT_AUTO(vt_receive) receive = vt_receive_new(call->admin.archive, err);
+    struct importing importing = { .call = call, .receive = receive };
+
+    if (!receive)
+        return false;
+    for (size_t i = 0; i < call->arg_count; i++)
+        if (call->args[i][0] != '/')
+            return vt_fail(err, VT_E_INVALID, "'%.80s' must be an absolute path", call->args[i]);
+    if (!vt_walk_files(call->args, call->arg_count, import_file, import_trouble, &importing, err))
+        return false;
+    put_count(result, "stored", importing.stored);
+    put_count(result, "duplicates", importing.duplicates);
+    put_count(result, "versions", importing.versions);
+    put_count(result, "quarantined", importing.quarantined);
+    put_count(result, "skipped", importing.skipped);
+    put_count(result, "failed", importing.failed);
+    return true;
+}
+
+/* ---- the table ---- */
+
+static const struct vt_admin_verb verbs[] = {
+    { { "study", "list" }, 0, 64, false, study_list },
+    { { "study", "show" }, 1, 1, false, study_show },
+    { { "study", "delete" }, 1, 1, true, study_delete },
+    { { "study", "restore" }, 1, 1, true, study_restore },
+    { { "trash", "list" }, 0, 0, false, trash_list },
+    { { "trash", "purge" }, 0, 0, true, trash_purge },
+    { { "quarantine", "list" }, 0, 0, false, quarantine_list },
+    { { "quarantine", "show" }, 1, 1, false, quarantine_show },
+    { { "quarantine", "resolve" }, 2, 2, true, quarantine_resolve },
+    { { "version", "list" }, 0, 0, false, version_list },
+    { { "version", "show" }, 1, 1, false, version_show },
+    { { "version", "resolve" }, 2, 2, true, version_resolve },
+    { { "conflict", "list" }, 0, 0, false, conflict_list },
+    { { "conflict", "show" }, 1, 1, false, conflict_show },
+    { { "conflict", "resolve" }, 2, 2, true, conflict_resolve },
+    { { "patient", "merge" }, 2, 2, true, patient_merge },
+    { { "patient", "correct" }, 2, 32, true, patient_correct },
+    { { "patient", "undo" }, 1, 1, true, patient_undo },
+    { { "patient", "log" }, 0, 0, false, patient_log },
+    { { "verify", NULL }, 0, 64, false, verify },
+    { { "reindex", NULL }, 0, 0, true, reindex },
+    { { "backup", NULL }, 1, 1, true, backup },
+    { { "status", NULL }, 0, 0, false, status },
+    { { "import", NULL }, 1, 4096, true, import },
+};
+
+const struct vt_admin_verb *vt_admin_verb_at(size_t i)
+{
+    return i < VT_COUNT(verbs) ? &verbs[i] : NULL;
+}
+
+const struct vt_admin_verb *vt_admin_verb_find(const char *const *words, size_t count)
+{
+    for (size_t i = 0; i < VT_COUNT(verbs); i++) {
+        const struct vt_admin_verb *verb = &verbs[i];
+        if (count == (verb->words[1] ? 2 : 1) && strcmp(words[0], verb->words[0]) == 0 &&
+            (!verb->words[1] || strcmp(words[1], verb->words[1]) == 0))
+            return verb;
+    }
+    return NULL;
+}
+
+bool vt_admin_verb_run(const struct vt_admin_verb *verb, struct vt_admin_call *call,
+                       json_t **out_result, struct vt_err *err)
+{
+    if (call->arg_count < verb->min_args || call->arg_count > verb->max_args)
+        return vt_fail(err, VT_E_INVALID, "'%s%s%s' has too %s words behind it", verb->words[0],
+                       verb->words[1] ? " " : "", verb->words[1] ? verb->words[1] : "",
+                       call->arg_count < verb->min_args ? "few" : "many");
+    json_t *result = json_object();
+    if (!result)
+        return vt_fail(err, VT_E_NOMEM, "no memory for a result");
+    if (!verb->run(call, result, err)) {
+        json_decref(result);
+        return false;
+    }
+    *out_result = result;
+    return true;
+}

@@ -1,0 +1,308 @@
+/* The archive verbs on the command line: run by vitrined over its control socket, or here when
+ * nobody holds the archive. */
+#include <errno.h>
+#include <limits.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "cmd/admin_verbs.h"
+#include "cmd/cli.h"
+#include "cmd/control.h"
+#include "cmd/progress.h"
+#include "cmd/table.h"
+#include "core/err.h"
+#include "dicom/net.h"
+
+enum { SENTENCE_MAX = 512, WHO_MAX = 64 };
+
+/* How the rows and the result of a verb are shown to people. */
+struct showing {
+    const char *words[2];
+    enum vt_layout layout;
+    const char *sentence; /* of the result; {key} is replaced; NULL: nothing */
+    const char *nothing;  /* when there was no row; NULL: nothing */
+};
+
+static const struct showing showings[] = {
+    { { "study", "list" }, VT_LAYOUT_TABLE, NULL, "no study matches" },
+    { { "study", "show" }, VT_LAYOUT_RECORD, NULL, NULL },
+    { { "study", "delete" },
+      VT_LAYOUT_TABLE,
+      "{instances} instances moved to the trash; 'vitrine study restore {trash}' brings them back",
+      NULL },
+    { { "study", "restore" }, VT_LAYOUT_TABLE, "{instances} instances restored", NULL },
+    { { "trash", "list" }, VT_LAYOUT_TABLE, NULL, "the trash is empty" },
+    { { "trash", "purge" }, VT_LAYOUT_TABLE, "{instances} instances removed for good", NULL },
+    { { "quarantine", "list" }, VT_LAYOUT_TABLE, NULL, "nothing is in quarantine" },
+    { { "quarantine", "show" }, VT_LAYOUT_RECORD, NULL, NULL },
+    { { "quarantine", "resolve" }, VT_LAYOUT_TABLE, "resolved", NULL },
+    { { "version", "list" }, VT_LAYOUT_TABLE, NULL, "no instance has more than one version" },
+    { { "version", "show" }, VT_LAYOUT_RECORD, NULL, NULL },
+    { { "version", "resolve" }, VT_LAYOUT_TABLE, "resolved", NULL },
+    { { "conflict", "list" }, VT_LAYOUT_TABLE, NULL, "there are no conflicts" },
+    { { "conflict", "show" }, VT_LAYOUT_RECORD, NULL, NULL },
+    { { "conflict", "resolve" }, VT_LAYOUT_TABLE, "resolved", NULL },
+    { { "patient", "merge" },
+      VT_LAYOUT_TABLE,
+      "merged; 'vitrine patient undo {action}' takes it back",
+      NULL },
+    { { "patient", "correct" },
+      VT_LAYOUT_TABLE,
+      "corrected; 'vitrine patient undo {action}' takes it back",
+      NULL },
+    { { "patient", "undo" }, VT_LAYOUT_TABLE, "taken back", NULL },
+    { { "patient", "log" }, VT_LAYOUT_TABLE, NULL, "no patient was merged or corrected" },
+    { { "verify", NULL }, VT_LAYOUT_TABLE, "{checked} instances checked, {faults} faults", NULL },
+    { { "reindex", NULL }, VT_LAYOUT_TABLE, "{instances} instances indexed anew", NULL },
+    { { "backup", NULL }, VT_LAYOUT_TABLE, "{instances} instances copied", NULL },
+    { { "status", NULL }, VT_LAYOUT_RECORD, NULL, NULL },
+    { { "import", NULL },
+      VT_LAYOUT_TABLE,
+      "{stored} stored, {duplicates} were there already, {versions} new versions, {quarantined} "
+      "quarantined, {skipped} other files "
+      "passed over, {failed} failed",
+      NULL },
+};
+
+struct verb_call {
+    struct vt_cli *cli;
+    const struct showing *showing;
+    struct vt_table *table;
+    struct vt_progress progress;
+    size_t rows;
+    json_t *options;   /* for the verb */
+    const char **args; /* cli->args, paths made absolute */
+    char *paths;       /* memory of those: PATH_MAX each */
+};
+
+static const struct showing *find_showing(const struct vt_cli_command *command)
+{
+    for (size_t i = 0; i < VT_COUNT(showings); i++)
+        if (strcmp(showings[i].words[0], command->words[0]) == 0 &&
+            (!command->words[1] || strcmp(showings[i].words[1], command->words[1]) == 0))
+            return &showings[i];
+    return NULL;
+}
+
+/* ---- what comes back ---- */
+
+static bool on_row(void *context, json_t *row)
+{
+    struct verb_call *call = context;
+
+    vt_progress_clear(&call->progress);
+    call->rows++;
+    return vt_table_row(call->table, row);
+}
+
+static bool on_progress(void *context, uint64_t done, uint64_t total, const char *unit)
+{
+    struct verb_call *call = context;
+
+    vt_progress_show(&call->progress, done, total, unit, strcmp(unit, "bytes") == 0 ? done : 0);
+    return true;
+}
+
+/* "{instances} restored" and {"instances":3}: "3 restored". */
+static void fill_sentence(const char *format, const json_t *result, char *out, size_t room)
+{
+    size_t used = 0;
+    char key[32];
+
+    while (*format && used + 1 < room) {
+        size_t length = strcspn(format, "}");
+        if (*format != '{' || format[length] != '}' || length > sizeof key) {
+            out[used++] = *format++;
+            continue;
+        }
+        snprintf(key, sizeof key, "%.*s", (int)length - 1, format + 1);
+        const json_t *value = json_object_get(result, key);
+        out[used] = '\0';
+        if (value)
+            vt_table_text(key, value, out + used, room - used);
+        used += strlen(out + used);
+        format += length + 1;
+    }
+    out[used] = '\0';
+}
+
+static int show_result(struct verb_call *call, json_t *result)
+{
+    struct vt_cli *cli = call->cli;
+    char sentence[SENTENCE_MAX];
+    bool faulty = json_integer_value(json_object_get(result, "faults")) > 0 ||
+                  json_integer_value(json_object_get(result, "failed")) > 0;
+
+    if (cli->options->json && json_object_size(result) > 0) {
+        json_dumpf(result, cli->out, JSON_COMPACT);
+        fputc('\n', cli->out);
+    } else if (!cli->options->json && call->showing->sentence) {
+        fill_sentence(call->showing->sentence, result, sentence, sizeof sentence);
+        fprintf(cli->out, "%s\n", sentence);
+    }
+    if (!cli->options->json && call->showing->nothing && call->rows == 0)
+        fprintf(cli->errors, "%s\n", call->showing->nothing);
+    return faulty ? VT_EXIT_FAILED : VT_EXIT_DONE;
+}
+
+/* ---- what is asked ---- */
+
+/* {"reason":"...","all":true} of what stood on the command line. */
+static json_t *read_options(const struct vt_cli *cli)
+{
+    json_t *options = json_object();
+
+    for (size_t i = 0; options && i < VT_CLI_OPTIONS && cli->command->options[i].name; i++) {
+        const struct vt_cli_option *option = &cli->command->options[i];
+        if (cli->values[i])
+            json_object_set_new(options, option->name + 2,
+                                option->value ? json_string(cli->values[i]) : json_true());
+    }
+    return options;
+}
+
+/* vitrined has another working folder. The last part of a path need not be there. */
+static bool make_absolute(const char *path, char *out, struct vt_err *err)
+{
+    char folder[PATH_MAX];
+    size_t length = strlen(path);
+
+    if (realpath(path, out))
+        return true;
+    if (path[0] == '/' && length < PATH_MAX) {
+        memcpy(out, path, length + 1);
+        return true;
+    }
+    if (!getcwd(folder, sizeof folder))
+        return vt_fail_errno(err, "this folder");
+    if ((size_t)snprintf(out, PATH_MAX, "%s/%s", folder, path) >= PATH_MAX)
+        return vt_fail(err, VT_E_INVALID, "'%.60s...' is too long for a path", path);
+    return true;
+}
+
+static bool read_args(struct verb_call *call, struct vt_err *err)
+{
+    struct vt_cli *cli = call->cli;
+    bool paths = strcmp(cli->command->words[0], "import") == 0 ||
+                 strcmp(cli->command->words[0], "backup") == 0;
+    size_t count = (size_t)cli->arg_count;
+
+    call->args = calloc(count + 1, sizeof *call->args);
+    call->paths = paths ? calloc(count, PATH_MAX) : NULL;
+    if (!call->args || (paths && !call->paths))
+        return vt_fail(err, VT_E_NOMEM, "no memory for the command line");
+    for (size_t i = 0; i < count; i++) {
+        call->args[i] = paths ? call->paths + i * PATH_MAX : cli->args[i];
+        if (paths && !make_absolute(cli->args[i], call->paths + i * PATH_MAX, err))
+            return false;
+    }
+    return true;
+}
+
+/* ---- where it runs ---- */
+
+static void own_name(char out[static WHO_MAX])
+{
+    const struct passwd *entry = getpwuid(geteuid());
+
+    if (entry)
+        snprintf(out, WHO_MAX, "%s", entry->pw_name);
+    else
+        snprintf(out, WHO_MAX, "uid %u", (unsigned)geteuid());
+}
+
+static void add_not_running(void *context, json_t *row)
+{
+    (void)context;
+    json_object_set_new(row, "vitrined", json_string("not running"));
+}
+
+static bool run_here(struct verb_call *call, const struct vt_archive_conf *conf,
+                     json_t **out_result, struct vt_err *err)
+{
+    struct vt_cli *cli = call->cli;
+    const struct vt_admin_verb *verb =
+        vt_admin_verb_find(cli->command->words, cli->command->words[1] ? 2 : 1);
+    struct vt_query_rules rules;
+    char who[WHO_MAX];
+    bool makes = strcmp(cli->command->words[0], "import") == 0;
+
+    if (!makes && access(conf->options.path, F_OK) != 0)
+        return vt_fail(err, VT_E_NOTFOUND,
+                       "there is no archive at %s: name it with -o archive.path=DIR",
+                       conf->options.path);
+    if (!vt_query_conf_read(cli->options->conf, &rules, err))
+        return false;
+    VT_AUTO(vt_archive) archive = vt_archive_open(&conf->options, err);
+    if (!archive)
+        return false;
+    own_name(who);
+    struct vt_admin_call admin = {
+        .admin = { .archive = archive,
+                   .who = who,
+                   .row = on_row,
+                   .progress = on_progress,
+                   .context = call },
+        .args = call->args,
+        .arg_count = (size_t)cli->arg_count,
+        .options = call->options,
+        .rules = &rules,
+        .status = add_not_running,
+    };
+    return verb ? vt_admin_verb_run(verb, &admin, out_result, err)
+                : vt_fail(err, VT_E_INTERNAL, "no such archive verb");
+}
+
+static bool run_verb(struct verb_call *call, json_t **out_result, struct vt_err *err)
+{
+    const struct vt_cli_command *command = call->cli->command;
+    const struct vt_control_request request = {
+        .verb = command->words,
+        .verb_count = command->words[1] ? 2 : 1,
+        .args = call->args,
+        .arg_count = (size_t)call->cli->arg_count,
+        .options = call->options,
+    };
+    const struct vt_control_answer answer = { on_row, on_progress, call };
+    struct vt_archive_conf conf;
+    bool listening;
+
+    if (!vt_dict_load(err) || !vt_archive_conf_read(call->cli->options->conf, &conf, err))
+        return false;
+    if (!vt_control_call(conf.options.path, &request, &answer, &listening, out_result, err))
+        return false;
+    return listening || run_here(call, &conf, out_result, err);
+}
+
+int vt_cli_archive(struct vt_cli *cli, struct vt_err *err)
+{
+    struct verb_call call = { .cli = cli, .showing = find_showing(cli->command) };
+    const struct vt_table_options layout = { .out = cli->out,
+                                             .json = cli->options->json,
+                                             .layout = call.showing->layout };
+    json_t *result = NULL;
+    int status = VT_EXIT_FAILED;
+
+    call.table = vt_table_new(&layout);
+    call.options = read_options(cli);
+    vt_progress_init(&call.progress, cli->options->json);
+    if (!call.table || !call.options)
+        vt_fail(err, VT_E_NOMEM, "no memory for a table");
+    else if (read_args(&call, err) && run_verb(&call, &result, err))
+        status = VT_EXIT_DONE;
+    vt_progress_clear(&call.progress);
+    vt_table_free(call.table);
+    if (status == VT_EXIT_DONE)
+        status = show_result(&call, result);
+    else if (err->code == VT_E_INVALID)
+        status = VT_EXIT_USAGE;
+    json_decref(result);
+    json_decref(call.options);
+    free(call.args);
+    free(call.paths);
+    return status;
+}
