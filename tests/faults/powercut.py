@@ -2,7 +2,9 @@
 
 The strict rule, which no real file system is harsher than: a file has the bytes, and a folder has the names, of its last finished
 sync that began after them; everything else is gone. A file that was made without a sync of its folder vanishes, a rename without
-one reverts, so does a truncation. A kinder cut keeps a random part: names up to some moment, any subset of writes, torn ones too.
+one reverts, so does a truncation. One mercy: a rename from one folder to another is one step, as on every journaling file system,
+so a sync of either folder makes both names last, with the folders that the new one stands in. A kinder cut keeps a random part:
+names up to some moment, any subset of writes, torn ones too.
 
     disk = Disk(root)
     for event in disk.replay(trace): ...   # yields ("answer", fd, bytes, whole size), ("sync", ...), in order
@@ -117,14 +119,17 @@ class Folder:
     def __init__(self, path):
         self.path, self.folder = path, True
         self.names, self.durable, self.pending = {}, {}, []
+        self.parent = None
 
-    def change(self, sequence, name, node):
-        """node None: the name goes."""
+    def change(self, sequence, name, node, tied=None):
+        """node None: the name goes. tied: the other folder of a rename."""
         if node is None:
             self.names.pop(name, None)
         else:
             self.names[name] = node
-        self.pending.append((sequence, name, node))
+            if node.folder:
+                node.parent = self
+        self.pending.append((sequence, name, node, tied))
 
     @staticmethod
     def apply(names, name, node):
@@ -134,13 +139,29 @@ class Folder:
             names[name] = node
 
     def sync(self, before):
-        kept = []
-        for sequence, name, node in self.pending:
-            if sequence < before:
-                self.apply(self.durable, name, node)
-            else:
-                kept.append((sequence, name, node))
-        self.pending = kept
+        done = [change for change in self.pending if change[0] < before]
+        self.pending = [change for change in self.pending if change[0] >= before]
+        for sequence, name, node, tied in done:
+            self.apply(self.durable, name, node)
+            if tied:
+                tied.sync_step(sequence)
+
+    def sync_step(self, step):
+        """The other half of a rename that lasts now: what happened to the same name before it, and the folders above."""
+        names = {name for sequence, name, _, _ in self.pending if sequence == step}
+        due = [c for c in self.pending if c[1] in names and c[0] <= step]
+        self.pending = [c for c in self.pending if c not in due]
+        for sequence, name, node, tied in due:
+            self.apply(self.durable, name, node)
+            if tied and sequence != step:
+                tied.sync_step(sequence)
+        child, parent = self, self.parent
+        while parent:
+            made = [c for c in parent.pending if c[2] is child]
+            parent.pending = [c for c in parent.pending if c[2] is not child]
+            for _, name, node, _ in made:
+                self.apply(parent.durable, name, node)
+            child, parent = parent, parent.parent
 
 
 class Disk:
@@ -268,8 +289,9 @@ class Disk:
             raise Gap(f"rename of unknown {old}")
         if node is other:
             return
-        from_folder.change(self.sequence, from_name, other if flags & RENAME_EXCHANGE else None)
-        to_folder.change(self.sequence, to_name, node)
+        across = from_folder is not to_folder
+        from_folder.change(self.sequence, from_name, other if flags & RENAME_EXCHANGE else None, to_folder if across else None)
+        to_folder.change(self.sequence, to_name, node, from_folder if across else None)
 
     def link(self, fd, old, new):
         if old.startswith("/proc/self/fd/"):
@@ -325,7 +347,7 @@ class Disk:
         names = node.durable
         if rng:
             names = dict(names)
-            for sequence, name, child in node.pending:
+            for sequence, name, child, _ in node.pending:
                 if sequence <= moment:
                     node.apply(names, name, child)
         folder.mkdir(parents=True, exist_ok=True)

@@ -47,6 +47,16 @@ os.fsync(dfd)
 say("folder without its own name")
 os.fsync(folder)
 say("c durable")
+os.mkdir(os.path.join(root, "in")); os.mkdir(os.path.join(root, "out"))
+os.fsync(folder)
+e = make("in/e", b"e" * 9); os.fdatasync(e)
+ins = os.open(os.path.join(root, "in"), os.O_RDONLY)
+os.fsync(ins)
+os.mkdir(os.path.join(root, "out/deep"))
+os.rename(os.path.join(root, "in/e"), os.path.join(root, "out/deep/e"))
+say("moved, unsynced")
+os.fsync(ins)
+say("moved, one side synced")
 db = sqlite3.connect(os.path.join(root, "t.db"), isolation_level=None)
 db.execute("pragma journal_mode=wal"); db.execute("pragma synchronous=full")
 db.execute("create table t(x)"); db.execute("insert into t values (42)")
@@ -82,6 +92,8 @@ EXPECTED = {
     "cut durable": lambda f: text(f, "b") == b"o",
     "folder without its own name": lambda f: not (f / "d").exists(),
     "c durable": lambda f: text(f, "d/c") == b"x" * 40000,
+    "moved, unsynced": lambda f: text(f, "in/e") == b"e" * 9 and not (f / "out/deep").exists(),
+    "moved, one side synced": lambda f: text(f, "out/deep/e") == b"e" * 9 and text(f, "in/e") is None,
     "row durable": lambda f: rows(f) == [42],
     "row unsynced": lambda f: rows(f) == [42],
 }
