@@ -32,7 +32,7 @@ struct vt_archive_options {
     const struct vt_index_driver *index;      /* NULL: vt_index_sqlite */
     struct vt_events *events;                 /* may be NULL */
     bool relaxed;                             /* archive.durability = relaxed: answers do not wait for syncs */
-    uint64_t journal_segment;                 /* bytes of each of the two; 0: 64 MiB */
+    uint64_t journal_segment;                 /* bytes of each of the two; 0: 32 MiB */
     uint64_t small_object;                    /* up to this many bytes ride in the journal; 0: 64 KiB */
     uint64_t warn_free, stop_free;            /* free bytes on the volume: alarm; A700. 0: 5 % capped at 10 GiB; 1 % capped at 1 GiB */
     enum vt_policy changed_attributes;        /* default VERSION */
@@ -43,6 +43,7 @@ struct vt_archive_options {
     struct vt_element_limits limits;          /* zeroes: defaults */
     uint64_t max_instance;                    /* bytes; 0: 64 GiB */
     int readers;
+    bool rebuild_index;                       /* no usable index.db: put it aside and make a new one from the objects */
 };
 
 /* Takes the lock (VT_E_BUSY: who holds it), recovers: replays the journal, sweeps staging. */
@@ -51,7 +52,9 @@ struct vt_archive *vt_archive_open(const struct vt_archive_options *options, str
 void vt_archive_free(struct vt_archive *archive);
 VT_DEFINE_AUTO(vt_archive)
 const char *vt_archive_path(const struct vt_archive *archive);
-struct vt_index *vt_archive_index(struct vt_archive *archive);   /* for reading; borrowed */
+/* For reading; borrowed. Ask again for each use: a reindex puts another one in its place (the old one goes on answering
+ * with what it knew until the archive is freed). */
+struct vt_index *vt_archive_index(struct vt_archive *archive);
 
 /* ---- receiving ---- */
 
@@ -97,6 +100,8 @@ bool vt_receive_write(void *receive, const uint8_t *bytes, size_t size, struct v
  * with status (nothing kept). The receiver is ready for the next begin in both cases. */
 bool vt_receive_commit(struct vt_receive *receive, struct vt_receive_result *out, struct vt_err *err);
 void vt_receive_abandon(struct vt_receive *receive);
+/* The association is idle: memory beyond the least goes back. Comes again by itself with the next begin. */
+void vt_receive_rest(struct vt_receive *receive);
 /* A Part 10 file (import, reindex of strays): begin, write, commit. */
 bool vt_archive_import_file(struct vt_archive *archive, struct vt_receive *receive, const char *path,
                             struct vt_receive_result *out, struct vt_err *err);

@@ -3,7 +3,7 @@
  * Two preallocated segments, written in turn; a record is on disk when vt_journal_sync returned. Records carry a sequence
  * number, a checksum (XXH3-64 over the record and the segment's generation) and a body; replay stops at the first that does not fit.
  * A segment may be used again only when everything in it is durable elsewhere (vt_journal_release, after syncfs and an index
- * checkpoint). The writer is one thread; release may come from another. */
+ * checkpoint). Calls are serialised by the caller, vt_journal_prepare excepted. */
 #pragma once
 
 #include <stdbool.h>
@@ -21,7 +21,13 @@ enum vt_record {
     VT_RECORD_QUARANTINE,
     VT_RECORD_DELETE,
     VT_RECORD_RESTORE,
-    VT_RECORD_ABORT,            /* the record with that sequence number did not happen */
+    VT_RECORD_ABORT,            /* body: uint64_t; the record with that sequence number did not happen */
+};
+
+enum {
+    VT_JOURNAL_SEGMENT = 32 << 20,          /* default bytes of a segment */
+    VT_JOURNAL_SEGMENT_MIN = 1 << 20,
+    VT_JOURNAL_RESERVE = 64 << 10,          /* of each segment, for abort records when nothing else fits */
 };
 
 struct vt_journal_entry {
@@ -45,9 +51,20 @@ bool vt_journal_append(struct vt_journal *journal, enum vt_record kind, const vo
                        const void *tail, size_t tail_size, uint64_t *out_sequence, struct vt_err *err);
 /* Writes what was appended and fdatasyncs. An error is final: the journal takes nothing more. */
 bool vt_journal_sync(struct vt_journal *journal, struct vt_err *err);
+/* Writes what was appended and leaves the rest to the kernel (durability relaxed): survives a crash of ours only. */
+bool vt_journal_write(struct vt_journal *journal, struct vt_err *err);
+/* The second segment is made on a new journal only when this is called (from any one thread, beside the writer): it
+ * takes its time, and the first start need not wait. Quick when it is there. */
+bool vt_journal_prepare(struct vt_journal *journal, struct vt_err *err);
 /* The segment before the current one holds records up to this; 0: it is free. Then release. */
 uint64_t vt_journal_to_release(struct vt_journal *journal);
 bool vt_journal_release(struct vt_journal *journal, struct vt_err *err);
 uint64_t vt_journal_last(const struct vt_journal *journal);
+/* Numbers go on behind this one if it is higher than the last: a new journal beside an old index. Only while empty. */
+void vt_journal_continue(struct vt_journal *journal, uint64_t sequence);
+/* No record in either segment. */
+bool vt_journal_is_empty(const struct vt_journal *journal);
+/* Bytes of records in both segments, and the room there is in all: for status. */
+void vt_journal_usage(const struct vt_journal *journal, uint64_t *out_used, uint64_t *out_room);
 /* After a clean close of everything else: nothing to replay next time. */
 bool vt_journal_empty(struct vt_journal *journal, struct vt_err *err);

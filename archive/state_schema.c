@@ -20,7 +20,7 @@ const struct vt_db_migration vt_state_migrations[] = {
       "CREATE INDEX quarantine_sop ON quarantine (sop_uid, digest);"
       "CREATE TABLE operation ("
       " id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, subject TEXT NOT NULL, who TEXT NOT NULL,"
-      " reason TEXT NOT NULL, at INTEGER NOT NULL, state TEXT NOT NULL, trash INTEGER NOT NULL,"
+      " reason TEXT NOT NULL, at INTEGER NOT NULL, state TEXT NOT NULL, also TEXT NOT NULL, trash INTEGER NOT NULL,"
       " purge_after INTEGER NOT NULL, instances INTEGER NOT NULL, bytes INTEGER NOT NULL);"
       "CREATE INDEX operation_trash ON operation (trash, state, purge_after);"
       "CREATE TABLE operation_file ("

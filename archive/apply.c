@@ -1,0 +1,170 @@
+#include "archive/apply.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "archive/inside.h"
+#include "core/err.h"
+#include "core/io.h"
+
+enum { OBJECT_MODE = 0640, COMPARE_BLOCK = 16 << 10 };
+
+void vt_staging_name(uint64_t id, char out[static VT_STAGING_NAME])
+{
+    snprintf(out, VT_STAGING_NAME, "%016" PRIx64, id);
+}
+
+static bool write_object(int folder, const struct vt_record_body *body, int flags, struct vt_err *err)
+{
+    const char *name = vt_folders_name(body->instance->file);
+    vt_autoclose fd = openat(folder, name, O_WRONLY | O_CREAT | O_CLOEXEC | flags, OBJECT_MODE);
+
+    if (fd < 0)
+        return vt_fail_errno(err, "making %s", body->instance->file);
+    if (vt_io_pwrite(fd, body->bytes, body->size, 0, body->instance->file, err))
+        return true;
+    unlinkat(folder, name, 0);
+    return false;
+}
+
+bool vt_apply_file(struct vt_archive *archive, const struct vt_record_body *body, struct vt_err *err)
+{
+    const char *file = body->instance->file;
+    int folder = vt_folders_of(archive->folders, file, true, err);
+    char staged[VT_STAGING_NAME];
+
+    if (folder < 0)
+        return false;
+    if (body->staging == 0)
+        return write_object(folder, body, O_EXCL, err);
+    vt_staging_name(body->staging, staged);
+    return renameat(archive->staging, staged, folder, vt_folders_name(file)) == 0 ||
+           vt_fail_errno(err, "moving an arrival to %s", file);
+}
+
+void vt_apply_undo_file(struct vt_archive *archive, const struct vt_record_body *body)
+{
+    struct vt_err ignored = { 0 };
+    char staged[VT_STAGING_NAME];
+
+    if (body->staging != 0) {
+        vt_staging_name(body->staging, staged);
+        unlinkat(archive->staging, staged, 0);
+    }
+    int folder = vt_folders_of(archive->folders, body->instance->file, false, &ignored);
+    if (folder >= 0)
+        unlinkat(folder, vt_folders_name(body->instance->file), 0);
+}
+
+static bool same_bytes(int fd, const struct vt_record_body *body)
+{
+    uint8_t block[COMPARE_BLOCK];
+    struct stat info;
+
+    if (fstat(fd, &info) < 0 || (uint64_t)info.st_size != body->size)
+        return false;
+    for (size_t at = 0; at < body->size;) {
+        size_t size = body->size - at < sizeof block ? body->size - at : sizeof block;
+        ssize_t got = pread(fd, block, size, (off_t)at);
+        if (got <= 0 || memcmp(block, body->bytes + at, (size_t)got) != 0)
+            return false;
+        at += (size_t)got;
+    }
+    return true;
+}
+
+static bool small_again(int folder, const struct vt_record_body *body, struct vt_err *err)
+{
+    vt_autoclose fd = openat(folder, vt_folders_name(body->instance->file), O_RDONLY | O_CLOEXEC);
+
+    return (fd >= 0 && same_bytes(fd, body)) || write_object(folder, body, O_TRUNC, err);
+}
+
+bool vt_apply_file_again(struct vt_archive *archive, const struct vt_record_body *body, bool *out_there, struct vt_err *err)
+{
+    const char *file = body->instance->file, *name = vt_folders_name(file);
+    int folder = vt_folders_of(archive->folders, file, true, err);
+    char staged[VT_STAGING_NAME];
+    struct stat info;
+
+    if (folder < 0)
+        return false;
+    *out_there = true;
+    if (body->staging == 0)
+        return small_again(folder, body, err);
+    vt_staging_name(body->staging, staged);
+    if (renameat(archive->staging, staged, folder, name) == 0)
+        return true;
+    if (errno != ENOENT)
+        return vt_fail_errno(err, "moving an arrival to %s", file);
+    *out_there = fstatat(folder, name, &info, 0) == 0;
+    return true;
+}
+
+/* ---- state.db ---- */
+
+#define INSERT_VERSION                                                                             \
+    "INSERT OR IGNORE INTO version (sop_uid, version, file, study_uid, size, digest, pixel_digest," \
+    " transfer_syntax, arrived) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+#define BIND_VERSION(db, stmt, x, err)                                                             \
+    vt_stmt_bind(db, stmt, err, "tittibbti", (x)->sop_uid, (int64_t)(x)->version, (x)->file, (x)->study_uid, \
+                 (int64_t)(x)->file_size, (x)->data_set_digest.bytes, sizeof(struct vt_digest),    \
+                 (x)->pixel_digest.bytes, sizeof(struct vt_digest), (x)->transfer_syntax, (x)->arrived)
+
+static bool add_versions(struct vt_db *db, const struct vt_record_body *body, struct vt_err *err)
+{
+    struct sqlite3_stmt *stmt = vt_db_prepare(db, INSERT_VERSION, err);
+    bool ok = stmt && (!body->has_previous ||
+                       (BIND_VERSION(db, stmt, &body->previous, err) && vt_stmt_run(db, stmt, err))) &&
+              BIND_VERSION(db, stmt, body->instance, err) && vt_stmt_run(db, stmt, err);
+
+    vt_stmt_free(stmt);
+    return ok;
+}
+
+static bool add_quarantine(struct vt_db *db, const struct vt_record_body *body, struct vt_err *err)
+{
+    const struct vt_instance *instance = body->instance;
+    struct sqlite3_stmt *stmt = vt_db_prepare(db,
+        "INSERT OR IGNORE INTO quarantine (sop_uid, study_uid, series_uid, sop_class, file, size, digest, status, reason,"
+        " arrived, calling_ae_title, host) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", err);
+    bool ok = stmt && vt_stmt_bind(db, stmt, err, "tttttibititt", instance->sop_uid, instance->study_uid,
+                                   instance->series_uid, instance->sop_class, instance->file,
+                                   (int64_t)instance->file_size, instance->data_set_digest.bytes,
+                                   sizeof(struct vt_digest), (int64_t)body->status, body->reason, instance->arrived,
+                                   instance->calling_ae_title, instance->host) &&
+              vt_stmt_run(db, stmt, err);
+
+    vt_stmt_free(stmt);
+    return ok;
+}
+
+bool vt_apply_state(struct vt_archive *archive, enum vt_record kind, const struct vt_record_body *body, struct vt_err *err)
+{
+    if (kind != VT_RECORD_VERSION && kind != VT_RECORD_QUARANTINE)
+        return true;
+
+    struct vt_db *db = vt_state_lock(archive->state);
+    bool ok = vt_db_exec(db, "BEGIN IMMEDIATE", err);
+    if (ok) {
+        ok = (kind == VT_RECORD_VERSION ? add_versions(db, body, err) : add_quarantine(db, body, err)) &&
+             vt_db_exec(db, "COMMIT", err);
+        struct vt_err ignored = { 0 };
+        if (!ok)
+            vt_db_exec(db, "ROLLBACK", &ignored);
+    }
+    vt_state_unlock(archive->state);
+    return ok;
+}
+
+bool vt_apply_index(struct vt_archive *archive, enum vt_record kind, const struct vt_record_body *body, unsigned *out_flags,
+                    struct vt_err *err)
+{
+    if (kind != VT_RECORD_STORE && kind != VT_RECORD_VERSION)
+        return true;
+    return vt_index_put(atomic_load(&archive->index), body->instance, out_flags, err);
+}

@@ -1,0 +1,499 @@
+/* A segment is a header block and records, each aligned to 8 bytes:
+ *
+ *   header  magic, generation (0: empty), highest generation ever used, sequence before its first record, size,
+ *           checksum; 4096 bytes
+ *   record  size of body, kind, sequence, checksum; body
+ *
+ * The generation seeds every checksum, so what an earlier use left behind never fits. Numbers are in the machine's own
+ * byte order: a journal does not travel, a backup has none. */
+#include "archive/journal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#define XXH_STATIC_LINKING_ONLY   /* the state on the stack */
+#include <xxhash.h>
+
+#include "core/buf.h"
+#include "core/err.h"
+#include "core/io.h"
+
+enum { HEADER_SIZE = 4096, WRITE_BUFFER = 256 << 10, ZERO_BLOCK = 1 << 20 };
+
+#define MAGIC UINT64_C(0x314c4e524a5456)   /* "VTJRNL1" */
+
+struct header {
+    uint64_t magic, generation, highest, sequence, bytes, checksum;
+};
+
+struct record {
+    uint32_t size, kind;
+    uint64_t sequence, checksum;
+};
+
+struct segment {
+    int fd;
+    atomic_bool made;      /* the file is there in its full size */
+    uint64_t bytes;
+    uint64_t generation;   /* 0: empty */
+    uint64_t first;        /* sequence before its first record */
+    uint64_t last;         /* of its last record */
+    uint64_t end;          /* offset behind its last record */
+};
+
+struct vt_journal {
+    char folder[PATH_MAX - 8];
+    uint64_t segment_bytes;
+    struct segment segments[2];
+    int current;
+    uint64_t last;             /* sequence number given last */
+    uint64_t generation;       /* highest ever used */
+    struct vt_buf waiting;     /* appended, not written; goes to the current segment at `waiting_at` */
+    uint64_t waiting_at;
+    bool unsynced;
+    bool broken;
+};
+
+static void path_of(const struct vt_journal *journal, int i, char out[static PATH_MAX])
+{
+    snprintf(out, PATH_MAX, "%s/%d", journal->folder, i);
+}
+
+static uint64_t align8(uint64_t size)
+{
+    return (size + 7) & ~UINT64_C(7);
+}
+
+static uint64_t header_checksum(const struct header *header)
+{
+    return XXH3_64bits(header, offsetof(struct header, checksum));
+}
+
+static uint64_t record_checksum(const struct record *record, uint64_t generation, const void *head, size_t head_size,
+                                const void *tail, size_t tail_size)
+{
+    XXH3_state_t state;
+
+    XXH3_64bits_reset_withSeed(&state, generation);
+    XXH3_64bits_update(&state, record, offsetof(struct record, checksum));
+    if (head_size > 0)
+        XXH3_64bits_update(&state, head, head_size);
+    if (tail_size > 0)
+        XXH3_64bits_update(&state, tail, tail_size);
+    return XXH3_64bits_digest(&state);
+}
+
+/* Writes zeros without going through the page cache where that can be: a first start should not warm 32 MiB. */
+static bool fill_with_zeros(int fd, uint64_t bytes, const char *path, struct vt_err *err)
+{
+    vt_autofree void *zeros = NULL;
+
+    if (posix_memalign(&zeros, 4096, ZERO_BLOCK) != 0)
+        return vt_fail(err, VT_E_NOMEM, "no memory for %s", path);
+    memset(zeros, 0, ZERO_BLOCK);
+    bool direct = fcntl(fd, F_SETFL, O_DIRECT) == 0;
+    for (uint64_t at = 0; at < bytes;) {
+        size_t size = bytes - at < ZERO_BLOCK ? (size_t)(bytes - at) : ZERO_BLOCK;
+        struct vt_err wrong = { 0 };
+        if (vt_io_pwrite(fd, zeros, size, at, path, &wrong)) {
+            at += size;
+            continue;
+        }
+        if (!direct || wrong.code == VT_E_FULL) {
+            *err = wrong;
+            return false;
+        }
+        direct = false;
+        fcntl(fd, F_SETFL, 0);
+    }
+    fcntl(fd, F_SETFL, 0);
+    return vt_io_sync_data(fd, path, err);
+}
+
+static bool make_segment(struct vt_journal *journal, int i, struct vt_err *err)
+{
+    struct segment *segment = &journal->segments[i];
+    char path[PATH_MAX];
+
+    path_of(journal, i, path);
+    if (ftruncate(segment->fd, 0) < 0)
+        return vt_fail_errno(err, "making %s", path);
+    if (!fill_with_zeros(segment->fd, journal->segment_bytes, path, err))
+        return false;
+    vt_autoclose folder = open(journal->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0)
+        return vt_fail_errno(err, "%s", journal->folder);
+    if (!vt_io_sync_folder(folder, journal->folder, err))
+        return false;
+    segment->bytes = journal->segment_bytes;
+    atomic_store(&segment->made, true);
+    return true;
+}
+
+/* The record at `at` into body (made as large as need be); false in *out_there: none that fits. */
+static bool read_record(const struct segment *segment, uint64_t at, struct record *out, struct vt_buf *body, bool *out_there,
+                        const char *path, struct vt_err *err)
+{
+    *out_there = false;
+    if (at + sizeof *out > segment->bytes)
+        return true;
+    if (!vt_io_pread(segment->fd, out, sizeof *out, at, path, err))
+        return false;
+    if (out->kind == 0 || out->size > segment->bytes - at - sizeof *out)
+        return true;
+    vt_buf_reset(body);
+    if (!vt_buf_reserve(body, out->size, err) || !vt_io_pread(segment->fd, body->data, out->size, at + sizeof *out, path, err))
+        return false;
+    body->size = out->size;
+    *out_there = record_checksum(out, segment->generation, body->data, body->size, NULL, 0) == out->checksum;
+    return true;
+}
+
+/* Finds the end of a segment that holds records. */
+static bool scan(struct vt_journal *journal, int i, struct vt_err *err)
+{
+    struct segment *segment = &journal->segments[i];
+    char path[PATH_MAX];
+    VT_AUTO_BUF(body, (size_t)segment->bytes);
+    struct record record;
+
+    path_of(journal, i, path);
+    segment->last = segment->first;
+    segment->end = HEADER_SIZE;
+    for (bool there = segment->generation > 0; there;) {
+        if (!read_record(segment, segment->end, &record, &body, &there, path, err))
+            return false;
+        there = there && record.sequence == segment->last + 1;
+        if (!there)
+            break;
+        segment->last = record.sequence;
+        segment->end += align8(sizeof record + record.size);
+    }
+    return true;
+}
+
+/* A header that does not fit means empty: it is written together with the first group of its use, and nobody was
+ * answered before both were synced. */
+static bool read_segment(struct vt_journal *journal, int i, struct vt_err *err)
+{
+    struct segment *segment = &journal->segments[i];
+    struct header header = { 0 };
+    struct stat info;
+    char path[PATH_MAX];
+
+    path_of(journal, i, path);
+    segment->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+    if (segment->fd < 0 || fstat(segment->fd, &info) < 0)
+        return vt_fail_errno(err, "%s", path);
+    segment->bytes = (uint64_t)info.st_size;
+    segment->end = HEADER_SIZE;
+    if (segment->bytes >= VT_JOURNAL_SEGMENT_MIN &&
+        !vt_io_pread(segment->fd, &header, sizeof header, 0, path, err))
+        return false;
+    bool whole = header.magic == MAGIC && header.checksum == header_checksum(&header) && header.bytes == segment->bytes;
+    if (whole) {
+        segment->generation = header.generation;
+        segment->first = segment->last = header.sequence;
+        if (header.highest > journal->generation)
+            journal->generation = header.highest;
+    }
+    bool usable = segment->bytes == journal->segment_bytes || segment->generation > 0;
+    atomic_store(&segment->made, usable);
+    return scan(journal, i, err);
+}
+
+static void find_current(struct vt_journal *journal)
+{
+    const struct segment *a = &journal->segments[0], *b = &journal->segments[1];
+
+    journal->current = b->generation > a->generation;
+    journal->last = a->last > b->last ? a->last : b->last;
+}
+
+struct vt_journal *vt_journal_open(const char *folder, uint64_t segment_bytes, struct vt_err *err)
+{
+    VT_AUTO(vt_journal) journal = calloc(1, sizeof *journal);
+
+    if (!journal) {
+        vt_fail(err, VT_E_NOMEM, "no memory for the journal");
+        return NULL;
+    }
+    journal->segments[0].fd = journal->segments[1].fd = -1;
+    journal->segment_bytes = segment_bytes < VT_JOURNAL_SEGMENT_MIN ? VT_JOURNAL_SEGMENT_MIN
+                                                                    : (segment_bytes + 4095) & ~UINT64_C(4095);
+    vt_buf_init(&journal->waiting, WRITE_BUFFER);
+    if (strlen(folder) >= sizeof journal->folder) {
+        vt_fail(err, VT_E_INVALID, "path is too long: %s", folder);
+        return NULL;
+    }
+    memcpy(journal->folder, folder, strlen(folder) + 1);
+    if (!vt_io_make_folder(folder, err) || !read_segment(journal, 0, err) || !read_segment(journal, 1, err))
+        return NULL;
+    find_current(journal);
+    if (!atomic_load(&journal->segments[journal->current].made) && !make_segment(journal, journal->current, err))
+        return NULL;
+    return vt_take(&journal);
+}
+
+bool vt_journal_prepare(struct vt_journal *journal, struct vt_err *err)
+{
+    for (int i = 0; i < 2; i++)
+        if (!atomic_load(&journal->segments[i].made) && !make_segment(journal, i, err))
+            return false;
+    return true;
+}
+
+void vt_journal_free(struct vt_journal *journal)
+{
+    if (!journal)
+        return;
+    for (int i = 0; i < 2; i++)
+        if (journal->segments[i].fd >= 0)
+            close(journal->segments[i].fd);
+    vt_buf_fini(&journal->waiting);
+    free(journal);
+}
+
+/* ---- replay ---- */
+
+static bool replay_segment(struct vt_journal *journal, int i, uint64_t after,
+                           bool (*each)(void *context, const struct vt_journal_entry *entry, struct vt_err *err), void *context,
+                           struct vt_err *err)
+{
+    const struct segment *segment = &journal->segments[i];
+    char path[PATH_MAX];
+    VT_AUTO_BUF(body, (size_t)segment->bytes);
+    struct record record;
+    bool there = true;
+
+    path_of(journal, i, path);
+    for (uint64_t at = HEADER_SIZE; at < segment->end; at += align8(sizeof record + record.size)) {
+        if (!read_record(segment, at, &record, &body, &there, path, err))
+            return false;
+        if (!there)
+            return vt_fail(err, VT_E_CORRUPT, "%s changed while it was read", path);
+        struct vt_journal_entry entry = { record.sequence, (enum vt_record)record.kind, body.data, body.size };
+        if (record.sequence > after && !each(context, &entry, err))
+            return false;
+    }
+    return true;
+}
+
+bool vt_journal_replay(struct vt_journal *journal, uint64_t after,
+                       bool (*each)(void *context, const struct vt_journal_entry *entry, struct vt_err *err), void *context,
+                       struct vt_err *err)
+{
+    int older = !journal->current;
+
+    return (journal->segments[older].generation == 0 || replay_segment(journal, older, after, each, context, err)) &&
+           (journal->segments[journal->current].generation == 0 ||
+            replay_segment(journal, journal->current, after, each, context, err));
+}
+
+/* ---- writing ---- */
+
+static bool broken(struct vt_journal *journal, struct vt_err *err)
+{
+    journal->broken = true;
+    return vt_fail_context(err, "the journal takes nothing more");
+}
+
+bool vt_journal_write(struct vt_journal *journal, struct vt_err *err)
+{
+    char path[PATH_MAX];
+
+    if (journal->broken)
+        return vt_fail(err, VT_E_IO, "the journal failed before");
+    if (journal->waiting.size == 0)
+        return true;
+    path_of(journal, journal->current, path);
+    if (!vt_io_pwrite(journal->segments[journal->current].fd, journal->waiting.data, journal->waiting.size, journal->waiting_at,
+                      path, err))
+        return broken(journal, err);
+    journal->waiting_at += journal->waiting.size;
+    vt_buf_reset(&journal->waiting);
+    journal->unsynced = true;
+    return true;
+}
+
+bool vt_journal_sync(struct vt_journal *journal, struct vt_err *err)
+{
+    char path[PATH_MAX];
+
+    if (!vt_journal_write(journal, err))
+        return false;
+    if (!journal->unsynced)
+        return true;
+    path_of(journal, journal->current, path);
+    if (!vt_io_sync_data(journal->segments[journal->current].fd, path, err))
+        return broken(journal, err);
+    journal->unsynced = false;
+    return true;
+}
+
+static bool put(struct vt_journal *journal, const void *bytes, size_t size, struct vt_err *err)
+{
+    char path[PATH_MAX];
+
+    if (size > journal->waiting.limit - journal->waiting.size && !vt_journal_write(journal, err))
+        return false;
+    if (size <= journal->waiting.limit)
+        return vt_buf_append(&journal->waiting, bytes, size, err);
+    path_of(journal, journal->current, path);
+    if (!vt_io_pwrite(journal->segments[journal->current].fd, bytes, size, journal->waiting_at, path, err))
+        return false;
+    journal->waiting_at += size;
+    journal->unsynced = true;
+    return true;
+}
+
+/* The segment begins a new use: its header goes out with its first records. */
+static bool begin_segment(struct vt_journal *journal, int i, struct vt_err *err)
+{
+    struct segment *segment = &journal->segments[i];
+    uint8_t block[HEADER_SIZE] = { 0 };
+    struct header header = { .magic = MAGIC, .generation = journal->generation + 1,
+                             .highest = journal->generation + 1, .sequence = journal->last, .bytes = segment->bytes };
+
+    header.checksum = header_checksum(&header);
+    memcpy(block, &header, sizeof header);
+    journal->current = i;
+    journal->waiting_at = 0;
+    if (!put(journal, block, sizeof block, err))
+        return false;
+    segment->generation = ++journal->generation;
+    segment->first = segment->last = journal->last;
+    segment->end = HEADER_SIZE;
+    return true;
+}
+
+/* Bytes of the smaller segment: sizes differ after a change of the configuration. */
+static uint64_t smaller(const struct vt_journal *journal)
+{
+    uint64_t bytes = journal->segment_bytes;
+
+    for (int i = 0; i < 2; i++)
+        if (atomic_load(&journal->segments[i].made) && journal->segments[i].bytes < bytes)
+            bytes = journal->segments[i].bytes;
+    return bytes;
+}
+
+/* Makes room for `total` bytes: in the current segment, or by turning to the other one. */
+static bool find_room(struct vt_journal *journal, uint64_t total, enum vt_record kind, struct vt_err *err)
+{
+    struct segment *segment = &journal->segments[journal->current];
+    uint64_t reserve = kind == VT_RECORD_ABORT ? 0 : VT_JOURNAL_RESERVE;
+
+    if (total + reserve > smaller(journal) - HEADER_SIZE)
+        return vt_fail(err, VT_E_LIMIT, "a journal record of %llu bytes does not fit a segment of %llu",
+                       (unsigned long long)total, (unsigned long long)smaller(journal));
+    if (segment->generation == 0)
+        return begin_segment(journal, journal->current, err);
+    if (segment->end + total + reserve <= segment->bytes)
+        return true;
+    const struct segment *other = &journal->segments[!journal->current];
+    if (!atomic_load(&other->made) || other->generation != 0)
+        return vt_fail(err, VT_E_FULL, "both segments of the journal are in use");
+    return vt_journal_sync(journal, err) && begin_segment(journal, !journal->current, err);
+}
+
+bool vt_journal_append(struct vt_journal *journal, enum vt_record kind, const void *head, size_t head_size,
+                       const void *tail, size_t tail_size, uint64_t *out_sequence, struct vt_err *err)
+{
+    static const uint8_t zeros[8];
+    uint64_t size = (uint64_t)head_size + tail_size, total = align8(sizeof(struct record) + size);
+
+    if (journal->broken)
+        return vt_fail(err, VT_E_IO, "the journal failed before");
+    if (!find_room(journal, total, kind, err))
+        return false;
+
+    struct segment *segment = &journal->segments[journal->current];
+    struct record record = { .size = (uint32_t)size, .kind = (uint32_t)kind, .sequence = journal->last + 1 };
+    size_t padding = (size_t)(total - sizeof record - size);
+    record.checksum = record_checksum(&record, segment->generation, head, head_size, tail, tail_size);
+    /* Half a record in the buffer could not be taken back: make room for all of it first, or break. */
+    if (journal->waiting.size + total > journal->waiting.limit && !vt_journal_write(journal, err))
+        return false;
+    if (total <= journal->waiting.limit && !vt_buf_reserve(&journal->waiting, (size_t)total, err))
+        return false;
+    if (!put(journal, &record, sizeof record, err) || !put(journal, head, head_size, err) ||
+        !put(journal, tail, tail_size, err) || !put(journal, zeros, padding, err))
+        return broken(journal, err);
+    segment->end += total;
+    segment->last = journal->last = record.sequence;
+    *out_sequence = record.sequence;
+    return true;
+}
+
+/* ---- release ---- */
+
+uint64_t vt_journal_to_release(struct vt_journal *journal)
+{
+    const struct segment *older = &journal->segments[!journal->current];
+
+    return older->generation > 0 ? older->last : 0;
+}
+
+static bool write_empty(struct vt_journal *journal, int i, struct vt_err *err)
+{
+    struct segment *segment = &journal->segments[i];
+    struct header header = { .magic = MAGIC, .highest = journal->generation, .sequence = journal->last,
+                             .bytes = segment->bytes };
+    char path[PATH_MAX];
+
+    path_of(journal, i, path);
+    header.checksum = header_checksum(&header);
+    if (!vt_io_pwrite(segment->fd, &header, sizeof header, 0, path, err) || !vt_io_sync_data(segment->fd, path, err))
+        return broken(journal, err);
+    segment->generation = 0;
+    segment->first = segment->last = journal->last;
+    segment->end = HEADER_SIZE;
+    return true;
+}
+
+bool vt_journal_release(struct vt_journal *journal, struct vt_err *err)
+{
+    if (vt_journal_to_release(journal) == 0)
+        return true;
+    return write_empty(journal, !journal->current, err);
+}
+
+bool vt_journal_empty(struct vt_journal *journal, struct vt_err *err)
+{
+    if (!vt_journal_write(journal, err) || !vt_journal_release(journal, err))
+        return false;
+    if (journal->segments[journal->current].generation > 0 && !write_empty(journal, journal->current, err))
+        return false;
+    journal->unsynced = false;
+    return true;
+}
+
+uint64_t vt_journal_last(const struct vt_journal *journal)
+{
+    return journal->last;
+}
+
+void vt_journal_continue(struct vt_journal *journal, uint64_t sequence)
+{
+    if (vt_journal_is_empty(journal) && sequence > journal->last)
+        journal->last = sequence;
+}
+
+bool vt_journal_is_empty(const struct vt_journal *journal)
+{
+    return journal->segments[0].generation == 0 && journal->segments[1].generation == 0;
+}
+
+void vt_journal_usage(const struct vt_journal *journal, uint64_t *out_used, uint64_t *out_room)
+{
+    *out_used = *out_room = 0;
+    for (int i = 0; i < 2; i++) {
+        *out_used += journal->segments[i].generation > 0 ? journal->segments[i].end - HEADER_SIZE : 0;
+        *out_room += journal->segment_bytes - HEADER_SIZE;
+    }
+}

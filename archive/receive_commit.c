@@ -1,0 +1,362 @@
+/* The end of an arrival: is it whole and itself, is it there already, where does it go. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "archive/decide.h"
+#include "archive/patient.h"
+#include "archive/place.h"
+#include "archive/receive.h"
+#include "core/clock.h"
+#include "core/event.h"
+#include "core/io.h"
+#include "dicom/dataset.h"
+
+enum { COMPARE_BLOCK = 64 << 10, VERSIONS_MAX = 100000 };
+
+static bool infrastructure(enum vt_code code)
+{
+    return code == VT_E_NOMEM || code == VT_E_IO || code == VT_E_FULL || code == VT_E_BUSY;
+}
+
+/* ---- is it whole, is it what the command said ---- */
+
+static bool tell_refusal(struct vt_receive_result *out, uint16_t status, const char *comment)
+{
+    out->decision = VT_DECISION_REFUSED;
+    out->status = status;
+    snprintf(out->comment, sizeof out->comment, "%.64s", comment);
+    return false;
+}
+
+static bool offends(struct vt_receive_result *out, uint32_t tag)
+{
+    out->offending[out->offending_count++] = tag;
+    return tell_refusal(out, 0xA900, tag == VT_TAG_SOP_CLASS_UID ? "SOP Class UID differs from the command's"
+                                                                 : "SOP Instance UID differs from the command's");
+}
+
+/* false with err clear: refused, *out tells. */
+static bool examine(struct vt_receive *receive, struct vt_receive_result *out, struct vt_err *err)
+{
+    const struct vt_instance *instance = &receive->instance;
+    struct vt_err fault = receive->fault;
+
+    if (receive->phase == VT_RECEIVE_DATA &&
+        vt_header_finish(receive->header, &fault) &&
+        vt_instance_read(&receive->instance, receive->header, &receive->archive->options.rules, &fault)) {
+        memcpy(out->sop_uid, instance->sop_uid, sizeof out->sop_uid);
+        memcpy(out->study_uid, instance->study_uid, sizeof out->study_uid);
+        if (receive->sop_uid[0] && strcmp(receive->sop_uid, instance->sop_uid) != 0)
+            return offends(out, VT_TAG_SOP_INSTANCE_UID);
+        if (receive->sop_class[0] && strcmp(receive->sop_class, instance->sop_class) != 0)
+            return offends(out, VT_TAG_SOP_CLASS_UID);
+        return true;
+    }
+    if (fault.code == VT_E_NOMEM) {
+        *err = fault;
+        return false;
+    }
+    return tell_refusal(out, fault.dimse_status ? fault.dimse_status : 0xC000, fault.text);
+}
+
+static bool complete(struct vt_receive *receive, struct vt_err *err)
+{
+    struct vt_instance *instance = &receive->instance;
+
+    if (!vt_receive_place_meta(receive, err) || !vt_patient_apply(receive->archive, instance, err))
+        return false;
+    memcpy(instance->transfer_syntax, receive->transfer_syntax, sizeof instance->transfer_syntax);
+    instance->arrived = vt_clock_wall();
+    instance->version = 1;
+    instance->data_set_offset = receive->meta.size;
+    instance->data_set_size = receive->data_size;
+    instance->file_size = receive->meta.size + receive->data_size;
+    return true;
+}
+
+/* ---- is it there ---- */
+
+static bool staging_path(const struct vt_receive *receive, char *out, size_t room)
+{
+    char name[VT_STAGING_NAME];
+
+    vt_staging_name(receive->staging, name);
+    return snprintf(out, room, "%s/staging/%s", receive->archive->path, name) < (int)room;
+}
+
+/* The data set as it arrived against the one in the store: equal digests are no proof yet, and an object that is damaged must not
+ * be taken for a good copy. *out_same false when it cannot be read. */
+static bool compare_bytes(struct vt_receive *receive, const struct vt_index_entry *there, bool *out_same, struct vt_err *err)
+{
+    vt_autofree uint8_t *a = malloc(COMPARE_BLOCK), *b = malloc(COMPARE_BLOCK);
+    vt_autoclose stored = openat(receive->archive->root, there->file, O_RDONLY | O_CLOEXEC);
+    vt_autoclose staged = -1;
+    char path[PATH_MAX];
+
+    if (!a || !b)
+        return vt_fail(err, VT_E_NOMEM, "no memory to compare");
+    if (receive->staging != 0) {
+        if (!vt_receive_spill(receive, err))
+            return false;
+        staging_path(receive, path, sizeof path);
+        staged = open(path, O_RDONLY | O_CLOEXEC);
+        if (staged < 0)
+            return vt_fail_errno(err, "%s", path);
+    }
+    const uint8_t *memory = (receive->block ? receive->block : receive->small) + receive->meta.size;
+    struct vt_err unreadable = { 0 };
+    *out_same = stored >= 0;
+    for (uint64_t at = 0; *out_same && at < receive->data_size; at += COMPARE_BLOCK) {
+        size_t size = receive->data_size - at < COMPARE_BLOCK ? (size_t)(receive->data_size - at) : COMPARE_BLOCK;
+        if (staged >= 0 && !vt_io_pread(staged, a, size, receive->meta.size + at, path, err))
+            return false;
+        *out_same = vt_io_pread(stored, b, size, there->data_set_offset + at, there->file, &unreadable) &&
+                    memcmp(staged >= 0 ? a : memory + at, b, size) == 0;
+    }
+    return true;
+}
+
+static bool look_into_identical(struct vt_receive *receive, const struct vt_index_entry *there, struct vt_verdict *out,
+                                struct vt_err *err)
+{
+    bool same = false;
+
+    if (!compare_bytes(receive, there, &same, err))
+        return false;
+    if (!same)
+        vt_events_publish(receive->archive->options.events, "instance.corrupt", there->sop_uid, NULL);
+    /* A damaged copy is mended by the good one that just came. */
+    *out = same ? vt_duplicate_verdict(VT_DUPLICATE_IDENTICAL, &receive->archive->options)
+                : (struct vt_verdict){ VT_DECISION_VERSION, 0, "" };
+    return true;
+}
+
+/* What cannot be decoded becomes a version, never a refusal. */
+static bool look_into_syntax(struct vt_receive *receive, const struct vt_index_entry *there, struct vt_verdict *out,
+                             struct vt_err *err)
+{
+    struct vt_archive *archive = receive->archive;
+    enum vt_duplicate kind = VT_DUPLICATE_OTHER_PIXELS;
+    struct vt_err wrong = { 0 };
+    char stored[PATH_MAX], staged[PATH_MAX];
+    bool equal = false, same = false;
+
+    if (!vt_receive_spill(receive, err))
+        return false;
+    staging_path(receive, staged, sizeof staged);
+    snprintf(stored, sizeof stored, "%s/%s", archive->path, there->file);
+    if (!vt_pixels_equal(stored, staged, &equal, &wrong) ||
+        (equal && !vt_duplicate_same_attributes(archive, there->file, receive->header, &same, &wrong))) {
+        if (wrong.code == VT_E_NOMEM) {
+            *err = wrong;
+            return false;
+        }
+        *out = (struct vt_verdict){ VT_DECISION_VERSION, 0, "" };
+        return true;
+    }
+    if (equal)
+        kind = same ? VT_DUPLICATE_IDENTICAL : VT_DUPLICATE_SAME_PIXELS;
+    *out = vt_duplicate_verdict(kind, &archive->options);
+    return true;
+}
+
+static bool judge(struct vt_receive *receive, const struct vt_index_entry *there, struct vt_verdict *out, struct vt_err *err)
+{
+    enum vt_duplicate kind = vt_duplicate_judge(there, &receive->instance);
+
+    if (kind == VT_DUPLICATE_IDENTICAL)
+        return look_into_identical(receive, there, out, err);
+    if (kind == VT_DUPLICATE_OTHER_SYNTAX)
+        return look_into_syntax(receive, there, out, err);
+    *out = vt_duplicate_verdict(kind, &receive->archive->options);
+    return true;
+}
+
+/* A further copy of what is in quarantine already tells nothing new. */
+static bool is_quarantined(struct vt_receive *receive, bool *out_there, struct vt_err *err)
+{
+    const struct vt_instance *instance = &receive->instance;
+    struct vt_db *db = vt_state_lock(receive->archive->state);
+    struct sqlite3_stmt *stmt =
+        vt_db_prepare(db, "SELECT 1 FROM quarantine WHERE sop_uid = ? AND digest = ? AND resolved IS NULL", err);
+    bool ok = stmt &&
+              vt_stmt_bind(db, stmt, err, "tb", instance->sop_uid, instance->data_set_digest.bytes, sizeof(struct vt_digest)) &&
+              vt_stmt_step(db, stmt, out_there, err);
+
+    vt_stmt_free(stmt);
+    vt_state_unlock(receive->archive->state);
+    return ok;
+}
+
+/* ---- where does it go ---- */
+
+/* A free path: files that no row knows (an index that was lost) are never overwritten. */
+static bool choose_place(struct vt_receive *receive, enum vt_decision decision, struct vt_err *err)
+{
+    struct vt_instance *instance = &receive->instance;
+    char date[16];
+
+    if (decision == VT_DECISION_QUARANTINED) {
+        vt_place_quarantine(instance);
+        return true;
+    }
+    vt_header_text(receive->header, VT_TAG_STUDY_DATE, date, sizeof date);
+    for (; instance->version < VERSIONS_MAX; instance->version++) {
+        vt_place_object(instance, date);
+        if (faccessat(receive->archive->root, instance->file, F_OK, 0) < 0)
+            return errno == ENOENT || vt_fail_errno(err, "%s", instance->file);
+    }
+    return vt_fail(err, VT_E_LIMIT, "more than %d versions of %s", VERSIONS_MAX, instance->sop_uid);
+}
+
+static bool stage(struct vt_receive *receive, struct vt_err *err)
+{
+    if (!receive->block && receive->staging == 0)
+        return true;
+    if ((receive->used > 0 || receive->staging == 0) && !vt_receive_spill(receive, err))
+        return false;
+    vt_pool_give(receive->archive->pool, receive->block);
+    receive->block = NULL;
+    vt_point("staged");
+    if (!receive->archive->options.relaxed && !vt_io_sync_data(receive->fd, "staging", err))
+        return vt_archive_break(receive->archive, err);
+    close(receive->fd);
+    receive->fd = -1;
+    return true;
+}
+
+static bool store(struct vt_receive *receive, const struct vt_verdict *verdict, const struct vt_index_entry *there,
+                  unsigned *out_flags, struct vt_err *err)
+{
+    struct vt_instance *instance = &receive->instance;
+    struct vt_record_body body = { .instance = instance, .status = verdict->status };
+    struct vt_request request = { .kind = VT_RECORD_STORE, .body = &body, .head = &receive->record };
+
+    instance->version = there ? there->version + 1 : 1;
+    if (!choose_place(receive, verdict->decision, err) || !stage(receive, err))
+        return false;
+    snprintf(body.reason, sizeof body.reason, "%s", verdict->comment);
+    if (verdict->decision == VT_DECISION_QUARANTINED)
+        request.kind = VT_RECORD_QUARANTINE;
+    if (verdict->decision == VT_DECISION_VERSION) {
+        request.kind = VT_RECORD_VERSION;
+        body.has_previous = there != NULL;
+        if (there)
+            body.previous = *there;
+    }
+    size_t attributes = instance->frames.size;
+    for (int level = 0; level < VT_LEVELS; level++)
+        attributes += instance->attributes[level].size;
+    body.reread = attributes > VT_RECORD_ATTRIBUTES_MAX;
+    body.staging = receive->staging;
+    if (receive->staging == 0) {
+        body.bytes = receive->small;
+        body.size = receive->used;
+    }
+    vt_buf_reset(&receive->record);
+    if (!vt_record_encode(&body, &receive->record, err) || !vt_commit(receive->archive, &request, err))
+        return false;
+    receive->staging = 0;
+    *out_flags = request.put_flags;
+    return true;
+}
+
+/* ---- all of it ---- */
+
+/* Under the UID's lock. */
+static bool decide(struct vt_receive *receive, struct vt_receive_result *out, unsigned *out_flags, struct vt_err *err)
+{
+    struct vt_archive *archive = receive->archive;
+    struct vt_index_entry there;
+    struct vt_verdict verdict = { 0 };
+    bool found = false, kept = false, other = false;
+
+    if (!vt_index_lookup(atomic_load(&archive->index), receive->instance.sop_uid, &there, &found, err) ||
+        !judge(receive, found ? &there : NULL, &verdict, err))
+        return false;
+    if (verdict.decision == VT_DECISION_QUARANTINED && !is_quarantined(receive, &kept, err))
+        return false;
+    if (archive->options.patient_conflict_reject && verdict.decision == VT_DECISION_STORED &&
+        !vt_decide_other_patient(archive, &receive->instance, &other, err))
+        return false;
+    if (other)
+        verdict = (struct vt_verdict){ VT_DECISION_REFUSED, 0xA901, "study is stored under another patient" };
+    out->decision = verdict.decision;
+    out->status = verdict.status;
+    snprintf(out->comment, sizeof out->comment, "%s", verdict.comment);
+    bool writes = verdict.decision == VT_DECISION_STORED || verdict.decision == VT_DECISION_VERSION ||
+                  (verdict.decision == VT_DECISION_QUARANTINED && !kept);
+    return !writes || store(receive, &verdict, found ? &there : NULL, out_flags, err);
+}
+
+static void count(struct vt_archive *archive, enum vt_decision decision)
+{
+    atomic_uint_fast64_t *const counters[] = {
+        [VT_DECISION_STORED] = &archive->stored,           [VT_DECISION_DUPLICATE] = &archive->duplicates,
+        [VT_DECISION_VERSION] = &archive->versions,        [VT_DECISION_QUARANTINED] = &archive->quarantined,
+        [VT_DECISION_REFUSED] = &archive->refused,
+    };
+
+    atomic_fetch_add(counters[decision], 1);
+}
+
+static void publish(struct vt_archive *archive, const struct vt_instance *instance, const struct vt_receive_result *result,
+                    unsigned flags)
+{
+    static const char *const kinds[] = {
+        [VT_DECISION_STORED] = "instance.stored",           [VT_DECISION_DUPLICATE] = "instance.duplicate",
+        [VT_DECISION_VERSION] = "instance.changed",         [VT_DECISION_QUARANTINED] = "instance.quarantined",
+    };
+    char detail[320];
+
+    if (!archive->options.events || result->decision == VT_DECISION_REFUSED)
+        return;
+    snprintf(detail, sizeof detail, "{\"study\":\"%s\",\"series\":\"%s\",\"class\":\"%s\",\"new_study\":%s}",
+             instance->study_uid, instance->series_uid, instance->sop_class, flags & VT_PUT_NEW_STUDY ? "true" : "false");
+    vt_events_publish(archive->options.events, kinds[result->decision], instance->sop_uid, detail);
+}
+
+static bool fail_commit(struct vt_receive *receive, struct vt_err *err)
+{
+    vt_receive_fail(receive, infrastructure(err->code) ? 0xA703 : 0xA704, err);
+    vt_receive_abandon(receive);
+    return false;
+}
+
+bool vt_receive_commit(struct vt_receive *receive, struct vt_receive_result *out, struct vt_err *err)
+{
+    struct vt_archive *archive = receive->archive;
+    struct vt_receive_result result = { 0 };
+    struct vt_uid_lock lock;
+    unsigned flags = 0;
+
+    if (receive->phase == VT_RECEIVE_IDLE)
+        return vt_fail_dimse(err, VT_E_INTERNAL, 0xC000, "commit without vt_receive_begin");
+    if (receive->phase == VT_RECEIVE_FAILED) {
+        *err = receive->fault;
+        vt_receive_abandon(receive);
+        return false;
+    }
+    if (examine(receive, &result, err)) {
+        if (!complete(receive, err))
+            return fail_commit(receive, err);
+        vt_locks_take(archive->locks, &lock, receive->instance.sop_uid);
+        bool ok = decide(receive, &result, &flags, err);
+        vt_locks_give(archive->locks, &lock);
+        if (!ok)
+            return fail_commit(receive, err);
+    } else if (err->code != VT_OK) {
+        return fail_commit(receive, err);
+    }
+    vt_receive_abandon(receive);
+    count(archive, result.decision);
+    struct vt_err ignored = { 0 };
+    if (flags & (VT_PUT_PATIENT_CONFLICT | VT_PUT_PATIENT_MISMATCH))
+        vt_patient_note_conflict(archive, &receive->instance, flags, &ignored);
+    publish(archive, &receive->instance, &result, flags);
+    *out = result;
+    return true;
+}
