@@ -42,7 +42,7 @@ VT_DEFINE_AUTO(vt_table)
 /* Borrows the row. false: out of memory, or standard output is closed. */
 bool vt_table_row(struct vt_table *table, struct json_t *row);
 
-/* A value as people read it: no quotes, no control characters; bytes of a "…bytes" key with a unit.
+/* A value as people read it: no quotes, no control characters; bytes of a "...bytes" key with a unit.
  * Cut to room. */
 void vt_table_text(const char *key, const struct json_t *value, char *out, size_t room);
 /* "1.5 MB" (powers of 1000) */
