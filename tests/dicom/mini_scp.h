@@ -72,8 +72,13 @@ static bool mini_find(struct mini_scp *scp, struct vt_assoc *assoc, uint8_t cont
     VT_AUTO_BUF(keys, MINI_IDENTIFIER_MAX);
     bool cancelled = false;
 
-    if (!vt_assoc_read_identifier(assoc, &keys, err))
-        return false;
+    if (!vt_assoc_read_identifier(assoc, &keys, err)) {
+        if (err->code != VT_E_LIMIT)
+            return false;
+        vt_err_clear(err);
+        struct vt_command refusal = vt_command_response(request, VT_STATUS_CANNOT_UNDERSTAND);
+        return vt_assoc_send_command(assoc, context, &refusal, err);
+    }
     for (unsigned i = 0; i < scp->matches && !cancelled; i++) {
         if (!vt_assoc_queue(assoc, context, &pending, identifier, sizeof identifier, err) ||
             (i % 16 == 0 && !vt_assoc_flush(assoc, err)) ||
