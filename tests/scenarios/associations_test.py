@@ -256,7 +256,7 @@ def case_wrong_messages_get_their_status_and_the_association_goes_on(world):
     contexts = [(raw.VERIFICATION, [raw.IMPLICIT])] + STORE + FIND
     with raw.Association(world.node.port, contexts=contexts) as a:
         def ask(context, elements, data_set=None):
-            a.send_message(context, dict({0x0110: a.next_id(), 0x0800: 0 if data_set is not None else raw.NO_DATA_SET}, **elements),
+            a.send_message(context, {0x0110: a.next_id(), 0x0800: 0 if data_set is not None else raw.NO_DATA_SET, **elements},
                            data_set)
             return raw.us(a.receive_message()[1], 0x0900)
         data_set = raw.instance("1.2.3", study_uid="1.2", series_uid="1.2.1")

@@ -92,7 +92,8 @@ def case_echoscu_gets_an_answer(world):
 def case_storescu_and_dcmsend_store_every_sample(world):
     s = world.samples
     tool("storescu", "-R", *world.where(), *s["ct"])
-    tool("dcmsend", *world.where(), *s["mr"], *s["multi"], *s["jpeg"])
+    tool("storescu", "-R", "-xi", *world.where(), *s["mr"])
+    tool("dcmsend", *world.where(), *s["multi"], *s["jpeg"])
     tool("storescu", "-R", "-xb", *world.where(), *s["big"])
     tool("storescu", "-R", "-xd", *world.where(), *s["deflated"])
     equal(len(object_files(world.node.path)), len(world.all_samples()), "objects")
@@ -113,7 +114,7 @@ def case_the_whole_list_of_128_contexts_of_storescu_is_served(world):
 def case_a_second_arrival_of_the_same_bytes_is_a_success_and_no_second_file(world):
     before = sum(map(len, object_files(world.node.path).values()))
     tool("storescu", "-R", *world.where(), *world.samples["ct"])
-    tool("dcmsend", *world.where(), *world.samples["mr"])
+    tool("storescu", "-R", "-xi", *world.where(), *world.samples["mr"])
     equal(sum(map(len, object_files(world.node.path).values())), before, "files")
 
 

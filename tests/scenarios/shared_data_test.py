@@ -1,0 +1,112 @@
+#!/usr/bin/python3
+"""Every file of the wide test data, sent as it is: what is accepted comes back byte by byte in its own transfer syntax; what is not is
+refused with a reason; the node lives. Every character set is found by name, asked for in UTF-8. Skipped when the data are not there."""
+import os
+import pathlib
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import rawdicom as raw
+import rawget
+from cases import equal, run
+from node import Node, SKIPPED, shared_data, work_folder
+
+LARGEST = 64 << 20
+COMMENT_MAX = 64
+
+
+class World:
+    def __init__(self, folder, data):
+        self.data = data
+        self.node = Node(pathlib.Path(folder) / "archive", ["dicom.accept_unknown_storage=yes"])
+        self.kept = {}                   # SOP UID -> [(transfer syntax, data set)]
+
+
+def part10_files(folder):
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and 132 < path.stat().st_size <= LARGEST:
+            parts = raw.split_part10(path.read_bytes())
+            if parts and parts[1] and parts[2]:
+                yield path, parts
+
+
+def store(world, syntax, sop_class, uid, data_set):
+    """(status or None when no context was accepted, comment)"""
+    try:
+        with raw.Association(world.node.port, contexts=[(sop_class, [syntax])], calling="WIDE") as a:
+            if not a.accepted:
+                return None, "context refused"
+            status, values = a.store(sop_class, uid, data_set)
+            return status, raw.comment_of(values)
+    except raw.Rejected as e:
+        return None, str(e)
+    except (raw.Aborted, raw.Closed) as e:
+        return None, f"association ended: {e!r}"
+
+
+def fetch(world, syntax, sop_class, uid):
+    contexts = [(raw.STUDY_GET, [raw.EXPLICIT]), (sop_class, [syntax])]
+    with raw.Association(world.node.port, contexts=contexts, roles=[sop_class], calling="WIDE") as a:
+        return rawget.get(a, rawget.keys("IMAGE", sop=uid))
+
+
+def case_every_file_comes_back_unchanged_or_is_refused_with_a_reason(world):
+    stored, refused, faults = 0, [], []
+    for path, (syntax, sop_class, uid, data_set) in part10_files(world.data / "dicom"):
+        name = path.relative_to(world.data)
+        status, comment = store(world, syntax, sop_class, uid, data_set)
+        if not world.node.alive():
+            raise AssertionError(f"{name} ended the node")
+        if status is None or (status & 0xF000) not in (0, 0xB000) or (status and status < 0x1000):
+            refused.append(f"{name}: {'-' if status is None else f'{status:04X}'} {comment}")
+            if not comment or len(comment) > COMMENT_MAX * 2:
+                faults.append(f"{name}: refused without a reason")
+            continue
+        stored += 1
+        world.kept.setdefault(uid, []).append((syntax, data_set))
+        final, found, values, _ = fetch(world, syntax, sop_class, uid)
+        back = found.get(uid, (0, b""))[1]
+        if not any(back == earlier for _, earlier in world.kept[uid]):
+            faults.append(f"{name}: came back changed ({final:04X} {raw.comment_of(values)}, {len(back)} of {len(data_set)} bytes)")
+    print(f"     {stored} stored and fetched, {len(refused)} refused:")
+    for line in refused:
+        print("       " + line)
+    equal(faults, [])
+    if stored < 100:
+        raise AssertionError(f"only {stored} stored")
+
+
+def case_every_character_set_is_found_by_name(world):
+    import pydicom
+    faults = []
+    names = sorted((world.data / "dicom/charset").glob("*.dcm")) + sorted((world.data / "dicom/synthetic").glob("charset_*.dcm"))
+    for path in names:
+        ds = pydicom.dcmread(path)
+        name = "=".join(group for group in str(ds.get("PatientName", "")).split("="))
+        if not name or ds.SOPInstanceUID not in world.kept:
+            print(f"       {path.name}: not asked for (name {name!r}, stored {ds.SOPInstanceUID in world.kept})")
+            continue
+        encoded = name.encode("utf-8")
+        identifier = (raw.element(0x00080005, "CS", "ISO_IR 192") + raw.element(0x00080052, "CS", "STUDY") +
+                      raw.element(0x00100010, "PN", encoded + b" " * (len(encoded) % 2)) + raw.element(0x0020000D, "UI", ""))
+        with raw.Association(world.node.port, contexts=[(raw.STUDY_FIND, [raw.EXPLICIT])]) as a:
+            status, found, values = a.find(identifier)
+        studies = {raw.text(raw.elements_of(match), 0x0020000D) for match in found}
+        if status != 0 or ds.StudyInstanceUID not in studies:
+            faults.append(f"{path.name}: {name!r} gave {status:04X} and {len(found)} matches {raw.comment_of(values)}")
+    equal(faults, [])
+
+
+def main():
+    data = shared_data()
+    if data is None:
+        print("no shared data here: skipped")
+        return SKIPPED
+    with work_folder("shared") as folder:
+        world = World(folder, data)
+        with world.node:
+            return run(globals(), world)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
