@@ -6,8 +6,10 @@
 
 #include <cmocka.h>
 
+#include "dicom/incoming.h"
 #include "tests/dicom/mini_scp.h"
 #include "tests/dicom/raw_peer.h"
+#include "tests/support/torture.h"
 
 static struct mini_scp scp;
 
@@ -746,6 +748,46 @@ static void sixty_four_associations_at_once_are_served(void **state)
     assert_int_equal(scp.echoes, 128);
 }
 
+/* ---- want of memory ---- */
+
+static bool receive_once(void *context, struct vt_err *err)
+{
+    const struct request_bytes *rb = context;
+    struct vt_incoming *incoming = calloc(1, sizeof *incoming);
+    int pair[2];
+
+    if (!incoming)
+        return vt_fail(err, VT_E_NOMEM, "no memory");
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+    incoming->fd = pair[0];
+    incoming->bytes = malloc(rb->size);
+    if (!incoming->bytes) {
+        vt_incoming_free(incoming);
+        close(pair[1]);
+        return vt_fail(err, VT_E_NOMEM, "no memory");
+    }
+    memcpy(incoming->bytes, rb->bytes, rb->size);
+    incoming->size = rb->size;
+    VT_AUTO(vt_assoc) assoc = vt_assoc_receive(incoming, err);
+    bool ok = assoc && mini_accept(&scp, assoc, err);
+    vt_assoc_free(vt_take(&assoc));
+    close(pair[1]);
+    return ok;
+}
+
+static void want_of_memory_is_reported(void **state)
+{
+    (void)state;
+    static struct request_bytes rb;
+
+    rb_start(&rb, "CT1", "VITRINE");
+    rb_context(&rb, 1, VT_UID_CT_IMAGE, rb_implicit, 1);
+    rb_user(&rb, 65536);
+    rb_item(&rb, 0x56, "\0\x1b" "1.2.840.10008.5.1.4.1.2.2.1" "\1\0\1", 32);
+    rb_item(&rb, 0x58, "\2\1\0\4user\0\4pass", 14);
+    assert_true(vt_torture(receive_once, &rb) >= 8);
+}
+
 #define WITH_SCP(test) cmocka_unit_test_setup_teardown(test, start_scp, stop_scp)
 
 int main(void)
@@ -778,6 +820,7 @@ int main(void)
         WITH_SCP(another_application_context_is_rejected),
         WITH_SCP(a_rejection_says_why),
         WITH_SCP(sixty_four_associations_at_once_are_served),
+        WITH_SCP(want_of_memory_is_reported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
