@@ -108,7 +108,7 @@ static bool take_lock(struct vt_archive *archive, struct vt_err *err)
 
 static bool make_folders(struct vt_archive *archive, struct vt_err *err)
 {
-    static const char *const names[] = { "staging", "objects", "quarantine", "trash" };
+    static const char *const names[] = { "staging", "objects", "quarantine", "trash", "journal" };
 
     if (!vt_io_make_folder(archive->path, err))
         return false;
