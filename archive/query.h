@@ -22,8 +22,15 @@ struct vt_plan;
 
 enum { VT_QUERY_KEYS_MAX = 512, VT_QUERY_VALUES_MAX = 10000, VT_QUERY_DEPTH_MAX = 8, VT_IDENTIFIER_MAX = 1 << 20 };
 
+/* Tags for (0000,0901) when vt_query_parse refuses. */
+enum { VT_QUERY_OFFENDING_MAX = 8 };
+struct vt_query_offending {
+    uint32_t tags[VT_QUERY_OFFENDING_MAX];
+    size_t count;
+};
+
 struct vt_query_rules {
-    enum vt_model model;
+    enum vt_model model;         /* VT_MODEL_NONE: any level, relational (QIDO-RS, CLI) */
     bool retrieve;               /* C-MOVE, C-GET: unique keys only; others are ignored (strict: A900) */
     bool relational;             /* negotiated, extended negotiation byte 1 */
     bool combined_date_time;     /* byte 2 */
@@ -33,10 +40,11 @@ struct vt_query_rules {
     bool keep_accents;
     const char *default_charset; /* peer's, when (0008,0005) is absent and bytes >= 80H appear */
     uint64_t max_matches;        /* 0: none */
+    struct vt_query_offending *offending;   /* may be NULL; filled when the parse fails */
 };
 
 /* From an encoded identifier (checked raw here: depth, lengths). Errors carry the DIMSE status: A900 with the tags in
- * vt_query_offending, C000 family. */
+ * rules->offending, C000 family (C002 bad value, C003 character set, C005 to C007 structure). */
 struct vt_query *vt_query_parse(const uint8_t *identifier, size_t size, enum vt_encoding encoding,
                                 const struct vt_query_rules *rules, struct vt_err *err);
 /* From "KEY=VALUE" or "KEY" words of the CLI (keyword or tag; UTF-8). */
