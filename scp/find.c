@@ -9,8 +9,6 @@
 #include "archive/archive.h"
 #include "core/clock.h"
 #include "core/err.h"
-#include "dicom/element.h"
-#include "dicom/tags.h"
 #include "scp/session.h"
 #include "scp/tell.h"
 
@@ -29,6 +27,7 @@ struct find {
     struct vt_plan *plan;
     struct vt_cursor *cursor;
     struct vt_answer_rules rules;
+    struct vt_query_offending offending; /* elements of a request that was refused */
     struct vt_buf answer;
     uint64_t matches, max_matches;
     int64_t looked; /* for a cancel, monotonic */
@@ -43,20 +42,6 @@ static void find_fini(struct find *find)
     vt_buf_fini(&find->answer);
 }
 
-/* The only key whose fault has a tag that we can name: all else is said by the comment. */
-static bool level_is_wrong(const struct vt_session *session, enum vt_encoding encoding)
-{
-    struct vt_element element;
-    char text[16 + 1];
-    enum vt_level level;
-
-    if (!vt_element_find(session->identifier.data, session->identifier.size, encoding,
-                         VT_TAG_QUERY_RETRIEVE_LEVEL, &element))
-        return true;
-    vt_element_text(&element, text, sizeof text);
-    return !vt_level_parse(text, &level);
-}
-
 static bool answer_failure(struct find *find, const struct vt_err *why, struct vt_err *err)
 {
     uint16_t otherwise =
@@ -65,9 +50,8 @@ static bool answer_failure(struct find *find, const struct vt_err *why, struct v
         vt_command_response(find->command, vt_session_status(why, otherwise));
 
     snprintf(response.comment, sizeof response.comment, "%.*s", VT_COMMENT_MAX, why->text);
-    if (response.status == VT_STATUS_DOES_NOT_MATCH &&
-        level_is_wrong(find->session, find->rules.encoding))
-        response.offending[response.offending_count++] = VT_TAG_QUERY_RETRIEVE_LEVEL;
+    for (size_t i = 0; i < find->offending.count && i < VT_OFFENDING_MAX; i++)
+        response.offending[response.offending_count++] = find->offending.tags[i];
     return vt_assoc_send_command(find->session->assoc, find->context_id, &response, err);
 }
 
@@ -86,6 +70,7 @@ static bool open_cursor(struct find *find, struct vt_err *why)
         .match_unknown = options->match_unknown,
         .keep_accents = options->keep_accents,
         .default_charset = vt_session_charset(session),
+        .offending = &find->offending,
     };
 
     find->query = vt_query_parse(session->identifier.data, session->identifier.size,

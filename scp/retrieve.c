@@ -95,7 +95,8 @@ void vt_retrieval_fini(struct vt_retrieval *retrieval)
     retrieval->selection = NULL;
 }
 
-static bool select_instances(struct vt_retrieval *retrieval, struct vt_err *why)
+static bool select_instances(struct vt_retrieval *retrieval, struct vt_query_offending *offending,
+                             struct vt_err *why)
 {
     struct vt_session *session = retrieval->session;
     const struct vt_context *context = vt_assoc_context(session->assoc, retrieval->context_id);
@@ -105,6 +106,7 @@ static bool select_instances(struct vt_retrieval *retrieval, struct vt_err *why)
         .relational = vt_session_extended(session, retrieval->context_id, VT_EXTENDED_RELATIONAL),
         .strict = session->options->strict_query,
         .default_charset = vt_session_charset(session),
+        .offending = offending,
     };
     enum vt_encoding encoding = vt_session_encoding(session, retrieval->context_id);
 
@@ -120,8 +122,24 @@ static bool select_instances(struct vt_retrieval *retrieval, struct vt_err *why)
     return retrieval->selection != NULL;
 }
 
+static bool answer_failure(struct vt_retrieval *retrieval,
+                           const struct vt_query_offending *offending, const struct vt_err *why,
+                           struct vt_err *err)
+{
+    uint16_t otherwise =
+        why->code == VT_E_INVALID ? VT_STATUS_DOES_NOT_MATCH : VT_STATUS_CANNOT_COUNT;
+    struct vt_command response =
+        vt_command_response(retrieval->command, vt_session_status(why, otherwise));
+
+    snprintf(response.comment, sizeof response.comment, "%.*s", VT_COMMENT_MAX, why->text);
+    for (size_t i = 0; i < offending->count && i < VT_OFFENDING_MAX; i++)
+        response.offending[response.offending_count++] = offending->tags[i];
+    return vt_assoc_send_command(retrieval->session->assoc, retrieval->context_id, &response, err);
+}
+
 bool vt_retrieval_begin(struct vt_retrieval *retrieval, bool *out_go, struct vt_err *err)
 {
+    struct vt_query_offending offending = { .count = 0 };
     struct vt_err why = { 0 };
     bool read;
 
@@ -130,14 +148,9 @@ bool vt_retrieval_begin(struct vt_retrieval *retrieval, bool *out_go, struct vt_
                                err) ||
         !read)
         return !vt_failed(err);
-    *out_go = select_instances(retrieval, &why);
+    *out_go = select_instances(retrieval, &offending, &why);
     retrieval->pending_time = vt_clock_mono();
-    if (*out_go)
-        return true;
-    uint16_t otherwise =
-        why.code == VT_E_INVALID ? VT_STATUS_DOES_NOT_MATCH : VT_STATUS_CANNOT_COUNT;
-    return vt_session_answer(retrieval->session, retrieval->context_id, retrieval->command,
-                             vt_session_status(&why, otherwise), why.text, err);
+    return *out_go || answer_failure(retrieval, &offending, &why, err);
 }
 
 /* ---- answers ---- */
