@@ -47,7 +47,7 @@ static inline void vt_buf_auto_fini(struct vt_buf *buf)
 }
 /* VT_AUTO_BUF(text, 4096); declares an empty buffer of that limit, released at the end of the scope. */
 #define VT_AUTO_BUF(name, bound)                                                                   \
-    __attribute__((cleanup(vt_buf_auto_fini))) struct vt_buf name = { .limit = (bound) }
+    __attribute__((cleanup(vt_buf_auto_fini))) struct vt_buf name = { NULL, 0, 0, (bound) }
 
 #ifdef __cplusplus
 }

@@ -1,12 +1,12 @@
-/* dicom/header_parts.h: what header.c, header_frames.c and header_inflate.c share. Private to them. */
+/* dicom/header_parts.h: what header.c and header_frames.c share. Private to them. */
 #pragma once
 
 #define XXH_STATIC_LINKING_ONLY
 #include <xxhash.h>
-#include <zlib.h>
 
 #include "core/err.h"
 #include "dicom/header.h"
+#include "dicom/inflate.h"
 #include "dicom/scan.h"
 
 /* Bytes of the stream that somebody wants: from `from` in the piece being fed, `left` more of them. */
@@ -59,20 +59,6 @@ void vt_frames_table(struct vt_frame_finder *finder, uint8_t width, uint64_t len
 bool vt_frames_take(struct vt_frame_finder *finder, const uint8_t *upto, struct vt_err *err);
 bool vt_frames_fragment(struct vt_frame_finder *finder, uint64_t offset, uint32_t length, struct vt_err *err);
 void vt_frames_finish(struct vt_frame_finder *finder);
-
-/* Deflated data sets (header_inflate.c). */
-struct vt_inflater {
-    z_stream stream;
-    uint8_t *room;
-    uint64_t fed, made;
-    bool ready, ended;
-};
-
-bool vt_inflater_reset(struct vt_inflater *inflater, struct vt_err *err);
-void vt_inflater_fini(struct vt_inflater *inflater);
-/* The next piece of plain bytes; out_size 0: the input is used up. Borrowed until the next call. */
-bool vt_inflater_next(struct vt_inflater *inflater, const uint8_t **in, size_t *in_size,
-                      const uint8_t **out, size_t *out_size, struct vt_err *err);
 
 struct vt_header {
     XXH3_state_t all, pixels;        /* first: they are aligned to 64 bytes */

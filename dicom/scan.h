@@ -14,6 +14,10 @@
 
 #include "dicom/element.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct vt_err;
 
 enum {
@@ -80,3 +84,7 @@ bool vt_scan_feed(struct vt_scan *scan, const uint8_t *bytes, size_t size, size_
                   struct vt_err *err);
 /* Must the data set end here? Left-over zero bytes are no element. C005 when something is open. */
 bool vt_scan_finish(const struct vt_scan *scan, struct vt_err *err);
+
+#ifdef __cplusplus
+}
+#endif

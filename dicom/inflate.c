@@ -1,8 +1,9 @@
-#include <stdlib.h>
-#include <string.h>
+#include "dicom/inflate.h"
 
-#include "core/auto.h"
-#include "dicom/header_parts.h"
+#include <stdlib.h>
+
+#include "core/err.h"
+#include "dicom/header.h"
 
 enum { ROOM = 64 << 10, RAW_DEFLATE = -15 };
 
