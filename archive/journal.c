@@ -78,6 +78,7 @@ static uint64_t record_checksum(const struct record *record, uint64_t generation
 {
     XXH3_state_t state;
 
+    XXH3_INITSTATE(&state);      /* else a seed left on the stack by the call before passes for one that was set up */
     XXH3_64bits_reset_withSeed(&state, generation);
     XXH3_64bits_update(&state, record, offsetof(struct record, checksum));
     if (head_size > 0)
