@@ -8,27 +8,45 @@
 
 enum { STORAGE_CONTEXTS_MAX = VT_CONTEXTS_MAX - 1 };
 
-/* The list is: uncompressed ones in the order we like them, then the encapsulated ones and deflate
- * as the table has them. */
-static size_t list_syntaxes(const char **list, size_t *out_plain)
+enum { LIST_MAX = 128 };
+
+/* In the order we like them: uncompressed, then what archives hold most, then the rest as the table
+ * has it. */
+static const char *const usual[] = {
+    VT_UID_EXPLICIT_LE,        VT_UID_IMPLICIT_LE,        VT_UID_EXPLICIT_BE,
+    "1.2.840.10008.1.2.4.50",  "1.2.840.10008.1.2.4.70",  "1.2.840.10008.1.2.4.90",
+    "1.2.840.10008.1.2.4.91",  "1.2.840.10008.1.2.4.80",  "1.2.840.10008.1.2.4.51",
+    "1.2.840.10008.1.2.4.57",  "1.2.840.10008.1.2.5",     "1.2.840.10008.1.2.4.81",
+    VT_UID_DEFLATED_LE,        "1.2.840.10008.1.2.4.201", "1.2.840.10008.1.2.4.202",
+    "1.2.840.10008.1.2.4.203", "1.2.840.10008.1.2.4.110", "1.2.840.10008.1.2.4.111",
+    "1.2.840.10008.1.2.4.112", "1.2.840.10008.1.2.4.100", "1.2.840.10008.1.2.4.102",
+    "1.2.840.10008.1.2.4.103",
+};
+enum { PLAIN = 3 }; /* of them are uncompressed */
+
+static size_t list_syntaxes(const char **list)
 {
-    static const char *const plain[] = { VT_UID_EXPLICIT_LE, VT_UID_IMPLICIT_LE,
-                                         VT_UID_EXPLICIT_BE };
     const struct vt_transfer_syntax *syntax;
     size_t count = 0;
 
-    for (; count < VT_COUNT(plain); count++)
-        list[count] = plain[count];
-    *out_plain = count;
-    for (size_t i = 0; (syntax = vt_transfer_syntax_at(i)) && count < VT_CONTEXT_SYNTAXES_MAX; i++)
-        if (syntax->encapsulated || syntax->encoding == VT_DEFLATED_LE)
+    for (; count < VT_COUNT(usual); count++)
+        list[count] = usual[count];
+    for (size_t i = 0; (syntax = vt_transfer_syntax_at(i)) && count < LIST_MAX; i++) {
+        bool there = false;
+        for (size_t j = 0; j < VT_COUNT(usual) && !there; j++)
+            there = strcmp(usual[j], syntax->uid) == 0;
+        if (!there)
             list[count++] = syntax->uid;
+    }
     return count;
 }
 
 static void propose(struct vt_get_contexts *out, const char *sop_class, const char *const *syntaxes,
                     size_t count)
 {
+    /* What does not fit in one context is rare: it is at the end of the list. */
+    if (count > VT_CONTEXT_SYNTAXES_MAX)
+        count = VT_CONTEXT_SYNTAXES_MAX;
     out->proposals[out->count++] = (struct vt_propose){ sop_class, syntaxes, count, VT_ROLE_SCP };
 }
 
@@ -36,31 +54,31 @@ bool vt_get_contexts_make(struct vt_get_contexts *out, const char *get_class,
                           const char *const *sop_classes, size_t sop_class_count,
                           struct vt_err *err)
 {
-    size_t plain, classes = sop_class_count;
+    size_t classes = sop_class_count;
 
-    *out = (struct vt_get_contexts){ .lists = calloc(VT_CONTEXT_SYNTAXES_MAX, sizeof *out->lists) };
+    *out = (struct vt_get_contexts){ .lists = calloc(LIST_MAX, sizeof *out->lists) };
     if (!out->lists)
         return vt_fail(err, VT_E_NOMEM, "no memory for presentation contexts");
-    size_t syntaxes = list_syntaxes(out->lists, &plain);
+    size_t syntaxes = list_syntaxes(out->lists);
     if (classes > STORAGE_CONTEXTS_MAX)
         classes = STORAGE_CONTEXTS_MAX;
 
     out->proposals[out->count++] =
         (struct vt_propose){ get_class, vt_wire_plain_syntaxes, VT_COUNT(vt_wire_plain_syntaxes),
                              VT_ROLE_DEFAULT };
-    bool apart = classes * (1 + syntaxes - plain) <= STORAGE_CONTEXTS_MAX;
-    size_t single = apart || classes == 0 ? syntaxes - plain : STORAGE_CONTEXTS_MAX / classes - 1;
+    bool apart = classes * (1 + syntaxes - PLAIN) <= STORAGE_CONTEXTS_MAX;
+    size_t single = apart || classes == 0 ? syntaxes - PLAIN : STORAGE_CONTEXTS_MAX / classes - 1;
     for (size_t i = 0; i < classes; i++) {
         if (single == 0) {
             propose(out, sop_classes[i], out->lists, syntaxes);
             continue;
         }
-        propose(out, sop_classes[i], out->lists, plain);
+        propose(out, sop_classes[i], out->lists, PLAIN);
         for (size_t j = 0; j + 1 < single; j++)
-            propose(out, sop_classes[i], &out->lists[plain + j], 1);
+            propose(out, sop_classes[i], &out->lists[PLAIN + j], 1);
         /* Those for which no context is left share the last one. */
-        propose(out, sop_classes[i], &out->lists[plain + single - 1],
-                syntaxes - plain - (single - 1));
+        propose(out, sop_classes[i], &out->lists[PLAIN + single - 1],
+                syntaxes - PLAIN - (single - 1));
     }
     return true;
 }
