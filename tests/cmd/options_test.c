@@ -128,8 +128,9 @@ static void the_archive_section_fills_the_options(void **state)
     struct vt_archive_conf conf;
     struct vt_err err = { 0 };
 
-    assert_true(PARSE(&options, &err, "-o", "archive.path=/data", "-o", "archive.durability=relaxed", "-o",
-                      "archive.changed_pixels=last_wins", "-o", "archive.trash_retention=2d"));
+    assert_true(PARSE(&options, &err, "-o", "archive.path=/data", "-o",
+                      "archive.durability=relaxed", "-o", "archive.changed_pixels=last_wins", "-o",
+                      "archive.trash_retention=2d"));
     assert_true(vt_archive_conf_read(options.conf, &conf, &err));
     assert_string_equal(conf.options.path, "/data");
     assert_true(conf.options.relaxed);

@@ -50,7 +50,8 @@ static void wide_and_combining_characters_are_counted_as_shown(void **state)
 {
     (void)state;
     const struct vt_table_options options = { 0 };
-    const char *const rows[] = { "{\"name\":\"\xe5\xb1\xb1\xe7\x94\xb0\",\"x\":\"1\"}", "{\"name\":\"M\xc3\xbcller\",\"x\":\"2\"}" };
+    const char *const rows[] = { "{\"name\":\"\xe5\xb1\xb1\xe7\x94\xb0\",\"x\":\"1\"}",
+                                 "{\"name\":\"M\xc3\xbcller\",\"x\":\"2\"}" };
     char *text = printed(&options, rows, 2);
 
     assert_int_equal(vt_text_width("\xe5\xb1\xb1\xe7\x94\xb0"), 4);
@@ -86,11 +87,15 @@ static void long_texts_are_cut_and_uids_are_not(void **state)
 {
     (void)state;
     const struct vt_table_options options = { 0 };
-    const char *const rows[] = { "{\"text\":\"0123456789012345678901234567890123456789012345678901234567890123456789\","
-                                 "\"study_uid\":\"1.2.840.113619.2.55.3.604688119.971.1451470573.482.11111111\"}" };
+    const char *const rows[] = {
+        "{\"text\":\"0123456789012345678901234567890123456789012345678901234567890123456789\","
+        "\"study_uid\":\"1.2.840.113619.2.55.3.604688119.971.1451470573.482.11111111\"}"
+    };
     char *text = printed(&options, rows, 1);
 
-    assert_non_null(strstr(text, "0123456\xe2\x80\xa6  1.2.840.113619.2.55.3.604688119.971.1451470573.482.11111111\n") );
+    assert_non_null(strstr(
+        text,
+        "0123456\xe2\x80\xa6  1.2.840.113619.2.55.3.604688119.971.1451470573.482.11111111\n"));
     free(text);
 }
 
@@ -109,7 +114,9 @@ static void a_record_shows_lists_below_their_key(void **state)
 {
     (void)state;
     const struct vt_table_options options = { .layout = VT_LAYOUT_RECORD };
-    const char *const rows[] = { "{\"uid\":\"1.2\",\"bytes\":1500000,\"series\":[{\"n\":1},{\"n\":2}]}" };
+    const char *const rows[] = {
+        "{\"uid\":\"1.2\",\"bytes\":1500000,\"series\":[{\"n\":1},{\"n\":2}]}"
+    };
     char *text = printed(&options, rows, 1);
 
     assert_string_equal(text, "uid    1.2\nbytes  1.5 MB\nseries\n  n 1\n\n  n 2\n");
@@ -139,7 +146,8 @@ static void progress_tells_share_rate_and_time_left(void **state)
     char line[240];
 
     vt_progress_text(50, 200, "instances", 20000000, 10 * VT_NS_PER_S, line, sizeof line);
-    assert_string_equal(line, "[######                  ]  25 % 50/200 instances, 20.0 MB, 2.0 MB/s, 0:30 left");
+    assert_string_equal(
+        line, "[######                  ]  25 % 50/200 instances, 20.0 MB, 2.0 MB/s, 0:30 left");
     vt_progress_text(7, 0, "files", 0, 2 * VT_NS_PER_S, line, sizeof line);
     assert_string_equal(line, "7 files, 4/s");
 }

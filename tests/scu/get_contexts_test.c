@@ -17,7 +17,8 @@
 static const char *const classes[] = { "1.2.1", "1.2.2", "1.2.3" };
 
 /* How many contexts of that class offer that syntax. */
-static size_t offers(const struct vt_get_contexts *contexts, const char *sop_class, const char *syntax, bool alone)
+static size_t offers(const struct vt_get_contexts *contexts, const char *sop_class,
+                     const char *syntax, bool alone)
 {
     size_t found = 0;
 

@@ -86,7 +86,7 @@ static void more_contexts_than_an_association_has_make_more_batches(void **state
         snprintf(uid, sizeof uid, "1.2.%d", i);
         add(&plan, uid, i % 2 ? VT_UID_EXPLICIT_LE : JPEG_BASELINE);
     }
-    assert_int_equal(plan.batch_count, 4);   /* 450 contexts */
+    assert_int_equal(plan.batch_count, 4); /* 450 contexts */
     for (uint32_t batch = 0; batch < plan.batch_count; batch++) {
         size_t count = vt_store_plan_propose(&plan, batch, out);
         assert_in_range(count, 1, VT_CONTEXTS_MAX);
