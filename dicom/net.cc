@@ -1,6 +1,7 @@
 #include "dicom/net.h"
 
 #include <csignal>
+#include <cstdlib>
 #include <memory>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -47,6 +48,9 @@ bool make_dummy(struct vt_err *err)
 
 bool start(const struct vt_net_options *options, struct vt_err *err)
 {
+    /* DCMTK would set these on the dummy, which is no TCP socket, and refuse every association then. */
+    unsetenv("TCP_NODELAY");
+    unsetenv("TCP_BUFFER_LENGTH");
     OFLog::configure(options && options->dcmtk_debug ? OFLogger::DEBUG_LOG_LEVEL : OFLogger::OFF_LOG_LEVEL);
     if (!vt_dict_load(err) || !make_dummy(err))
         return false;

@@ -478,6 +478,11 @@ def case_an_association_that_is_cut_in_a_data_set_leaves_nothing(world):
         equal(b.find(rawget.keys("STUDY", study=f"{STUDY}.95"))[1], [])
 
 
+def case_the_environment_of_dcmtk_s_tools_does_not_disturb_the_node(world):
+    with Node(world.folder / "environment", environment={"TCP_NODELAY": "1", "TCP_BUFFER_LENGTH": "65536"}) as node:
+        fast_echo(node.port)
+
+
 # ---- the end ----
 
 def case_sigterm_ends_at_once_with_idle_associations(world):
