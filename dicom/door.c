@@ -78,12 +78,15 @@ static void delist(struct vt_door *door, struct vt_incoming *incoming)
     epoll_ctl(door->epoll, EPOLL_CTL_DEL, incoming->fd, NULL);
 }
 
-static size_t count_host(const struct vt_door *door, const char *host)
+/* How many wait from there, and which of them longest. */
+static size_t count_host(const struct vt_door *door, const char *host, struct vt_incoming **out_oldest)
 {
     size_t count = 0;
 
-    for (const struct vt_incoming *it = door->oldest; it; it = it->next)
-        count += strcmp(it->host, host) == 0;
+    *out_oldest = NULL;
+    for (struct vt_incoming *it = door->oldest; it; it = it->next)
+        if (strcmp(it->host, host) == 0 && count++ == 0)
+            *out_oldest = it;
     return count;
 }
 
@@ -280,11 +283,10 @@ static void welcome(struct vt_door *door, const struct listener *listener, int f
     char host[VT_HOST_TEXT_MAX];
 
     vt_host_text(address, host);
-    if (count_host(door, host) >= VT_DOOR_PENDING_PER_HOST_MAX) {
-        tell(door, host, "too many connections without a request from this host");
-        close(fd);
-        return;
-    }
+    /* The oldest goes, not the newcomer: who means well sends the request at once. */
+    struct vt_incoming *oldest = NULL;
+    if (count_host(door, host, &oldest) >= VT_DOOR_PENDING_PER_HOST_MAX)
+        drop(door, oldest, "closed to make room: too many connections without a request from this host");
     if (door->pending_count >= VT_DOOR_PENDING_MAX)
         drop(door, door->oldest, "closed to make room: too many connections without a request");
     struct vt_incoming *incoming = new_incoming(fd, listener);

@@ -24,7 +24,7 @@ struct ssl_ctx_st;
 enum {
     VT_DOOR_RQ_MAX = 256 << 10,        /* a lawful RQ with 128 contexts stays below */
     VT_DOOR_PENDING_MAX = 1024,        /* connections without a whole RQ; beyond, the oldest is closed */
-    VT_DOOR_PENDING_PER_HOST_MAX = 256,
+    VT_DOOR_PENDING_PER_HOST_MAX = 256,    /* the same for one host */
     VT_DOOR_LISTENERS_MAX = 8,
     VT_HOST_TEXT_MAX = 48,             /* "127.0.0.1", "fe80::1" */
 };

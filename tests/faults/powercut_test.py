@@ -18,17 +18,19 @@ import subprocess
 import sys
 import tempfile
 import threading
+import zlib
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from powercut import Disk  # noqa: E402
 from witness import load, missing_from_disk, missing_from_index, nodes, read_acks, verify  # noqa: E402
-from rawdicom import elements_of, text, us  # noqa: E402
+from rawdicom import CT as CT_CLASS  # noqa: E402
+from rawdicom import EXPLICIT, Association, comment_of, elements_of, instance, text, us  # noqa: E402
 
 SHIM = os.environ.get("VT_SHIM") or str(nodes.BIN / "libpowercut.so")
 POINTS, SEEDS = 30, 1
-TINY, CT = 900, 120
-# Small segments, so that the journal turns over several times within the ingest.
-OPTIONS = os.environ.get("VT_POWERCUT_OPTIONS", "archive.journal_segment=4M").split()
+TINY, CT, VERSIONED = 900, 120, 40
+# The smallest segments, so that the journal turns over several times within the ingest.
+OPTIONS = os.environ.get("VT_POWERCUT_OPTIONS", "archive.journal_segment=1M").split()
 WORKERS = 2
 
 
@@ -64,6 +66,21 @@ class Answers:
         return []
 
 
+def send_versions(port, acks):
+    """Each instance three times: new, identical, with other attributes. acks: SOP -> (study, series, checksums by answer)."""
+    study, series = "1.2.826.21", "1.2.826.22"
+    with Association(port, contexts=[(CT_CLASS, [EXPLICIT])]) as a:
+        for name in ("First^Name", "First^Name", "Second^Name"):
+            for number in range(1, VERSIONED + 1):
+                sop = f"1.2.826.23.{number}"
+                pixels = bytes(200000 if number % 4 == 0 else 400)
+                data = instance(sop, study, series, CT_CLASS, patient_name=name, number=number, pixels=pixels, rows=20)
+                status, values = a.store(CT_CLASS, sop, data)
+                if status != 0:
+                    raise RuntimeError(f"{name} of {sop} was answered {status:04X} {comment_of(values)}")
+                acks.setdefault(sop, (study, series, []))[2].append(zlib.crc32(data))
+
+
 def record(folder):
     """An ingest under the shim; (archive folder, trace, what the clients were told)."""
     archive, trace = folder / "archive", folder / "trace"
@@ -79,7 +96,9 @@ def record(folder):
             said = one.communicate(timeout=300)[0]
             if one.returncode != 0:
                 raise RuntimeError(f"the ingest failed: {said} {node.lines[-5:]}")
-            acks.update(read_acks(file))
+            acks.update({sop: (study, series, [crc]) for sop, (study, series, crc) in read_acks(file).items()})
+            if run == 1:
+                send_versions(node.port, acks)
     finally:
         if node.alive():
             node.kill()        # not stopped: a clean end would sync what the cuts shall not find
@@ -93,7 +112,10 @@ class Judge:
         self.count, self.lock = 0, threading.Lock()
 
     def faults(self, left, told, seed):
-        expected = {sop: self.acks[sop] for sop in told}
+        expected = {}
+        for sop in set(told):
+            study, series, crcs = self.acks[sop]
+            expected[sop] = study, series, set(crcs[:told.count(sop)]) if len(crcs) > 1 else crcs[0]
         node = nodes.Node(left, OPTIONS)
         try:
             node.start()
@@ -208,8 +230,9 @@ def main():
         points, count, seen = points_of(archive, trace, None if options.long else options.points)
         print(f"{count} answers, {sum(seen.values())} syncs at {len(seen)} places, trace "
               f"{trace.stat().st_size >> 20} MB", flush=True)
-        if count != len(acks):
-            print(f"the node answered {count} times, the clients heard {len(acks)}")
+        heard = sum(len(crcs) for _, _, crcs in acks.values())
+        if count != heard:
+            print(f"the node answered {count} times, the clients heard {heard}")
             return 1
         if options.list:
             show_sites(seen)

@@ -56,20 +56,26 @@ def missing_from_index(port, acks):
     return faults
 
 
+def crc_of(path, sop):
+    """CRC-32 of the data set of an object; None when the file is none of that instance."""
+    parts = split_part10(pathlib.Path(path).read_bytes())
+    return zlib.crc32(parts[3]) if parts and parts[2] == sop else None
+
+
 def missing_from_disk(path, acks, files=None):
-    """Sentences about acknowledged instances whose object is not there once, with the bytes that were sent."""
+    """Sentences about acknowledged instances whose object is not there once, with the bytes that were sent. The third of an
+    acknowledgement may be a set of checksums: of an instance with versions, all of which must be there."""
     files = nodes.object_files(path) if files is None else files
     faults = []
     for sop, (_, _, crc) in acks.items():
         found = files.get(sop, [])
-        if len(found) != 1:
+        versions = isinstance(crc, set)
+        if not found or (not versions and len(found) != 1):
             faults.append(f"{sop}: acknowledged, {len(found)} files")
             continue
-        parts = split_part10(pathlib.Path(found[0]).read_bytes())
-        if parts is None or parts[2] != sop:
-            faults.append(f"{sop}: {found[0]} is no file of it")
-        elif zlib.crc32(parts[3]) != crc:
-            faults.append(f"{sop}: {found[0]} holds other bytes than were sent")
+        held = {crc_of(name, sop) for name in found}
+        if not (crc if versions else {crc}) <= held:
+            faults.append(f"{sop}: {found} hold other bytes than were sent")
     return faults
 
 

@@ -164,7 +164,7 @@ def associate_rq(called, calling, contexts, max_pdu=131072, user_items=b"", role
     body += item(0x10, b"1.2.840.10008.3.1.1.1")
     for i, (abstract, syntaxes) in enumerate(contexts):
         sub = item(0x30, abstract.encode()) + b"".join(item(0x40, ts.encode()) for ts in syntaxes)
-        body += item(0x20, struct.pack(">BBBB", 2 * i + 1, 0, 0, 0) + sub)
+        body += item(0x20, struct.pack(">BBBB", (2 * i + 1) % 256, 0, 0, 0) + sub)
     user = item(0x51, struct.pack(">I", max_pdu)) + item(0x52, b"1.2.3.99")
     for uid in roles:
         user += item(0x54, struct.pack(">H", len(uid)) + uid.encode() + b"\1\1")
