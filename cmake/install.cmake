@@ -1,1 +1,37 @@
-# Filled beside the programs: see cmd/CMakeLists.txt, conf/ and docs/man/.
+# What `cmake --install` puts where. DESTDIR and CMAKE_INSTALL_PREFIX work as usual. Data (/var/lib/vitrine) and a configuration that is
+# there are never touched: an upgrade is an install and a restart.
+set(VT_UNIT_DIR lib/systemd/system CACHE STRING "folder of systemd units below the prefix")
+
+foreach(program vitrine vitrined vitrine-poold vitrine-poolsim)
+    if(TARGET ${program})
+        install(TARGETS ${program} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+    endif()
+endforeach()
+
+# systemd's own words look like our variables: @system-service stays as it is, for it has no second '@' in its word.
+configure_file(conf/vitrined.service.in ${CMAKE_BINARY_DIR}/vitrined.service @ONLY)
+install(FILES ${CMAKE_BINARY_DIR}/vitrined.service DESTINATION ${VT_UNIT_DIR})
+
+if(EXISTS ${CMAKE_SOURCE_DIR}/conf/vitrine.conf)
+    # Always the example; the configuration itself only when there is none.
+    install(FILES conf/vitrine.conf DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/vitrine)
+    install(CODE "
+        set(conf \"\$ENV{DESTDIR}${CMAKE_INSTALL_FULL_SYSCONFDIR}/vitrine/vitrine.conf\")
+        if(EXISTS \"\${conf}\")
+            message(STATUS \"Kept: \${conf}\")
+        else()
+            file(INSTALL DESTINATION \"${CMAKE_INSTALL_FULL_SYSCONFDIR}/vitrine\" TYPE FILE
+                 FILES \"${CMAKE_SOURCE_DIR}/conf/vitrine.conf\")
+        endif()")
+endif()
+
+install(FILES docs/man/vitrine.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+install(FILES docs/man/vitrined.8 DESTINATION ${CMAKE_INSTALL_MANDIR}/man8)
+install(FILES docs/man/vitrine.conf.5 DESTINATION ${CMAKE_INSTALL_MANDIR}/man5)
+
+if(TARGET vitrine)
+    install(FILES ${CMAKE_BINARY_DIR}/completion.bash
+            DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME vitrine)
+    install(FILES ${CMAKE_BINARY_DIR}/completion.zsh
+            DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/vendor-completions RENAME _vitrine)
+endif()

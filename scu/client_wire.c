@@ -11,6 +11,7 @@
 const char *const vt_wire_plain_syntaxes[2] = { VT_UID_EXPLICIT_LE, VT_UID_IMPLICIT_LE };
 
 #define ANSWER_WAIT (60 * VT_NS_PER_S)
+#define ASSOCIATE_WAIT (30 * VT_NS_PER_S)
 
 struct vt_assoc *vt_wire_open(const struct vt_client *client, const struct vt_propose *contexts,
                               size_t count, const struct vt_extended *extended,
@@ -34,7 +35,9 @@ struct vt_assoc *vt_wire_open(const struct vt_client *client, const struct vt_pr
         .extended = extended,
         .extended_count = extended_count,
         .max_pdu = client->max_pdu,
-        .timeout = peer->timeout ? peer->timeout : client->timeout,
+        /* The defaults are 10 s to connect and 30 s for the answer: a longer wait for answers does
+         * not make a dead address better. */
+        .timeout = client->timeout < ASSOCIATE_WAIT ? client->timeout : 0,
     };
     return vt_assoc_request(&request, err);
 }
