@@ -194,7 +194,7 @@ static bool move_one(struct sq_index *index, const char *study_uid, const struct
 {
     struct vt_patient_columns before;
     struct vt_study_columns columns;
-    struct moved moved;
+    struct moved moved = { 0 };
     int64_t patient = 0;
     unsigned flags = 0;
     bool found = false;
