@@ -4,6 +4,7 @@
 #include "dcmtk/dcmdata/dcistrmf.h"
 #include "dcmtk/dcmdata/dcostrmb.h"
 #include "dcmtk/dcmdata/dcwcache.h"
+#include "dcmtk/oflog/oflog.h"
 
 #include <cerrno>
 #include <cstring>
@@ -28,7 +29,12 @@ bool need_dictionary(struct vt_err *err)
     static std::once_flag once;
     static bool loaded;
 
-    std::call_once(once, [] { loaded = dcmDataDict.isDictionaryLoaded(); });
+    std::call_once(once, [] {
+        /* DCMTK's log is for its developers; who wants it has said so to vt_net_start. */
+        if (!OFLog::getLogger("dcmtk.dcmdata").isEnabledFor(OFLogger::DEBUG_LOG_LEVEL))
+            OFLog::configure(OFLogger::OFF_LOG_LEVEL);
+        loaded = dcmDataDict.isDictionaryLoaded();
+    });
     return loaded || vt_fail(err, VT_E_NOTFOUND,
                              "DCMTK's data dictionary is not there; install the package libdcmtk17");
 }

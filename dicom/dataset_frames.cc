@@ -18,7 +18,6 @@
 #include <mutex>
 #include <vector>
 
-#include "dicom/jpeg2000.h"
 
 namespace vt {
 
@@ -108,16 +107,15 @@ bool read_shape(DcmItem &item, vt_pixel_shape &out, struct vt_err *err)
     return true;
 }
 
-/* The fragments of each frame joined. DCMTK knows which belong together from the offset table or the counts. */
-static bool frame_bytes(DcmPixelSequence *sequence, uint32_t frame, uint32_t frames, Uint32 &next,
-                        std::vector<uint8_t> &out, struct vt_err *err)
+/* The fragments of the next frame joined: all of one frame, or one fragment for each of several. */
+static bool frame_bytes(DcmPixelSequence *sequence, uint32_t frames, Uint32 &next, std::vector<uint8_t> &out,
+                        struct vt_err *err)
 {
     unsigned long items = sequence->card();
     unsigned long last = frames == 1 ? items : next + 1;
 
     if (items < 1 + uint64_t{ frames } || (frames > 1 && items != 1 + uint64_t{ frames }))
         return vt_fail(err, VT_E_UNSUPPORTED, "%lu fragments for %u frames", items ? items - 1 : 0, frames);
-    (void)frame;
     out.clear();
     for (; next < last; next++) {
         DcmPixelItem *item = nullptr;
@@ -129,8 +127,8 @@ static bool frame_bytes(DcmPixelSequence *sequence, uint32_t frame, uint32_t fra
     return true;
 }
 
-/* DCMTK 3.6.7 has no JPEG 2000; openjp2 has. */
-static bool decode_jpeg2000(vt_dataset *data_set, DcmPixelData *pixels, struct vt_err *err)
+/* By a decoder of ours, since DCMTK 3.6.7 has none. */
+static bool decode_frames(vt_dataset *data_set, DcmPixelData *pixels, vt_frame_decoder decoder, struct vt_err *err)
 {
     E_TransferSyntax syntax = EXS_Unknown;
     const DcmRepresentationParameter *parameter = nullptr;
@@ -148,23 +146,18 @@ static bool decode_jpeg2000(vt_dataset *data_set, DcmPixelData *pixels, struct v
     size_t size = vt_pixel_frame_size(&shape);
     decoded.resize(size * shape.frames);
     for (uint32_t i = 0; i < shape.frames; i++)
-        if (!frame_bytes(sequence, i, shape.frames, next, encoded, err) ||
-            !vt_jpeg2000_decode(encoded.data(), encoded.size(), &shape, decoded.data() + i * size, err))
+        if (!frame_bytes(sequence, shape.frames, next, encoded, err) ||
+            !decoder(encoded.data(), encoded.size(), &shape, decoded.data() + i * size, err))
             return false;
     const char *vr = shape.bits_allocated > 8 ? "OW" : "OB";
     if (!put_raw(&data_set->object, VT_TAG_PIXEL_DATA, vr, decoded.data(), decoded.size(), err))
         return false;
-    if (shape.samples == 3) {
-        /* openjp2 gives back RGB; the components are interleaved. */
+    if (shape.samples == 3 && decoder == vt_jpeg2000_decode) {
+        /* openjp2 undoes the colour transform; the components are interleaved. */
         data_set->object.putAndInsertString(DCM_PhotometricInterpretation, "RGB");
         data_set->object.putAndInsertUint16(DCM_PlanarConfiguration, 0);
     }
     return true;
-}
-
-static bool is_jpeg2000(const std::string &uid)
-{
-    return uid == "1.2.840.10008.1.2.4.90" || uid == "1.2.840.10008.1.2.4.91";
 }
 
 static bool choose(vt_dataset *data_set, E_TransferSyntax syntax, const DcmRepresentationParameter *parameter,
@@ -186,13 +179,13 @@ static bool decode(vt_dataset *data_set, DcmElement *element, struct vt_err *err
 
     if (!from || !from->encapsulated)
         return true;
-    if (DcmXfer(from->uid).getXfer() == EXS_Unknown || from->video)
+    vt_frame_decoder decoder = vt_frame_decoder_find(from->uid);
+    if (!decoder && (DcmXfer(from->uid).getXfer() == EXS_Unknown || from->video))
         return vt_fail(err, VT_E_UNSUPPORTED, "%s cannot be decoded here", from->name);
     if (!read_shape(data_set->object, shape, err))
         return false;
-    bool ok = is_jpeg2000(from->uid)
-                  ? decode_jpeg2000(data_set, static_cast<DcmPixelData *>(element), err)
-                  : choose(data_set, EXS_LittleEndianExplicit, nullptr, from->name, err);
+    bool ok = decoder ? decode_frames(data_set, static_cast<DcmPixelData *>(element), decoder, err)
+                      : choose(data_set, EXS_LittleEndianExplicit, nullptr, from->name, err);
     if (ok)
         data_set->transfer_syntax = VT_UID_EXPLICIT_LE;
     return ok;

@@ -6,12 +6,13 @@
 #include "dcmtk/dcmdata/dctk.h"
 
 #include <string>
+#include <vector>
 
 #include "core/buf.h"
 #include "core/err.h"
 #include "dicom/dataset.h"
 #include "dicom/guard.hh"
-#include "dicom/jpeg2000.h"
+#include "dicom/frame_decode.h"
 
 struct vt_dataset {
     DcmDataset object;

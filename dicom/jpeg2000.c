@@ -1,17 +1,9 @@
-#include "dicom/jpeg2000.h"
-
 #include <string.h>
 
 #include <openjpeg.h>
 
 #include "core/err.h"
-
-uint64_t vt_pixel_frame_size(const struct vt_pixel_shape *shape)
-{
-    uint64_t bits = (uint64_t)shape->columns * shape->rows * shape->samples * shape->bits_allocated;
-
-    return (bits + 7) / 8;
-}
+#include "dicom/frame_decode.h"
 
 struct memory {
     const uint8_t *bytes;
