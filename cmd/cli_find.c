@@ -22,6 +22,29 @@ struct showing {
     uint64_t matches;
 };
 
+/* Keywords that are longer than what is below them. */
+static const char *title_of(const char *key)
+{
+    static const struct vt_column_spec titles[] = {
+        { "NumberOfPatientRelatedStudies", "Studies" },
+        { "NumberOfStudyRelatedSeries", "Series" },
+        { "NumberOfStudyRelatedInstances", "Instances" },
+        { "NumberOfSeriesRelatedInstances", "Instances" },
+        { "NumberOfFrames", "Frames" },
+        { "InstanceNumber", "Number" },
+        { "SeriesNumber", "Number" },
+        { "ModalitiesInStudy", "Modalities" },
+        { "PatientBirthDate", "BirthDate" },
+        { "PatientSex", "Sex" },
+        { "AccessionNumber", "Accession" },
+    };
+
+    for (size_t i = 0; i < VT_COUNT(titles); i++)
+        if (strcmp(titles[i].key, key) == 0)
+            return titles[i].title;
+    return key;
+}
+
 /* Usual keys first, then what else was named. */
 static void choose_columns(struct showing *showing, enum vt_level level, const char *const *words,
                            size_t count)
@@ -29,7 +52,7 @@ static void choose_columns(struct showing *showing, enum vt_level level, const c
     const char *key;
 
     for (size_t i = 0; (key = vt_keys_usual(level, i)); i++)
-        showing->columns[showing->column_count++] = (struct vt_column_spec){ key, key };
+        showing->columns[showing->column_count++] = (struct vt_column_spec){ key, title_of(key) };
     for (size_t i = 0; i < count && showing->column_count < VT_TABLE_COLUMNS; i++) {
         char *word = showing->words[showing->column_count];
         bool there = false;

@@ -140,8 +140,7 @@ bool vt_keys_identifier(enum vt_level level, const char *const *words, size_t co
         return vt_fail(err, VT_E_NOMEM, "no memory for an identifier");
     for (size_t i = 0; i < count; i++)
         ascii = ascii && vt_text_is_ascii(words[i], strlen(words[i]));
-    if (!ascii ? !vt_dataset_put(data_set, "SpecificCharacterSet", "ISO_IR 192", err)
-               : !vt_dataset_remove(data_set, "SpecificCharacterSet", err))
+    if (!ascii && !vt_dataset_put(data_set, "SpecificCharacterSet", "ISO_IR 192", err))
         return false;
     for (size_t i = 0; usual && (key = vt_keys_usual(level, i)); i++)
         if (!is_named(words, count, key) && !vt_dataset_put(data_set, key, "", err))

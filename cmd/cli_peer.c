@@ -92,7 +92,7 @@ int vt_cli_echo(struct vt_cli *cli, struct vt_err *err)
             fputc('\n', cli->out);
             json_decref(row);
         } else {
-            fprintf(cli->out, "%s (%s:%u) answered in %.1f ms, association in %.1f ms%s%s\n",
+            fprintf(cli->out, "%s (%s:%u) answered in %.2f ms, association in %.2f ms%s%s\n",
                     peer.peer.ae_title, peer.peer.host, peer.peer.port, (double)times.echo / 1e6,
                     (double)times.associate / 1e6, *times.implementation_version ? ", " : "",
                     times.implementation_version);
