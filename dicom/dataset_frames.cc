@@ -191,7 +191,19 @@ static bool decode(vt_dataset *data_set, DcmElement *element, struct vt_err *err
     return ok;
 }
 
-static bool encode(vt_dataset *data_set, const struct vt_transfer_syntax *to, struct vt_err *err)
+/* Encoders take as many frames as the data set says; bytes beyond them would be lost. */
+static bool pixels_fit(DcmElement *pixels, const vt_pixel_shape &shape, struct vt_err *err)
+{
+    uint64_t due = vt_pixel_frame_size(&shape) * shape.frames;
+
+    due += due % 2;
+    return pixels->getLength() == due ||
+           vt_fail(err, VT_E_INVALID, "pixel data of %u bytes where %llu are due", pixels->getLength(),
+                   static_cast<unsigned long long>(due));
+}
+
+static bool encode(vt_dataset *data_set, DcmElement *pixels, const struct vt_transfer_syntax *to,
+                   struct vt_err *err)
 {
     DJ_RPLossless jpeg;
     DJLSRepresentationParameter jpeg_ls(0, OFTrue);
@@ -208,7 +220,7 @@ static bool encode(vt_dataset *data_set, const struct vt_transfer_syntax *to, st
 
     for (const auto &encoder : encoders)
         if (strcmp(encoder.uid, to->uid) == 0)
-            return read_shape(data_set->object, shape, err) &&
+            return read_shape(data_set->object, shape, err) && pixels_fit(pixels, shape, err) &&
                    choose(data_set, DcmXfer(to->uid).getXfer(), encoder.parameter, to->name, err);
     return vt_fail(err, VT_E_UNSUPPORTED, "%s cannot be encoded here", to->name);
 }
@@ -226,7 +238,9 @@ static bool transcode(vt_dataset *data_set, const char *uid, struct vt_err *err)
     data_set->object.findAndGetElement(DCM_PixelData, pixels);
     if (pixels && !decode(data_set, pixels, err))
         return false;
-    if (pixels && to->encapsulated && !encode(data_set, to, err))
+    /* Decoding may have put another element in its place. */
+    data_set->object.findAndGetElement(DCM_PixelData, pixels);
+    if (pixels && to->encapsulated && !encode(data_set, pixels, to, err))
         return false;
     data_set->transfer_syntax = uid;
     return true;
