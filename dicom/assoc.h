@@ -1,7 +1,7 @@
 /* dicom/assoc.h: an association, as acceptor and as requestor, and the messages on it.
  *
- * DCMTK negotiates and releases; P-DATA-TF is read and written here, on a 256 KB buffer, streaming. All calls on one
- * association come from one thread. Deadlines: `idle` between messages is the caller's (vt_assoc_next), a command that
+ * DCMTK negotiates what we accept; P-DATA-TF, release and abort are read and written here, on a buffer of up to 256 KB
+ * (given back after a second of silence), streaming. All calls on one association come from one thread. Deadlines: `idle` between messages is the caller's (vt_assoc_next), a command that
  * has begun has 30 s, a data set a minimum rate; both end with VT_E_TIMEOUT. Nothing waits for ever.
  * After any failure but VT_E_CANCELLED the association is of no use: vt_assoc_abort or vt_assoc_free. */
 #pragma once
@@ -64,7 +64,8 @@ struct vt_assoc *vt_assoc_receive(struct vt_incoming *incoming, struct vt_err *e
 bool vt_assoc_accept_context(struct vt_assoc *assoc, uint8_t id, const char *transfer_syntax, enum vt_role role,
                              struct vt_err *err);
 void vt_assoc_refuse_context(struct vt_assoc *assoc, uint8_t id, enum vt_context_result result);
-/* SOP class extended negotiation (PS3.7 D.3.3.5): the application information offered; false: none. Borrowed. */
+/* SOP class extended negotiation (PS3.7 D.3.3.5): the application information offered, or, for a requestor, the
+ * acceptor's answer; false: none. Borrowed. */
 bool vt_assoc_extended_offer(const struct vt_assoc *assoc, const char *sop_class, const uint8_t **out_bytes, size_t *out_size);
 bool vt_assoc_extended_answer(struct vt_assoc *assoc, const char *sop_class, const uint8_t *bytes, size_t size,
                               struct vt_err *err);
@@ -108,7 +109,8 @@ struct vt_assoc_request {
     int64_t timeout;                   /* ns, for connecting and for the answer; 0: 10 s and 30 s */
 };
 
-/* NULL: VT_E_REFUSED with who refused and why (connection, association), VT_E_TIMEOUT, VT_E_CLOSED. */
+/* Tries every address of the name in turn, IPv6 too. NULL: VT_E_REFUSED with who refused and why (connection, TLS,
+ * association), VT_E_NOTFOUND (no such name), VT_E_TIMEOUT, VT_E_CLOSED. */
 struct vt_assoc *vt_assoc_request(const struct vt_assoc_request *request, struct vt_err *err);
 
 /* ---- both ---- */
@@ -160,8 +162,10 @@ typedef bool (*vt_assoc_source)(void *context, uint8_t *bytes, size_t room, size
 bool vt_assoc_send_stream(struct vt_assoc *assoc, uint8_t context_id, const struct vt_command *command,
                           vt_assoc_source source, void *context, struct vt_err *err);
 
-/* Without blocking: has a C-CANCEL for this message come? Everything else but a whole command is left unread.
- * Other commands than a cancel while an operation runs are VT_E_PROTOCOL; end of the association VT_E_CLOSED. */
+/* Without blocking: has a C-CANCEL for this message come? Cancels are taken (those for other messages are passed over);
+ * everything else stays unread for vt_assoc_next: half a command, and whole responses, such as the C-STORE-RSP of a
+ * C-GET's sub-operation. Another request while an operation runs is VT_E_PROTOCOL; the end of the association, asked for
+ * or not, VT_E_CLOSED. What vt_assoc_queue holds back is not sent by this. */
 bool vt_assoc_cancelled(struct vt_assoc *assoc, uint16_t message_id, bool *out_cancelled, struct vt_err *err);
 
 /* Shared by all users of the association: message ids of our requests, 1, 2, 3 ... */
