@@ -16,11 +16,11 @@ if(EXISTS ${CMAKE_SOURCE_DIR}/conf/vitrine.conf)
     # Always the example; the configuration itself only when there is none.
     install(FILES conf/vitrine.conf DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/vitrine)
     install(CODE "
-        set(conf \"\$ENV{DESTDIR}${CMAKE_INSTALL_FULL_SYSCONFDIR}/vitrine/vitrine.conf\")
+        set(conf \"\$ENV{DESTDIR}${VT_CONF_DIR}/vitrine.conf\")
         if(EXISTS \"\${conf}\")
             message(STATUS \"Kept: \${conf}\")
         else()
-            file(INSTALL DESTINATION \"${CMAKE_INSTALL_FULL_SYSCONFDIR}/vitrine\" TYPE FILE
+            file(INSTALL DESTINATION \"${VT_CONF_DIR}\" TYPE FILE
                  FILES \"${CMAKE_SOURCE_DIR}/conf/vitrine.conf\")
         endif()")
 endif()

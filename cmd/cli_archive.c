@@ -25,48 +25,70 @@ struct showing {
     enum vt_layout layout;
     const char *sentence; /* of the result; {key} is replaced; NULL: nothing */
     const char *nothing;  /* when there was no row; NULL: nothing */
+    /* Up to one without a key; NULL: what the first row has. */
+    const struct vt_column_spec *columns;
 };
 
-static const struct showing showings[] = {
-    { { "study", "list" }, VT_LAYOUT_TABLE, NULL, "no study matches" },
-    { { "study", "show" }, VT_LAYOUT_RECORD, NULL, NULL },
-    { { "study", "delete" },
-      VT_LAYOUT_TABLE,
-      "{instances} instances moved to the trash; 'vitrine study restore {trash}' brings them back",
-      NULL },
-    { { "study", "restore" }, VT_LAYOUT_TABLE, "{instances} instances restored", NULL },
-    { { "trash", "list" }, VT_LAYOUT_TABLE, NULL, "the trash is empty" },
-    { { "trash", "purge" }, VT_LAYOUT_TABLE, "{instances} instances removed for good", NULL },
-    { { "quarantine", "list" }, VT_LAYOUT_TABLE, NULL, "nothing is in quarantine" },
-    { { "quarantine", "show" }, VT_LAYOUT_RECORD, NULL, NULL },
-    { { "quarantine", "resolve" }, VT_LAYOUT_TABLE, "resolved", NULL },
-    { { "version", "list" }, VT_LAYOUT_TABLE, NULL, "no instance has more than one version" },
-    { { "version", "show" }, VT_LAYOUT_RECORD, NULL, NULL },
-    { { "version", "resolve" }, VT_LAYOUT_TABLE, "resolved", NULL },
-    { { "conflict", "list" }, VT_LAYOUT_TABLE, NULL, "there are no conflicts" },
-    { { "conflict", "show" }, VT_LAYOUT_RECORD, NULL, NULL },
-    { { "conflict", "resolve" }, VT_LAYOUT_TABLE, "resolved", NULL },
-    { { "patient", "merge" },
-      VT_LAYOUT_TABLE,
-      "merged; 'vitrine patient undo {action}' takes it back",
-      NULL },
-    { { "patient", "correct" },
-      VT_LAYOUT_TABLE,
-      "corrected; 'vitrine patient undo {action}' takes it back",
-      NULL },
-    { { "patient", "undo" }, VT_LAYOUT_TABLE, "taken back", NULL },
-    { { "patient", "log" }, VT_LAYOUT_TABLE, NULL, "no patient was merged or corrected" },
-    { { "verify", NULL }, VT_LAYOUT_TABLE, "{checked} instances checked, {faults} faults", NULL },
-    { { "reindex", NULL }, VT_LAYOUT_TABLE, "{instances} instances indexed anew", NULL },
-    { { "backup", NULL }, VT_LAYOUT_TABLE, "{instances} instances copied", NULL },
-    { { "status", NULL }, VT_LAYOUT_RECORD, NULL, NULL },
-    { { "import", NULL },
-      VT_LAYOUT_TABLE,
-      "{stored} stored, {duplicates} were there already, {versions} new versions, {quarantined} "
-      "quarantined, {skipped} other files "
-      "passed over, {failed} failed",
-      NULL },
+static const struct vt_column_spec study_columns[] = {
+    { "PatientName", "PatientName" },
+    { "PatientID", "PatientID" },
+    { "StudyDate", "StudyDate" },
+    { "StudyTime", "StudyTime" },
+    { "ModalitiesInStudy", "Modalities" },
+    { "AccessionNumber", "Accession" },
+    { "StudyDescription", "StudyDescription" },
+    { "NumberOfStudyRelatedSeries", "Series" },
+    { "NumberOfStudyRelatedInstances", "Instances" },
+    { "bytes", "bytes" },
+    { "StudyInstanceUID", "StudyInstanceUID" },
+    { NULL, NULL },
 };
+
+static const struct vt_column_spec instance_columns[] = {
+    { "SOPInstanceUID", "SOPInstanceUID" },
+    { "TransferSyntaxUID", "TransferSyntaxUID" },
+    { "version", "version" },
+    { "size", "size" },
+    { "arrived", "arrived" },
+    { "file", "file" },
+    { NULL, NULL },
+};
+
+/* clang-format off */
+#define ROWS VT_LAYOUT_TABLE
+#define RECORD VT_LAYOUT_RECORD
+static const struct showing showings[] = {
+    { { "study", "list" }, ROWS, NULL, "no study matches", study_columns },
+    { { "study", "show" }, ROWS, NULL, NULL, instance_columns },
+    { { "study", "delete" }, ROWS, "{instances} instances moved to the trash; "
+      "'vitrine study restore {trash}' brings them back", NULL, NULL },
+    { { "study", "restore" }, ROWS, "{instances} instances restored", NULL, NULL },
+    { { "trash", "list" }, ROWS, NULL, "the trash is empty", NULL },
+    { { "trash", "purge" }, ROWS, "{instances} instances removed for good", NULL, NULL },
+    { { "quarantine", "list" }, ROWS, NULL, "nothing is in quarantine", NULL },
+    { { "quarantine", "show" }, RECORD, NULL, NULL, NULL },
+    { { "quarantine", "resolve" }, ROWS, "resolved", NULL, NULL },
+    { { "version", "list" }, ROWS, NULL, "no instance has more than one version", NULL },
+    { { "version", "show" }, RECORD, NULL, NULL, NULL },
+    { { "version", "resolve" }, ROWS, "resolved", NULL, NULL },
+    { { "conflict", "list" }, ROWS, NULL, "there are no conflicts", NULL },
+    { { "conflict", "show" }, RECORD, NULL, NULL, NULL },
+    { { "conflict", "resolve" }, ROWS, "resolved", NULL, NULL },
+    { { "patient", "merge" }, ROWS, "merged; 'vitrine patient undo {action}' takes it back", NULL,
+      NULL },
+    { { "patient", "correct" }, ROWS, "corrected; 'vitrine patient undo {action}' takes it back",
+      NULL, NULL },
+    { { "patient", "undo" }, ROWS, "taken back", NULL, NULL },
+    { { "patient", "log" }, ROWS, NULL, "no patient was merged or corrected", NULL },
+    { { "verify", NULL }, ROWS, "{checked} instances checked, {faults} faults", NULL, NULL },
+    { { "reindex", NULL }, ROWS, "{instances} instances indexed anew", NULL, NULL },
+    { { "backup", NULL }, ROWS, "{instances} instances copied", NULL, NULL },
+    { { "status", NULL }, RECORD, NULL, NULL, NULL },
+    { { "import", NULL }, ROWS, "{stored} stored, {duplicates} were there already, {versions} new "
+      "versions, {quarantined} quarantined, {skipped} other files passed over, {failed} failed",
+      NULL, NULL },
+};
+/* clang-format on */
 
 struct verb_call {
     struct vt_cli *cli;
@@ -278,12 +300,23 @@ static bool run_verb(struct verb_call *call, json_t **out_result, struct vt_err 
     return listening || run_here(call, &conf, out_result, err);
 }
 
+static size_t column_count(const struct vt_column_spec *columns)
+{
+    size_t count = 0;
+
+    while (columns && columns[count].key)
+        count++;
+    return count;
+}
+
 int vt_cli_archive(struct vt_cli *cli, struct vt_err *err)
 {
     struct verb_call call = { .cli = cli, .showing = find_showing(cli->command) };
     const struct vt_table_options layout = { .out = cli->out,
                                              .json = cli->options->json,
-                                             .layout = call.showing->layout };
+                                             .layout = call.showing->layout,
+                                             .columns = call.showing->columns,
+                                             .column_count = column_count(call.showing->columns) };
     json_t *result = NULL;
     int status = VT_EXIT_FAILED;
 

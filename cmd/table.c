@@ -96,10 +96,15 @@ static void copy_clean(const char *text, char *out, size_t room)
     out[used] = '\0';
 }
 
+/* Numbers of bytes by their key: "bytes" and what ends so, and these. */
 static bool is_bytes(const char *key)
 {
+    static const char *const keys[] = { "size", "free", "total", "journal_used", "journal_room" };
     size_t length = strlen(key);
 
+    for (size_t i = 0; i < VT_COUNT(keys); i++)
+        if (strcmp(key, keys[i]) == 0)
+            return true;
     return length >= 5 && strcmp(key + length - 5, "bytes") == 0;
 }
 
@@ -195,11 +200,11 @@ static bool measure(struct vt_table *table, struct column *column)
         if (width > column->width)
             column->width = width;
     }
-    /* UIDs are for copying: never cut. */
-    size_t most =
-        strstr(column->key, "UID") || strstr(column->key, "uid") ? 64 : VT_TABLE_COLUMN_MAX;
-    if (column->width > most)
-        column->width = most;
+    /* UIDs and paths are for copying: never cut. */
+    bool whole = strstr(column->key, "UID") || strstr(column->key, "uid") ||
+                 strcmp(column->key, "file") == 0;
+    if (column->width > VT_TABLE_COLUMN_MAX && !whole)
+        column->width = VT_TABLE_COLUMN_MAX;
     column->right = present && numbers;
     return present;
 }
