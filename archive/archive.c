@@ -176,7 +176,7 @@ struct vt_archive *vt_archive_open(const struct vt_archive_options *options, str
     VT_AUTO(vt_archive) archive = make(options, err);
 
     if (!archive || !make_folders(archive, err) || !open_parts(archive, err) || !vt_archive_recover(archive, err) ||
-        !vt_cutter_start(archive, err))
+        !vt_patients_recover(archive, err) || !vt_cutter_start(archive, err))
         return NULL;
     return vt_take(&archive);
 }
@@ -201,6 +201,7 @@ void vt_archive_free(struct vt_archive *archive)
     vt_index_free(atomic_load(&archive->index));
     for (size_t i = 0; i < archive->retired_count; i++)
         vt_index_free(archive->retired[i]);
+    vt_patients_free(atomic_load(&archive->patients));
     vt_state_free(archive->state);
     vt_folders_free(archive->folders);
     vt_locks_free(archive->locks);

@@ -20,6 +20,7 @@
 #include "archive/state.h"
 
 struct vt_err;
+struct vt_patients;
 struct vt_request;
 
 enum {
@@ -41,6 +42,7 @@ struct vt_archive {
     char *path;
     int root, lock_file, staging;          /* descriptors */
     struct vt_state *state;
+    _Atomic(struct vt_patients *) patients;   /* archive/patient.c; made when first asked for */
     struct vt_pool *pool;
     struct vt_locks *locks;                /* SOP Instance UIDs between decision and answer */
     struct vt_journal *journal;            /* calls under journal_lock */

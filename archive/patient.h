@@ -23,3 +23,9 @@ bool vt_patient_note_conflict(struct vt_archive *archive, const struct vt_instan
 
 /* Does a merge or correction apply to what this study carries? For vt_stored.corrected. */
 bool vt_patient_corrected(struct vt_archive *archive, const char *study_uid, bool *out_corrected, struct vt_err *err);
+
+/* At opening, after replay: does again what a crash interrupted. */
+bool vt_patients_recover(struct vt_archive *archive, struct vt_err *err);
+/* With the archive. */
+struct vt_patients;
+void vt_patients_free(struct vt_patients *patients);

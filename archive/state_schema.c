@@ -30,6 +30,17 @@ const struct vt_db_migration vt_state_migrations[] = {
       "CREATE TABLE admin_log ("
       " id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, who TEXT NOT NULL, action TEXT NOT NULL,"
       " subject TEXT NOT NULL, detail TEXT NOT NULL);" },
+    /* 2: merges, corrections and moves of patients; conflicts */
+    { "CREATE TABLE patient_action ("
+      " id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, who TEXT NOT NULL, kind TEXT NOT NULL,"
+      " why TEXT NOT NULL, reason TEXT NOT NULL, study_uid TEXT NOT NULL, from_id TEXT NOT NULL,"
+      " from_issuer TEXT NOT NULL, to_id TEXT NOT NULL, to_issuer TEXT NOT NULL, attributes BLOB NOT NULL,"
+      " pending INTEGER NOT NULL, undone INTEGER NOT NULL);"
+      "CREATE TABLE patient_conflict ("
+      " id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, kind TEXT NOT NULL, study_uid TEXT NOT NULL,"
+      " patient_id TEXT NOT NULL, issuer TEXT NOT NULL, name TEXT NOT NULL, sop_uid TEXT NOT NULL,"
+      " calling_ae_title TEXT NOT NULL, resolved TEXT NOT NULL,"
+      " UNIQUE (kind, study_uid, patient_id, issuer, name));" },
     /* Next step here. */
 };
 const size_t vt_state_migration_count = VT_COUNT(vt_state_migrations);
