@@ -8,7 +8,9 @@
 #include "dicom/assoc_impl.h"
 #include "dicom/wire.h"
 
-enum { OUT_LIMIT = VT_QUEUE_FLUSH + 2 * VT_PDU_MAX };   /* a full queue, one more PDV, one more command */
+enum {
+    OUT_LIMIT = VT_QUEUE_FLUSH + 2 * VT_PDU_MAX
+}; /* a full queue, one more PDV, one more command */
 
 struct vt_assoc *vt_assoc_new(struct vt_conn *conn)
 {
@@ -56,7 +58,8 @@ void vt_assoc_free(struct vt_assoc *assoc)
 
 /* ---- contexts ---- */
 
-bool vt_assoc_make_contexts(struct vt_assoc *assoc, size_t contexts, size_t syntaxes, struct vt_err *err)
+bool vt_assoc_make_contexts(struct vt_assoc *assoc, size_t contexts, size_t syntaxes,
+                            struct vt_err *err)
 {
     assoc->contexts = calloc(contexts, sizeof *assoc->contexts);
     assoc->syntaxes = calloc(syntaxes, sizeof *assoc->syntaxes);
@@ -68,11 +71,11 @@ bool vt_assoc_make_contexts(struct vt_assoc *assoc, size_t contexts, size_t synt
     return true;
 }
 
-bool vt_assoc_add_extended(struct vt_assoc *assoc, const char *sop_class, const uint8_t *bytes, size_t size,
-                           struct vt_err *err)
+bool vt_assoc_add_extended(struct vt_assoc *assoc, const char *sop_class, const uint8_t *bytes,
+                           size_t size, struct vt_err *err)
 {
     if (assoc->extended_count == VT_EXTENDED_MAX)
-        return true;   /* nobody negotiates so many classes: the rest counts as not offered */
+        return true; /* nobody negotiates so many classes: the rest counts as not offered */
     struct vt_extended_item *grown =
         reallocarray(assoc->extended, assoc->extended_count + 1, sizeof *grown);
     if (grown)
@@ -90,8 +93,8 @@ bool vt_assoc_add_extended(struct vt_assoc *assoc, const char *sop_class, const 
     return true;
 }
 
-bool vt_assoc_extended_offer(const struct vt_assoc *assoc, const char *sop_class, const uint8_t **out_bytes,
-                             size_t *out_size)
+bool vt_assoc_extended_offer(const struct vt_assoc *assoc, const char *sop_class,
+                             const uint8_t **out_bytes, size_t *out_size)
 {
     for (size_t i = 0; i < assoc->extended_count; i++) {
         if (strcmp(assoc->extended[i].sop_class, sop_class) != 0)
@@ -103,8 +106,9 @@ bool vt_assoc_extended_offer(const struct vt_assoc *assoc, const char *sop_class
     return false;
 }
 
-void vt_assoc_identity(const struct vt_assoc *assoc, const uint8_t **out_primary, size_t *out_primary_size,
-                       const uint8_t **out_secondary, size_t *out_secondary_size)
+void vt_assoc_identity(const struct vt_assoc *assoc, const uint8_t **out_primary,
+                       size_t *out_primary_size, const uint8_t **out_secondary,
+                       size_t *out_secondary_size)
 {
     *out_primary = assoc->identity[0];
     *out_primary_size = assoc->identity_size[0];
@@ -134,7 +138,8 @@ const struct vt_context *vt_assoc_context(const struct vt_assoc *assoc, uint8_t 
     return at > 0 ? &assoc->contexts[at - 1] : NULL;
 }
 
-const struct vt_context *vt_assoc_context_for(const struct vt_assoc *assoc, const char *abstract_syntax,
+const struct vt_context *vt_assoc_context_for(const struct vt_assoc *assoc,
+                                              const char *abstract_syntax,
                                               const char *transfer_syntax)
 {
     for (size_t i = 0; i < assoc->context_count; i++) {
@@ -192,7 +197,8 @@ void vt_assoc_acknowledge_release(struct vt_assoc *assoc)
     vt_conn_last_words(assoc->conn, pdu, sizeof pdu);
 }
 
-/* Until the answer comes: data under way is dropped, a release that crosses ours is answered (PS3.8 7.2.2.7). */
+/* Until the answer comes: data under way is dropped, a release that crosses ours is answered
+ * (PS3.8 7.2.2.7). */
 static bool await_release(struct vt_assoc *assoc, int64_t deadline, struct vt_err *err)
 {
     uint8_t pdu[VT_SHORT_PDU], type, rest[4];
@@ -226,7 +232,8 @@ void vt_assoc_release(struct vt_assoc *assoc)
     if (assoc->over)
         return;
     vt_put_short_pdu(pdu, VT_PDU_RELEASE_RQ, 0, 0, 0);
-    if (!vt_assoc_flush(assoc, &err) || !vt_conn_send_bytes(assoc->conn, pdu, sizeof pdu, deadline, &err) ||
+    if (!vt_assoc_flush(assoc, &err) ||
+        !vt_conn_send_bytes(assoc->conn, pdu, sizeof pdu, deadline, &err) ||
         !await_release(assoc, deadline, &err)) {
         vt_assoc_abort(assoc, 0, 0);
         return;

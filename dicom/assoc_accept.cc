@@ -1,5 +1,6 @@
-/* The acceptor's half of negotiation, by DCMTK: out of memory, in the association's thread. What it learns is copied
- * into our own record; once the A-ASSOCIATE-AC is out, DCMTK's association is dropped. */
+/* The acceptor's half of negotiation, by DCMTK: out of memory, in the association's thread. What it
+ * learns is copied into our own record; once the A-ASSOCIATE-AC is out, DCMTK's association is
+ * dropped. */
 #include <cstring>
 #include <memory>
 
@@ -21,9 +22,10 @@
 #include "dicom/request.h"
 #include "dicom/wire.h"
 
-namespace {
+namespace
+{
 
-constexpr uint32_t least_max_pdu = 128;   /* a peer that takes less cannot be served */
+constexpr uint32_t least_max_pdu = 128; /* a peer that takes less cannot be served */
 
 T_ASC_Association *negotiation(const struct vt_assoc *assoc)
 {
@@ -37,9 +39,9 @@ DUL_ASSOCIATESERVICEPARAMETERS &parameters(const struct vt_assoc *assoc)
 
 /* ---- copying what was asked for ---- */
 
-/* DUL_PRESENTATIONCONTEXT, DUL_TRANSFERSYNTAX: nodes of DCMTK's own lists, which remember a position. */
-template <typename Node, typename Visit>
-void each(LST_HEAD *list, Visit &&visit)
+/* DUL_PRESENTATIONCONTEXT, DUL_TRANSFERSYNTAX: nodes of DCMTK's own lists, which remember a
+ * position. */
+template <typename Node, typename Visit> void each(LST_HEAD *list, Visit &&visit)
 {
     if (!list)
         return;
@@ -89,7 +91,8 @@ bool copy_contexts(struct vt_assoc *assoc, struct vt_err *err)
 
     each<DUL_PRESENTATIONCONTEXT>(asked, [&](const DUL_PRESENTATIONCONTEXT &context) {
         contexts++;
-        each<DUL_TRANSFERSYNTAX>(context.proposedTransferSyntax, [&](const DUL_TRANSFERSYNTAX &) { syntaxes++; });
+        each<DUL_TRANSFERSYNTAX>(context.proposedTransferSyntax,
+                                 [&](const DUL_TRANSFERSYNTAX &) { syntaxes++; });
     });
     if (contexts == 0 || contexts > VT_CONTEXTS_MAX)
         return vt_fail(err, VT_E_PROTOCOL, "%zu presentation contexts", contexts);
@@ -104,10 +107,11 @@ bool copy_contexts(struct vt_assoc *assoc, struct vt_err *err)
         to.proposed = assoc->syntax_list + used;
         to.proposed_role = role_of(from.proposedSCRole);
         to.result = VT_CONTEXT_NO_REASON;
-        each<DUL_TRANSFERSYNTAX>(from.proposedTransferSyntax, [&](const DUL_TRANSFERSYNTAX &syntax) {
-            copy_uid(assoc->syntaxes[used++], syntax.transferSyntax);
-            to.proposed_count++;
-        });
+        each<DUL_TRANSFERSYNTAX>(from.proposedTransferSyntax,
+                                 [&](const DUL_TRANSFERSYNTAX &syntax) {
+                                     copy_uid(assoc->syntaxes[used++], syntax.transferSyntax);
+                                     to.proposed_count++;
+                                 });
         assoc->context_at[to.id / 2] = static_cast<uint8_t>(assoc->context_count);
     });
     return true;
@@ -122,7 +126,8 @@ bool copy_extended(struct vt_assoc *assoc, struct vt_err *err)
     for (auto it = list->begin(); it != list->end(); ++it) {
         char uid[VT_UID_MAX + 1];
         copy_uid(uid, (*it)->sopClassUID.c_str());
-        if (!vt_assoc_add_extended(assoc, uid, (*it)->serviceClassAppInfo, (*it)->serviceClassAppInfoLength, err))
+        if (!vt_assoc_add_extended(assoc, uid, (*it)->serviceClassAppInfo,
+                                   (*it)->serviceClassAppInfoLength, err))
             return false;
     }
     return true;
@@ -176,7 +181,8 @@ void copy_info(struct vt_assoc *assoc)
 
 /* ---- receiving ---- */
 
-/* DCMTK turns an empty title into an error of its own when it answers; the answer's titles mean nothing. */
+/* DCMTK turns an empty title into an error of its own when it answers; the answer's titles mean
+ * nothing. */
 void fill_blank_title(char *title)
 {
     if (strspn(title, " ") == strlen(title))
@@ -190,8 +196,8 @@ bool parse(struct vt_assoc *assoc, struct vt_err *err)
     if (!vt::network())
         return vt_fail(err, VT_E_INTERNAL, "the network was not started");
     vt::prepare_connection(assoc->conn);
-    OFCondition result = ASC_receiveAssociation(vt::network(), &made, VT_PDU_MAX, nullptr, nullptr, OFFalse,
-                                                DUL_NOBLOCK, 1);
+    OFCondition result = ASC_receiveAssociation(vt::network(), &made, VT_PDU_MAX, nullptr, nullptr,
+                                                OFFalse, DUL_NOBLOCK, 1);
     vt::prepare_connection(nullptr);
     assoc->negotiation = made;
     if (result.bad())
@@ -236,7 +242,8 @@ void apply_decisions(const struct vt_assoc *assoc)
             context.result = VT_CONTEXT_NO_REASON;
             context.transfer_syntax[0] = '\0';
         }
-        ASC_refusePresentationContext(params, context.id, static_cast<T_ASC_P_ResultReason>(context.result));
+        ASC_refusePresentationContext(params, context.id,
+                                      static_cast<T_ASC_P_ResultReason>(context.result));
     }
 }
 
@@ -245,7 +252,7 @@ void answer_identity(const struct vt_assoc *assoc)
     auto *answer = new UserIdentityNegotiationSubItemAC;
 
     answer->setServerResponse("", 0);
-    parameters(assoc).ackUserIdentNeg = answer;   /* DCMTK deletes it */
+    parameters(assoc).ackUserIdentNeg = answer; /* DCMTK deletes it */
 }
 
 bool acknowledge(struct vt_assoc *assoc, bool identity_accepted, struct vt_err *err)
@@ -257,8 +264,8 @@ bool acknowledge(struct vt_assoc *assoc, bool identity_accepted, struct vt_err *
         answer_identity(assoc);
     snprintf(params->ourImplementationClassUID, sizeof params->ourImplementationClassUID, "%s",
              VT_UID_IMPLEMENTATION);
-    snprintf(params->ourImplementationVersionName, sizeof params->ourImplementationVersionName, "%.16s",
-             VT_IMPLEMENTATION_VERSION);
+    snprintf(params->ourImplementationVersionName, sizeof params->ourImplementationVersionName,
+             "%.16s", VT_IMPLEMENTATION_VERSION);
     OFCondition result = ASC_acknowledgeAssociation(negotiation(assoc));
     vt_assoc_drop_negotiation(assoc);
     if (result.bad())
@@ -286,7 +293,7 @@ struct vt_context *undecided(struct vt_assoc *assoc, uint8_t id)
     return at > 0 ? &assoc->contexts[at - 1] : nullptr;
 }
 
-}
+} // namespace
 
 extern "C" void vt_assoc_drop_negotiation(struct vt_assoc *assoc)
 {
@@ -322,8 +329,9 @@ extern "C" struct vt_assoc *vt_assoc_receive(struct vt_incoming *incoming, struc
     return vt_take(&assoc);
 }
 
-extern "C" bool vt_assoc_accept_context(struct vt_assoc *assoc, uint8_t id, const char *transfer_syntax,
-                                        enum vt_role role, struct vt_err *err)
+extern "C" bool vt_assoc_accept_context(struct vt_assoc *assoc, uint8_t id,
+                                        const char *transfer_syntax, enum vt_role role,
+                                        struct vt_err *err)
 {
     struct vt_context *context = undecided(assoc, id);
 
@@ -340,7 +348,8 @@ extern "C" bool vt_assoc_accept_context(struct vt_assoc *assoc, uint8_t id, cons
     return true;
 }
 
-extern "C" void vt_assoc_refuse_context(struct vt_assoc *assoc, uint8_t id, enum vt_context_result result)
+extern "C" void vt_assoc_refuse_context(struct vt_assoc *assoc, uint8_t id,
+                                        enum vt_context_result result)
 {
     struct vt_context *context = undecided(assoc, id);
 
@@ -350,8 +359,8 @@ extern "C" void vt_assoc_refuse_context(struct vt_assoc *assoc, uint8_t id, enum
     context->transfer_syntax[0] = '\0';
 }
 
-extern "C" bool vt_assoc_extended_answer(struct vt_assoc *assoc, const char *sop_class, const uint8_t *bytes,
-                                         size_t size, struct vt_err *err)
+extern "C" bool vt_assoc_extended_answer(struct vt_assoc *assoc, const char *sop_class,
+                                         const uint8_t *bytes, size_t size, struct vt_err *err)
 {
     if (!assoc->negotiation)
         return vt_fail(err, VT_E_INTERNAL, "nothing is being negotiated");
@@ -373,14 +382,16 @@ extern "C" bool vt_assoc_extended_answer(struct vt_assoc *assoc, const char *sop
     });
 }
 
-extern "C" bool vt_assoc_acknowledge(struct vt_assoc *assoc, bool identity_accepted, struct vt_err *err)
+extern "C" bool vt_assoc_acknowledge(struct vt_assoc *assoc, bool identity_accepted,
+                                     struct vt_err *err)
 {
     if (!assoc->negotiation)
         return vt_fail(err, VT_E_INTERNAL, "nothing is being negotiated");
     return vt::guarded(err, [&] { return acknowledge(assoc, identity_accepted, err); });
 }
 
-extern "C" void vt_assoc_reject(struct vt_assoc *assoc, uint8_t result, uint8_t source, uint8_t reason)
+extern "C" void vt_assoc_reject(struct vt_assoc *assoc, uint8_t result, uint8_t source,
+                                uint8_t reason)
 {
     uint8_t pdu[VT_SHORT_PDU];
 

@@ -53,7 +53,8 @@ static bool handshake_failed(SSL *tls, struct vt_err *err)
     if (verdict != X509_V_OK)
         return vt_fail(err, VT_E_REFUSED, "the peer's certificate is not accepted: %s",
                        X509_verify_cert_error_string(verdict));
-    return vt_fail(err, VT_E_REFUSED, "TLS handshake failed: %s", why ? why : "the peer closed the connection");
+    return vt_fail(err, VT_E_REFUSED, "TLS handshake failed: %s",
+                   why ? why : "the peer closed the connection");
 }
 
 static bool shake_hands(SSL *tls, int fd, int64_t deadline, struct vt_err *err)
@@ -71,8 +72,8 @@ static bool shake_hands(SSL *tls, int fd, int64_t deadline, struct vt_err *err)
     }
 }
 
-static bool start_tls(struct vt_conn *conn, const struct vt_assoc_request *request, int64_t deadline,
-                      struct vt_err *err)
+static bool start_tls(struct vt_conn *conn, const struct vt_assoc_request *request,
+                      int64_t deadline, struct vt_err *err)
 {
     conn->tls = SSL_new(request->tls);
     if (!conn->tls || SSL_set_fd(conn->tls, conn->fd) != 1 || !expect_name(conn->tls, request))
@@ -89,7 +90,8 @@ static bool read_reject(const uint8_t *pdu, struct vt_err *err)
     uint8_t result = pdu[7], source = pdu[8], reason = pdu[9];
 
     return vt_fail(err, VT_E_REFUSED, "the association was refused: %s (%s)",
-                   vt_negotiate_reject_reason(source, reason), result == 2 ? "transient" : "permanent");
+                   vt_negotiate_reject_reason(source, reason),
+                   result == 2 ? "transient" : "permanent");
 }
 
 /* Reads one whole PDU. */
@@ -102,10 +104,12 @@ static bool read_answer(struct vt_assoc *assoc, int64_t deadline, struct vt_err 
     uint8_t type = vt_conn_bytes(conn)[0];
     uint32_t length = vt_be32(vt_conn_bytes(conn) + 2);
     size_t whole = (size_t)length + VT_PDU_HEADER;
-    bool lawful = type == VT_PDU_ASSOCIATE_AC ? whole <= VT_DOOR_RQ_MAX
-                                              : (type == VT_PDU_ASSOCIATE_RJ || type == VT_PDU_ABORT) && length == 4;
+    bool lawful = type == VT_PDU_ASSOCIATE_AC
+                      ? whole <= VT_DOOR_RQ_MAX
+                      : (type == VT_PDU_ASSOCIATE_RJ || type == VT_PDU_ABORT) && length == 4;
     if (!lawful)
-        return vt_fail(err, VT_E_PROTOCOL, "the answer is no DICOM: type %02XH with %u bytes", type, length);
+        return vt_fail(err, VT_E_PROTOCOL, "the answer is no DICOM: type %02XH with %u bytes", type,
+                       length);
     if (!vt_conn_have(conn, whole, deadline, err))
         return false;
     const uint8_t *pdu = vt_conn_bytes(conn);
@@ -113,12 +117,13 @@ static bool read_answer(struct vt_assoc *assoc, int64_t deadline, struct vt_err 
     if (type == VT_PDU_ASSOCIATE_AC)
         return vt_negotiate_answer(assoc, pdu, whole, err);
     assoc->over = true;
-    return type == VT_PDU_ASSOCIATE_RJ ? read_reject(pdu, err)
-                                       : vt_fail(err, VT_E_ABORTED, "the association was aborted at once");
+    return type == VT_PDU_ASSOCIATE_RJ
+               ? read_reject(pdu, err)
+               : vt_fail(err, VT_E_ABORTED, "the association was aborted at once");
 }
 
-static bool negotiate(struct vt_assoc *assoc, const struct vt_assoc_request *request, int64_t deadline,
-                      struct vt_err *err)
+static bool negotiate(struct vt_assoc *assoc, const struct vt_assoc_request *request,
+                      int64_t deadline, struct vt_err *err)
 {
     VT_AUTO_BUF(pdu, VT_DOOR_RQ_MAX);
 
@@ -129,12 +134,13 @@ static bool negotiate(struct vt_assoc *assoc, const struct vt_assoc_request *req
     if (request->passcode)
         explicit_bzero(pdu.data, pdu.size);
     if (ok && assoc->info.max_pdu != 0 && assoc->info.max_pdu < LEAST_MAX_PDU)
-        return vt_fail(err, VT_E_UNSUPPORTED, "PDUs of %u bytes only are taken", assoc->info.max_pdu);
+        return vt_fail(err, VT_E_UNSUPPORTED, "PDUs of %u bytes only are taken",
+                       assoc->info.max_pdu);
     return ok;
 }
 
-static struct vt_assoc *new_requestor(int fd, const struct vt_assoc_request *request, const char *host,
-                                      struct vt_err *err)
+static struct vt_assoc *new_requestor(int fd, const struct vt_assoc_request *request,
+                                      const char *host, struct vt_err *err)
 {
     struct vt_conn *conn = vt_conn_new(fd, NULL);
     struct vt_assoc *assoc = conn ? vt_assoc_new(conn) : NULL;
@@ -154,7 +160,8 @@ static struct vt_assoc *new_requestor(int fd, const struct vt_assoc_request *req
 /* Who it was that failed, in front of how. */
 static struct vt_assoc *blame(const struct vt_assoc_request *request, struct vt_err *err)
 {
-    vt_fail_context(err, "peer %s (%s port %u)", request->called_ae_title, request->host, request->port);
+    vt_fail_context(err, "peer %s (%s port %u)", request->called_ae_title, request->host,
+                    request->port);
     return NULL;
 }
 
@@ -164,7 +171,8 @@ struct vt_assoc *vt_assoc_request(const struct vt_assoc_request *request, struct
     int64_t now = vt_clock_mono();
     int64_t connected_by = now + (request->timeout > 0 ? request->timeout : CONNECT_TIME);
 
-    if (request->max_pdu != 0 && (request->max_pdu < VT_PDU_MIN || request->max_pdu > OUR_PDU_MAX)) {
+    if (request->max_pdu != 0 &&
+        (request->max_pdu < VT_PDU_MIN || request->max_pdu > OUR_PDU_MAX)) {
         vt_fail(err, VT_E_INVALID, "a maximum PDU length of %u bytes", request->max_pdu);
         return NULL;
     }
@@ -174,11 +182,12 @@ struct vt_assoc *vt_assoc_request(const struct vt_assoc_request *request, struct
     VT_AUTO(vt_assoc) assoc = new_requestor(fd, request, host, err);
     if (!assoc)
         return NULL;
-    assoc->over = true;   /* nothing to abort before the request is out */
+    assoc->over = true; /* nothing to abort before the request is out */
     if (request->tls && !start_tls(assoc->conn, request, connected_by, err))
         return blame(request, err);
     assoc->over = false;
-    if (!negotiate(assoc, request, vt_clock_mono() + (request->timeout > 0 ? request->timeout : ANSWER_TIME), err))
+    if (!negotiate(assoc, request,
+                   vt_clock_mono() + (request->timeout > 0 ? request->timeout : ANSWER_TIME), err))
         return blame(request, err);
     return vt_take(&assoc);
 }

@@ -9,7 +9,8 @@
 
 enum kind { US, UI, AE, LO, AT };
 
-/* Elements of group 0000 (PS3.7 E.1) that the record holds, ascending. `has`: the flag that goes with it, or 0. */
+/* Elements of group 0000 (PS3.7 E.1) that the record holds, ascending. `has`: the flag that goes
+ * with it, or 0. */
 struct element {
     uint16_t element;
     enum kind kind;
@@ -46,7 +47,7 @@ static const struct element elements[] = {
 static const struct {
     uint16_t field;
     const char *name;
-    bool requested;    /* names class and instance as requested, not affected (PS3.7 10.3) */
+    bool requested; /* names class and instance as requested, not affected (PS3.7 10.3) */
     bool priority;
 } commands[] = {
     { VT_C_STORE_RQ, "C-STORE-RQ", false, true },
@@ -166,7 +167,8 @@ static bool decode_element(const struct element *element, const uint8_t *value, 
         return decode_number(element, value, size, out, err);
     case UI:
         if (!copy_text(value, size, text, VT_UID_MAX))
-            return vt_fail(err, VT_E_PROTOCOL, "the UID in (0000,%04x) is too long", element->element);
+            return vt_fail(err, VT_E_PROTOCOL, "the UID in (0000,%04x) is too long",
+                           element->element);
         return true;
     case AE:
         if (!copy_text(value, size, text, VT_AE_TITLE_MAX))
@@ -199,7 +201,8 @@ static bool check_required(const struct vt_command *command, uint32_t seen, stru
     return true;
 }
 
-bool vt_command_decode(const uint8_t *bytes, size_t size, struct vt_command *out, struct vt_err *err)
+bool vt_command_decode(const uint8_t *bytes, size_t size, struct vt_command *out,
+                       struct vt_err *err)
 {
     struct vt_command command = { 0 };
     uint32_t seen = 0;
@@ -221,7 +224,8 @@ bool vt_command_decode(const uint8_t *bytes, size_t size, struct vt_command *out
         if (length == UINT32_MAX)
             return vt_fail(err, VT_E_PROTOCOL, "(0000,%04x) is nested", number);
         if (length > size - at)
-            return vt_fail(err, VT_E_PROTOCOL, "(0000,%04x) is longer than the command set", number);
+            return vt_fail(err, VT_E_PROTOCOL, "(0000,%04x) is longer than the command set",
+                           number);
         const struct element *element = find_element(number);
         if (element && length > 0)
             seen |= 1u << (element - elements);
@@ -284,8 +288,8 @@ static void put_comment(struct writer *w, const char *comment)
 
 static void put_tags(struct writer *w, const struct vt_command *command)
 {
-    size_t count = command->offending_count < VT_OFFENDING_MAX ? command->offending_count
-                                                               : VT_OFFENDING_MAX;
+    size_t count =
+        command->offending_count < VT_OFFENDING_MAX ? command->offending_count : VT_OFFENDING_MAX;
     if (count == 0)
         return;
     uint8_t *value = put_header(w, 0x0901, count * 4);
@@ -295,7 +299,8 @@ static void put_tags(struct writer *w, const struct vt_command *command)
     }
 }
 
-static void put_head(struct writer *w, const struct vt_command *command, bool requested, bool priority)
+static void put_head(struct writer *w, const struct vt_command *command, bool requested,
+                     bool priority)
 {
     bool response = is_response(command->field), cancel = command->field == VT_C_CANCEL_RQ;
 

@@ -17,9 +17,9 @@
 #include "core/err.h"
 
 enum {
-    TLS_PIECE = 16 << 10,        /* one TLS record */
+    TLS_PIECE = 16 << 10, /* one TLS record */
     DROPPED_AT_END_MAX = 1 << 20,
-    PARTS_AT_ONCE_MAX = 512,     /* below IOV_MAX */
+    PARTS_AT_ONCE_MAX = 512, /* below IOV_MAX */
 };
 
 void vt_conn_tune(int fd)
@@ -109,8 +109,10 @@ static bool make_room(struct vt_conn *conn, struct vt_err *err)
         first = 0;
     }
     bool small = conn->high == conn->capacity || conn->full_receive;
-    if (small && conn->capacity < VT_CONN_BUFFER_MAX && (used * 2 >= conn->capacity || conn->full_receive)) {
-        size_t wanted = conn->capacity < VT_CONN_BUFFER_MIN ? VT_CONN_BUFFER_MIN : conn->capacity * 4;
+    if (small && conn->capacity < VT_CONN_BUFFER_MAX &&
+        (used * 2 >= conn->capacity || conn->full_receive)) {
+        size_t wanted =
+            conn->capacity < VT_CONN_BUFFER_MIN ? VT_CONN_BUFFER_MIN : conn->capacity * 4;
         if (wanted > VT_CONN_BUFFER_MAX)
             wanted = VT_CONN_BUFFER_MAX;
         uint8_t *larger = malloc(wanted);
@@ -125,7 +127,8 @@ static bool make_room(struct vt_conn *conn, struct vt_err *err)
     } else if (conn->high == conn->capacity && first > 0) {
         memmove(conn->buffer, conn->buffer + first, used);
     } else {
-        return conn->high < conn->capacity || vt_fail(err, VT_E_LIMIT, "the receive buffer is full");
+        return conn->high < conn->capacity ||
+               vt_fail(err, VT_E_LIMIT, "the receive buffer is full");
     }
     conn->low -= first;
     conn->high -= first;
@@ -133,8 +136,8 @@ static bool make_room(struct vt_conn *conn, struct vt_err *err)
 }
 
 /* 1: got some; 0: nothing yet, *out_events says what to wait for; -1: the end, err says which. */
-static int receive_tls(struct vt_conn *conn, uint8_t *at, size_t room, size_t *out_size, short *out_events,
-                       struct vt_err *err)
+static int receive_tls(struct vt_conn *conn, uint8_t *at, size_t room, size_t *out_size,
+                       short *out_events, struct vt_err *err)
 {
     ERR_clear_error();
     int result = SSL_read_ex(conn->tls, at, room, out_size);
@@ -152,15 +155,16 @@ static int receive_tls(struct vt_conn *conn, uint8_t *at, size_t room, size_t *o
         vt_fail(err, VT_E_CLOSED, "the peer closed the connection");
         return -1;
     default:
-        vt_fail(err, VT_E_CLOSED, "TLS: %s", ERR_reason_error_string(ERR_peek_error())
-                                                 ? ERR_reason_error_string(ERR_peek_error())
-                                                 : "the session broke");
+        vt_fail(err, VT_E_CLOSED, "TLS: %s",
+                ERR_reason_error_string(ERR_peek_error())
+                    ? ERR_reason_error_string(ERR_peek_error())
+                    : "the session broke");
         return -1;
     }
 }
 
-static int receive_plain(struct vt_conn *conn, uint8_t *at, size_t room, size_t *out_size, short *out_events,
-                         struct vt_err *err)
+static int receive_plain(struct vt_conn *conn, uint8_t *at, size_t room, size_t *out_size,
+                         short *out_events, struct vt_err *err)
 {
     ssize_t got = recv(conn->fd, at, room, 0);
 
@@ -184,8 +188,9 @@ bool vt_conn_fill(struct vt_conn *conn, int64_t deadline, struct vt_err *err)
     for (;;) {
         size_t room = conn->capacity - conn->high, got = 0;
         short events = POLLIN;
-        int result = conn->tls ? receive_tls(conn, conn->buffer + conn->high, room, &got, &events, err)
-                               : receive_plain(conn, conn->buffer + conn->high, room, &got, &events, err);
+        int result = conn->tls
+                         ? receive_tls(conn, conn->buffer + conn->high, room, &got, &events, err)
+                         : receive_plain(conn, conn->buffer + conn->high, room, &got, &events, err);
         if (result > 0) {
             conn->full_receive = got == room || got >= conn->capacity / 2;
             conn->high += got;
@@ -298,8 +303,8 @@ static bool send_tls(struct vt_conn *conn, const uint8_t *bytes, size_t size, in
 }
 
 /* Small parts are joined, so that a PDV's header and its first bytes are one record. */
-static bool send_tls_parts(struct vt_conn *conn, struct iovec *parts, size_t count, int64_t deadline,
-                           struct vt_err *err)
+static bool send_tls_parts(struct vt_conn *conn, struct iovec *parts, size_t count,
+                           int64_t deadline, struct vt_err *err)
 {
     uint8_t piece[TLS_PIECE];
     size_t used = 0;
@@ -328,7 +333,8 @@ static bool send_tls_parts(struct vt_conn *conn, struct iovec *parts, size_t cou
     return send_tls(conn, piece, used, deadline, err);
 }
 
-bool vt_conn_send(struct vt_conn *conn, struct iovec *parts, size_t count, int64_t deadline, struct vt_err *err)
+bool vt_conn_send(struct vt_conn *conn, struct iovec *parts, size_t count, int64_t deadline,
+                  struct vt_err *err)
 {
     return conn->tls ? send_tls_parts(conn, parts, count, deadline, err)
                      : send_plain(conn, parts, count, deadline, err);

@@ -1,9 +1,10 @@
 /* dicom/conn.h: one TCP or TLS connection as an association uses it. Room only.
  *
- * The descriptor stays non-blocking; every wait is poll(2) up to a deadline. TCP_QUICKACK is armed again after each
- * receive, since senders with Nagle's algorithm on wait for our ACK. Received bytes lie in one buffer between `low`
- * and `high` and are handed out in place; it starts small, grows to VT_CONN_BUFFER_MAX under load and is given back by
- * vt_conn_rest. One thread at a time, but vt_conn_interrupt. */
+ * The descriptor stays non-blocking; every wait is poll(2) up to a deadline. TCP_QUICKACK is armed
+ * again after each receive, since senders with Nagle's algorithm on wait for our ACK. Received
+ * bytes lie in one buffer between `low` and `high` and are handed out in place; it starts small,
+ * grows to VT_CONN_BUFFER_MAX under load and is given back by vt_conn_rest. One thread at a time,
+ * but vt_conn_interrupt. */
 #pragma once
 
 #include <stdbool.h>
@@ -20,19 +21,20 @@ struct ssl_st;
 
 enum { VT_CONN_BUFFER_MIN = 8 << 10, VT_CONN_BUFFER_MAX = 256 << 10 };
 
-/* A deadline (monotonic ns) that is always past: take what is there, do not wait. 0 is "no deadline". */
+/* A deadline (monotonic ns) that is always past: take what is there, do not wait. 0 is "no
+ * deadline". */
 #define VT_CONN_NOW INT64_C(1)
 
 struct vt_conn {
-    int fd;               /* fixed; closed by vt_conn_free only */
-    struct ssl_st *tls;   /* NULL: plain */
-    uint8_t *buffer;      /* NULL while capacity is 0 */
+    int fd;             /* fixed; closed by vt_conn_free only */
+    struct ssl_st *tls; /* NULL: plain */
+    uint8_t *buffer;    /* NULL while capacity is 0 */
     size_t capacity;
     size_t low, high;
-    size_t kept;          /* bytes before low that a look ahead wants back; see vt_conn_keep */
+    size_t kept; /* bytes before low that a look ahead wants back; see vt_conn_keep */
     bool keeping;
-    bool full_receive;    /* the last receive filled all the room: a larger buffer pays */
-    int64_t gap;          /* ns without progress that end a send */
+    bool full_receive; /* the last receive filled all the room: a larger buffer pays */
+    int64_t gap;       /* ns without progress that end a send */
 };
 
 /* Takes the descriptor and the session in any case. NULL: out of memory; both are closed then. */
@@ -62,22 +64,26 @@ static inline void vt_conn_consume(struct vt_conn *conn, size_t size)
         conn->kept += size;
 }
 
-/* One receive of at least a byte. VT_E_TIMEOUT, VT_E_CLOSED, VT_E_IO; VT_E_LIMIT: the buffer is full. */
+/* One receive of at least a byte. VT_E_TIMEOUT, VT_E_CLOSED, VT_E_IO; VT_E_LIMIT: the buffer is
+ * full. */
 bool vt_conn_fill(struct vt_conn *conn, int64_t deadline, struct vt_err *err);
 /* Fills until `size` bytes lie in the buffer in one piece. */
 bool vt_conn_have(struct vt_conn *conn, size_t size, int64_t deadline, struct vt_err *err);
 /* Waits until something can be received; takes no buffer for it, but under TLS. */
 bool vt_conn_await(struct vt_conn *conn, int64_t deadline, struct vt_err *err);
 
-/* What is consumed between keep and unkeep comes back, unless kept for good by unkeep(conn, false). */
+/* What is consumed between keep and unkeep comes back, unless kept for good by unkeep(conn, false).
+ */
 void vt_conn_keep(struct vt_conn *conn);
 void vt_conn_unkeep(struct vt_conn *conn, bool restore);
 
 /* All of it; `parts` is used up. */
-bool vt_conn_send(struct vt_conn *conn, struct iovec *parts, size_t count, int64_t deadline, struct vt_err *err);
-bool vt_conn_send_bytes(struct vt_conn *conn, const void *bytes, size_t size, int64_t deadline, struct vt_err *err);
-/* What goes out at once, then the end of our side: for last words. What has come in meanwhile is dropped, so that the
- * peer gets them before a reset. */
+bool vt_conn_send(struct vt_conn *conn, struct iovec *parts, size_t count, int64_t deadline,
+                  struct vt_err *err);
+bool vt_conn_send_bytes(struct vt_conn *conn, const void *bytes, size_t size, int64_t deadline,
+                        struct vt_err *err);
+/* What goes out at once, then the end of our side: for last words. What has come in meanwhile is
+ * dropped, so that the peer gets them before a reset. */
 void vt_conn_last_words(struct vt_conn *conn, const void *bytes, size_t size);
 
 /* Gives the buffer back while it is empty. */

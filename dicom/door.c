@@ -25,10 +25,10 @@
 
 enum {
     ARTIM_SECONDS = 30,
-    ACCEPTS_AT_ONCE = 64,         /* before the others get their turn */
+    ACCEPTS_AT_ONCE = 64, /* before the others get their turn */
     EVENTS_AT_ONCE = 64,
-    REQUEST_FIRST = 2 << 10,      /* a usual request; grows with what really comes */
-    PAUSE_MS = 100,               /* between accepts that fail for want of descriptors */
+    REQUEST_FIRST = 2 << 10, /* a usual request; grows with what really comes */
+    PAUSE_MS = 100,          /* between accepts that fail for want of descriptors */
     DOOR_STACK = 256 << 10,
 };
 
@@ -40,13 +40,13 @@ struct listener {
 
 /* All but `pending_count` belongs to the door's thread once it runs. */
 struct vt_door {
-    struct vt_door_options options;   /* listeners: not used after opening */
+    struct vt_door_options options; /* listeners: not used after opening */
     struct listener listeners[VT_DOOR_LISTENERS_MAX];
     size_t listener_count;
     int epoll;
-    int stop;                         /* eventfd */
-    int reserve;                      /* given up to accept and close when descriptors run out */
-    bool paused;                      /* not accepting until the next turn */
+    int stop;    /* eventfd */
+    int reserve; /* given up to accept and close when descriptors run out */
+    bool paused; /* not accepting until the next turn */
     struct vt_incoming *oldest, *newest;
     atomic_size_t pending_count;
     pthread_t thread;
@@ -79,7 +79,8 @@ static void delist(struct vt_door *door, struct vt_incoming *incoming)
 }
 
 /* How many wait from there, and which of them longest. */
-static size_t count_host(const struct vt_door *door, const char *host, struct vt_incoming **out_oldest)
+static size_t count_host(const struct vt_door *door, const char *host,
+                         struct vt_incoming **out_oldest)
 {
     size_t count = 0;
 
@@ -108,9 +109,9 @@ static void refuse(struct vt_door *door, struct vt_incoming *incoming, uint8_t r
 
 /* ---- reading the request ---- */
 
-enum progress { MORE, WHOLE, GONE };   /* GONE: closed and told */
+enum progress { MORE, WHOLE, GONE }; /* GONE: closed and told */
 
-enum { ABORT_UNRECOGNIZED = 1, ABORT_UNEXPECTED = 2, ABORT_INVALID = 6 };   /* PS3.8 9.3.8 */
+enum { ABORT_UNRECOGNIZED = 1, ABORT_UNEXPECTED = 2, ABORT_INVALID = 6 }; /* PS3.8 9.3.8 */
 
 static void watch(struct vt_door *door, struct vt_incoming *incoming, uint32_t events)
 {
@@ -138,14 +139,16 @@ static enum progress shake_hands(struct vt_door *door, struct vt_incoming *incom
     default: {
         const char *why = ERR_reason_error_string(ERR_peek_error());
         char reason[128];
-        snprintf(reason, sizeof reason, "TLS handshake failed: %s", why ? why : "closed by the peer");
+        snprintf(reason, sizeof reason, "TLS handshake failed: %s",
+                 why ? why : "closed by the peer");
         drop(door, incoming, reason);
         return GONE;
     }
     }
 }
 
-/* As many bytes as are still wanted, never more: what follows the request belongs to the association. */
+/* As many bytes as are still wanted, never more: what follows the request belongs to the
+ * association. */
 static ssize_t take(struct vt_incoming *incoming, size_t wanted)
 {
     uint8_t *at = incoming->bytes + incoming->size;
@@ -194,7 +197,8 @@ static enum progress receive(struct vt_door *door, struct vt_incoming *incoming)
 {
     for (;;) {
         if (incoming->size > 0 && incoming->bytes[0] != VT_PDU_ASSOCIATE_RQ) {
-            bool pdu = incoming->bytes[0] >= VT_PDU_ASSOCIATE_AC && incoming->bytes[0] <= VT_PDU_ABORT;
+            bool pdu =
+                incoming->bytes[0] >= VT_PDU_ASSOCIATE_AC && incoming->bytes[0] <= VT_PDU_ABORT;
             refuse(door, incoming, pdu ? ABORT_UNEXPECTED : ABORT_UNRECOGNIZED,
                    "what came is no association request");
             return GONE;
@@ -217,8 +221,9 @@ static enum progress receive(struct vt_door *door, struct vt_incoming *incoming)
         } else if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
             return MORE;
         } else {
-            drop(door, incoming, incoming->size > 0 ? "closed within an association request"
-                                                    : "closed before an association request");
+            drop(door, incoming,
+                 incoming->size > 0 ? "closed within an association request"
+                                    : "closed before an association request");
             return GONE;
         }
     }
@@ -271,8 +276,8 @@ static struct vt_incoming *new_incoming(int fd, const struct listener *listener)
             return NULL;
         }
         SSL_set_accept_state(incoming->tls);
-        SSL_set_mode(incoming->tls, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-                                        SSL_MODE_AUTO_RETRY);
+        SSL_set_mode(incoming->tls, SSL_MODE_ENABLE_PARTIAL_WRITE |
+                                        SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_AUTO_RETRY);
     }
     return incoming;
 }
@@ -286,7 +291,8 @@ static void welcome(struct vt_door *door, const struct listener *listener, int f
     /* The oldest goes, not the newcomer: who means well sends the request at once. */
     struct vt_incoming *oldest = NULL;
     if (count_host(door, host, &oldest) >= VT_DOOR_PENDING_PER_HOST_MAX)
-        drop(door, oldest, "closed to make room: too many connections without a request from this host");
+        drop(door, oldest,
+             "closed to make room: too many connections without a request from this host");
     if (door->pending_count >= VT_DOOR_PENDING_MAX)
         drop(door, door->oldest, "closed to make room: too many connections without a request");
     struct vt_incoming *incoming = new_incoming(fd, listener);
@@ -303,8 +309,8 @@ static void welcome(struct vt_door *door, const struct listener *listener, int f
     serve(door, incoming);
 }
 
-/* Out of descriptors: the spare one lets us take the connection off the queue and close it, so that the listener does
- * not stay readable and the peer is not left waiting. */
+/* Out of descriptors: the spare one lets us take the connection off the queue and close it, so that
+ * the listener does not stay readable and the peer is not left waiting. */
 static void turn_away(struct vt_door *door, int listener)
 {
     close(door->reserve);
@@ -321,7 +327,8 @@ static void accept_some(struct vt_door *door, const struct listener *listener)
     for (size_t i = 0; i < ACCEPTS_AT_ONCE; i++) {
         struct sockaddr_storage address;
         socklen_t size = sizeof address;
-        int fd = accept4(listener->fd, (struct sockaddr *)&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int fd =
+            accept4(listener->fd, (struct sockaddr *)&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
             welcome(door, listener, fd, &address);
             continue;
@@ -340,7 +347,8 @@ static void accept_some(struct vt_door *door, const struct listener *listener)
 static void watch_listeners(struct vt_door *door, bool wanted)
 {
     for (size_t i = 0; i < door->listener_count; i++) {
-        struct epoll_event event = { .events = wanted ? EPOLLIN : 0, .data.ptr = &door->listeners[i] };
+        struct epoll_event event = { .events = wanted ? EPOLLIN : 0,
+                                     .data.ptr = &door->listeners[i] };
         epoll_ctl(door->epoll, EPOLL_CTL_MOD, door->listeners[i].fd, &event);
     }
 }

@@ -11,8 +11,8 @@
 
 enum { ECHO_CONTEXT = 1, ECHO_MESSAGE_ID = 1, ANSWER_MAX = 64 << 10 };
 
-bool vt_echo_bytes_request(const char *calling_ae_title, const char *called_ae_title, struct vt_buf *out,
-                           struct vt_err *err)
+bool vt_echo_bytes_request(const char *calling_ae_title, const char *called_ae_title,
+                           struct vt_buf *out, struct vt_err *err)
 {
     static const char *const syntaxes[] = { VT_UID_IMPLICIT_LE };
     const struct vt_propose context = { VT_UID_VERIFICATION, syntaxes, 1, VT_ROLE_DEFAULT };
@@ -67,7 +67,8 @@ static enum vt_echo_answer judge_echo(const uint8_t *bytes, size_t size)
     struct vt_err err = { 0 };
     size_t overhead = VT_PDU_HEADER + VT_PDV_HEADER;
 
-    if (bytes[0] != VT_PDU_P_DATA || size < overhead || vt_be32(bytes + 6) != size - VT_PDU_HEADER - 4)
+    if (bytes[0] != VT_PDU_P_DATA || size < overhead ||
+        vt_be32(bytes + 6) != size - VT_PDU_HEADER - 4)
         return VT_ECHO_WRONG;
     if (!vt_command_decode(bytes + overhead, size - overhead, &command, &err))
         return VT_ECHO_WRONG;

@@ -30,7 +30,8 @@ struct vt_conn *vt_incoming_connect(struct vt_incoming *incoming)
     return conn;
 }
 
-void vt_incoming_dismiss(struct vt_incoming *incoming, uint8_t type, uint8_t a, uint8_t b, uint8_t c)
+void vt_incoming_dismiss(struct vt_incoming *incoming, uint8_t type, uint8_t a, uint8_t b,
+                         uint8_t c)
 {
     uint8_t pdu[VT_SHORT_PDU];
     struct vt_conn conn = { .fd = incoming->fd, .tls = incoming->tls };
@@ -40,7 +41,8 @@ void vt_incoming_dismiss(struct vt_incoming *incoming, uint8_t type, uint8_t a, 
     vt_incoming_free(incoming);
 }
 
-void vt_incoming_reject(struct vt_incoming *incoming, uint8_t result, uint8_t source, uint8_t reason)
+void vt_incoming_reject(struct vt_incoming *incoming, uint8_t result, uint8_t source,
+                        uint8_t reason)
 {
     vt_incoming_dismiss(incoming, VT_PDU_ASSOCIATE_RJ, result, source, reason);
 }

@@ -43,11 +43,13 @@ static struct addrinfo *resolve(const char *host, uint16_t port, int flags, stru
     if (problem == EAI_MEMORY)
         vt_fail(err, VT_E_NOMEM, "no memory to look up '%s'", host);
     else
-        vt_fail(err, VT_E_NOTFOUND, "the host '%s' cannot be found: %s", host, gai_strerror(problem));
+        vt_fail(err, VT_E_NOTFOUND, "the host '%s' cannot be found: %s", host,
+                gai_strerror(problem));
     return NULL;
 }
 
-static bool bind_listener(int fd, const struct addrinfo *found, uint16_t *out_port, struct vt_err *err)
+static bool bind_listener(int fd, const struct addrinfo *found, uint16_t *out_port,
+                          struct vt_err *err)
 {
     int one = 1, zero = 0;
     struct sockaddr_storage bound;
@@ -118,7 +120,8 @@ static int connect_one(const struct addrinfo *address, int64_t deadline, struct 
     return vt_take_fd(&fd);
 }
 
-int vt_connect(const char *host, uint16_t port, int64_t deadline, char *out_host, struct vt_err *err)
+int vt_connect(const char *host, uint16_t port, int64_t deadline, char *out_host,
+               struct vt_err *err)
 {
     struct addrinfo *found = resolve(host, port, 0, err);
     int fd = -1, count = 0;

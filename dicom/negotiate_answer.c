@@ -10,7 +10,8 @@
 
 /* ---- the association as proposed ---- */
 
-bool vt_negotiate_propose(struct vt_assoc *assoc, const struct vt_assoc_request *request, struct vt_err *err)
+bool vt_negotiate_propose(struct vt_assoc *assoc, const struct vt_assoc_request *request,
+                          struct vt_err *err)
 {
     size_t syntaxes = 0, used = 0;
 
@@ -66,12 +67,13 @@ static bool read_context(struct vt_assoc *assoc, const struct vt_item *item, str
         return lies("presentation context", err);
     size_t at = id % 2 ? assoc->context_at[id / 2] : 0;
     if (at == 0)
-        return vt_fail(err, VT_E_PROTOCOL, "the answer names presentation context %u, which was not proposed", id);
+        return vt_fail(err, VT_E_PROTOCOL,
+                       "the answer names presentation context %u, which was not proposed", id);
     struct vt_context *context = &assoc->contexts[at - 1];
     if (result != VT_CONTEXT_ACCEPTED) {
         context->result = result <= VT_CONTEXT_TRANSFER_SYNTAXES ? (enum vt_context_result)result
                                                                  : VT_CONTEXT_NO_REASON;
-    } else if (proposes(context, uid)) {   /* accepted with a syntax nobody proposed is of no use */
+    } else if (proposes(context, uid)) { /* accepted with a syntax nobody proposed is of no use */
         context->result = VT_CONTEXT_ACCEPTED;
         memcpy(context->transfer_syntax, uid, sizeof uid);
     }
@@ -161,7 +163,8 @@ static bool read_user(struct vt_assoc *assoc, const struct vt_item *user, struct
     return !broken || lies("user information", err);
 }
 
-bool vt_negotiate_answer(struct vt_assoc *assoc, const uint8_t *bytes, size_t size, struct vt_err *err)
+bool vt_negotiate_answer(struct vt_assoc *assoc, const uint8_t *bytes, size_t size,
+                         struct vt_err *err)
 {
     if (size < VT_REQUEST_FIXED)
         return vt_fail(err, VT_E_PROTOCOL, "an association answer of %zu bytes", size);

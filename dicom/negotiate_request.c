@@ -26,13 +26,15 @@ static bool close_item(struct vt_buf *out, size_t at, struct vt_err *err)
     size_t length = out->size - at - 4;
 
     if (length > ITEM_MAX)
-        return vt_fail(err, VT_E_LIMIT, "item %02XH of the association request would have %zu bytes",
-                       out->data[at], length);
+        return vt_fail(err, VT_E_LIMIT,
+                       "item %02XH of the association request would have %zu bytes", out->data[at],
+                       length);
     vt_put_be16(out->data + at + 2, (uint16_t)length);
     return true;
 }
 
-static bool put_item(struct vt_buf *out, uint8_t type, const void *value, size_t size, struct vt_err *err)
+static bool put_item(struct vt_buf *out, uint8_t type, const void *value, size_t size,
+                     struct vt_err *err)
 {
     size_t at;
 
@@ -68,7 +70,8 @@ static bool put_title(const char *title, uint8_t *at, struct vt_err *err)
     return true;
 }
 
-static bool put_fixed(const struct vt_assoc_request *request, struct vt_buf *out, struct vt_err *err)
+static bool put_fixed(const struct vt_assoc_request *request, struct vt_buf *out,
+                      struct vt_err *err)
 {
     uint8_t fixed[VT_REQUEST_FIXED] = { VT_PDU_ASSOCIATE_RQ };
 
@@ -78,15 +81,18 @@ static bool put_fixed(const struct vt_assoc_request *request, struct vt_buf *out
            vt_buf_append(out, fixed, sizeof fixed, err);
 }
 
-static bool put_context(const struct vt_propose *context, size_t i, struct vt_buf *out, struct vt_err *err)
+static bool put_context(const struct vt_propose *context, size_t i, struct vt_buf *out,
+                        struct vt_err *err)
 {
     uint8_t head[4] = { (uint8_t)(2 * i + 1) };
     size_t at;
 
-    if (context->transfer_syntax_count == 0 || context->transfer_syntax_count > VT_CONTEXT_SYNTAXES_MAX)
-        return vt_fail(err, VT_E_INVALID, "%zu transfer syntaxes for %s", context->transfer_syntax_count,
-                       context->abstract_syntax);
-    if (!open_item(out, VT_ITEM_CONTEXT_RQ, &at, err) || !vt_buf_append(out, head, sizeof head, err) ||
+    if (context->transfer_syntax_count == 0 ||
+        context->transfer_syntax_count > VT_CONTEXT_SYNTAXES_MAX)
+        return vt_fail(err, VT_E_INVALID, "%zu transfer syntaxes for %s",
+                       context->transfer_syntax_count, context->abstract_syntax);
+    if (!open_item(out, VT_ITEM_CONTEXT_RQ, &at, err) ||
+        !vt_buf_append(out, head, sizeof head, err) ||
         !put_uid(out, VT_ITEM_ABSTRACT_SYNTAX, context->abstract_syntax, err))
         return false;
     for (size_t k = 0; k < context->transfer_syntax_count; k++)
@@ -101,12 +107,14 @@ static bool put_role(const struct vt_propose *context, struct vt_buf *out, struc
     size_t at, length = strlen(context->abstract_syntax);
 
     return open_item(out, VT_ITEM_ROLE, &at, err) && put_be16(out, length, err) &&
-           vt_buf_append(out, context->abstract_syntax, length, err) && vt_buf_append_byte(out, scu, err) &&
-           vt_buf_append_byte(out, scp, err) && close_item(out, at, err);
+           vt_buf_append(out, context->abstract_syntax, length, err) &&
+           vt_buf_append_byte(out, scu, err) && vt_buf_append_byte(out, scp, err) &&
+           close_item(out, at, err);
 }
 
 /* Roles are per SOP class: the first context of a class speaks for it. */
-static bool put_roles(const struct vt_assoc_request *request, struct vt_buf *out, struct vt_err *err)
+static bool put_roles(const struct vt_assoc_request *request, struct vt_buf *out,
+                      struct vt_err *err)
 {
     for (size_t i = 0; i < request->context_count; i++) {
         const struct vt_propose *context = &request->contexts[i];
@@ -124,12 +132,14 @@ static bool put_extended(const struct vt_extended *extended, struct vt_buf *out,
 {
     size_t at;
 
-    return open_item(out, VT_ITEM_EXTENDED, &at, err) && put_be16(out, strlen(extended->sop_class), err) &&
+    return open_item(out, VT_ITEM_EXTENDED, &at, err) &&
+           put_be16(out, strlen(extended->sop_class), err) &&
            vt_buf_append_text(out, extended->sop_class, err) &&
            vt_buf_append(out, extended->bytes, extended->size, err) && close_item(out, at, err);
 }
 
-static bool put_identity(const struct vt_assoc_request *request, struct vt_buf *out, struct vt_err *err)
+static bool put_identity(const struct vt_assoc_request *request, struct vt_buf *out,
+                         struct vt_err *err)
 {
     const char *passcode = request->passcode ? request->passcode : "";
     uint8_t type = request->passcode ? IDENTITY_USER_PASSCODE : IDENTITY_USER;
@@ -163,7 +173,8 @@ static bool put_user(const struct vt_assoc_request *request, struct vt_buf *out,
     return close_item(out, at, err);
 }
 
-bool vt_negotiate_request(const struct vt_assoc_request *request, struct vt_buf *out, struct vt_err *err)
+bool vt_negotiate_request(const struct vt_assoc_request *request, struct vt_buf *out,
+                          struct vt_err *err)
 {
     size_t start = out->size;
 

@@ -16,9 +16,10 @@
 #include "dicom/guard.hh"
 #include "dicom/tags.h"
 
-namespace {
+namespace
+{
 
-constexpr int dcmtk_timeout = 30;   /* seconds; DCMTK reads from memory, so it never waits */
+constexpr int dcmtk_timeout = 30; /* seconds; DCMTK reads from memory, so it never waits */
 
 /* Written by the main thread before any other runs. */
 T_ASC_Network *started;
@@ -48,10 +49,12 @@ bool make_dummy(struct vt_err *err)
 
 bool start(const struct vt_net_options *options, struct vt_err *err)
 {
-    /* DCMTK would set these on the dummy, which is no TCP socket, and refuse every association then. */
+    /* DCMTK would set these on the dummy, which is no TCP socket, and refuse every association
+     * then. */
     unsetenv("TCP_NODELAY");
     unsetenv("TCP_BUFFER_LENGTH");
-    OFLog::configure(options && options->dcmtk_debug ? OFLogger::DEBUG_LOG_LEVEL : OFLogger::OFF_LOG_LEVEL);
+    OFLog::configure(options && options->dcmtk_debug ? OFLogger::DEBUG_LOG_LEVEL
+                                                     : OFLogger::OFF_LOG_LEVEL);
     if (!vt_dict_load(err) || !make_dummy(err))
         return false;
     dcmExternalSocketHandle.set(dummy[0]);
@@ -72,7 +75,7 @@ bool start(const struct vt_net_options *options, struct vt_err *err)
     return true;
 }
 
-}
+} // namespace
 
 T_ASC_Network *vt::network()
 {
@@ -81,7 +84,7 @@ T_ASC_Network *vt::network()
 
 extern "C" bool vt_net_start(const struct vt_net_options *options, struct vt_err *err)
 {
-    signal(SIGPIPE, SIG_IGN);   /* OpenSSL writes without MSG_NOSIGNAL */
+    signal(SIGPIPE, SIG_IGN); /* OpenSSL writes without MSG_NOSIGNAL */
     return vt::guarded(err, [&] { return started || start(options, err); });
 }
 

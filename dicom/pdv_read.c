@@ -1,4 +1,5 @@
-/* Reading P-DATA-TF (PS3.8 9.3.5, Annex E): commands, data sets in pieces, the look ahead for a cancel. */
+/* Reading P-DATA-TF (PS3.8 9.3.5, Annex E): commands, data sets in pieces, the look ahead for a
+ * cancel. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,8 +29,8 @@ static int64_t next_byte(const struct vt_assoc *assoc, int64_t start, uint64_t b
 }
 
 /* The header of the PDU at the front of the buffer, not consumed. */
-static bool peek_pdu(struct vt_assoc *assoc, int64_t deadline, uint8_t *out_type, uint32_t *out_length,
-                     struct vt_err *err)
+static bool peek_pdu(struct vt_assoc *assoc, int64_t deadline, uint8_t *out_type,
+                     uint32_t *out_length, struct vt_err *err)
 {
     if (!vt_conn_have(assoc->conn, VT_PDU_HEADER, deadline, err))
         return false;
@@ -38,8 +39,8 @@ static bool peek_pdu(struct vt_assoc *assoc, int64_t deadline, uint8_t *out_type
     return true;
 }
 
-bool vt_assoc_read_short_pdu(struct vt_assoc *assoc, int64_t deadline, uint8_t *out_type, uint8_t out_rest[4],
-                             struct vt_err *err)
+bool vt_assoc_read_short_pdu(struct vt_assoc *assoc, int64_t deadline, uint8_t *out_type,
+                             uint8_t out_rest[4], struct vt_err *err)
 {
     uint8_t type;
     uint32_t length;
@@ -47,7 +48,8 @@ bool vt_assoc_read_short_pdu(struct vt_assoc *assoc, int64_t deadline, uint8_t *
     if (!peek_pdu(assoc, deadline, &type, &length, err))
         return false;
     if (type < VT_PDU_RELEASE_RQ || type > VT_PDU_ABORT)
-        return vt_fail(err, VT_E_PROTOCOL, "the peer sent a PDU of type %02XH within the association", type);
+        return vt_fail(err, VT_E_PROTOCOL,
+                       "the peer sent a PDU of type %02XH within the association", type);
     if (length != 4)
         return vt_fail(err, VT_E_PROTOCOL, "a PDU of type %02XH with %u bytes", type, length);
     if (!vt_conn_have(assoc->conn, VT_SHORT_PDU, deadline, err))
@@ -71,8 +73,8 @@ static bool open_pdu(struct vt_assoc *assoc, int64_t deadline, struct vt_err *er
     if (type != VT_PDU_P_DATA)
         return vt_fail(err, VT_E_PROTOCOL, "a PDU of type %02XH within a message", type);
     if (length < VT_PDV_HEADER || length > assoc->our_max_pdu)
-        return vt_fail(err, VT_E_PROTOCOL, "a P-DATA-TF of %u bytes, at most %u were agreed on", length,
-                       assoc->our_max_pdu);
+        return vt_fail(err, VT_E_PROTOCOL, "a P-DATA-TF of %u bytes, at most %u were agreed on",
+                       length, assoc->our_max_pdu);
     vt_conn_consume(assoc->conn, VT_PDU_HEADER);
     assoc->pdu_left = length;
     return true;
@@ -86,7 +88,8 @@ static bool open_pdv(struct vt_assoc *assoc, int64_t deadline, struct vt_err *er
     if (assoc->pdu_left == 0 && !open_pdu(assoc, deadline, err))
         return false;
     if (assoc->pdu_left < VT_PDV_HEADER)
-        return vt_fail(err, VT_E_PROTOCOL, "%u bytes are left over in a P-DATA-TF", assoc->pdu_left);
+        return vt_fail(err, VT_E_PROTOCOL, "%u bytes are left over in a P-DATA-TF",
+                       assoc->pdu_left);
     if (!vt_conn_have(assoc->conn, VT_PDV_HEADER, deadline, err))
         return false;
     const uint8_t *p = vt_conn_bytes(assoc->conn);
@@ -106,14 +109,15 @@ static bool open_pdv(struct vt_assoc *assoc, int64_t deadline, struct vt_err *er
     return true;
 }
 
-static bool check_pdv(const struct vt_assoc *assoc, bool command, uint8_t context, struct vt_err *err)
+static bool check_pdv(const struct vt_assoc *assoc, bool command, uint8_t context,
+                      struct vt_err *err)
 {
     if (((assoc->pdv_control & VT_PDV_COMMAND) != 0) != command)
-        return vt_fail(err, VT_E_PROTOCOL, command ? "a data set without a command"
-                                                   : "a command within a data set");
+        return vt_fail(err, VT_E_PROTOCOL,
+                       command ? "a data set without a command" : "a command within a data set");
     if (assoc->pdv_context != context)
-        return vt_fail(err, VT_E_PROTOCOL, "a message changes from presentation context %u to %u", context,
-                       assoc->pdv_context);
+        return vt_fail(err, VT_E_PROTOCOL, "a message changes from presentation context %u to %u",
+                       context, assoc->pdv_context);
     return true;
 }
 
@@ -127,7 +131,8 @@ static void close_pdv(struct vt_assoc *assoc)
 /* ---- commands ---- */
 
 /* A command in several PDVs: the first one is open. */
-static bool join_command(struct vt_assoc *assoc, uint8_t context, int64_t deadline, struct vt_err *err)
+static bool join_command(struct vt_assoc *assoc, uint8_t context, int64_t deadline,
+                         struct vt_err *err)
 {
     bool last = false;
 
@@ -136,7 +141,8 @@ static bool join_command(struct vt_assoc *assoc, uint8_t context, int64_t deadli
         if (!open_pdv(assoc, deadline, err) || !check_pdv(assoc, true, context, err))
             return false;
         if (assoc->pdv_left > VT_COMMAND_MAX - assoc->command.size)
-            return vt_fail(err, VT_E_PROTOCOL, "a command set of more than %d bytes", VT_COMMAND_MAX);
+            return vt_fail(err, VT_E_PROTOCOL, "a command set of more than %d bytes",
+                           VT_COMMAND_MAX);
         if (!vt_conn_have(assoc->conn, assoc->pdv_left, deadline, err) ||
             !vt_buf_append(&assoc->command, vt_conn_bytes(assoc->conn), assoc->pdv_left, err))
             return false;
@@ -174,7 +180,8 @@ static bool read_command(struct vt_assoc *assoc, int64_t deadline, uint8_t *out_
 }
 
 /* The PDU at the front ends the association, or is none that may stand here. */
-static bool read_end(struct vt_assoc *assoc, int64_t deadline, enum vt_next *out_next, struct vt_err *err)
+static bool read_end(struct vt_assoc *assoc, int64_t deadline, enum vt_next *out_next,
+                     struct vt_err *err)
 {
     uint8_t type, rest[4];
 
@@ -208,15 +215,15 @@ static bool await_message(struct vt_assoc *assoc, int64_t deadline, struct vt_er
     return vt_conn_await(assoc->conn, deadline, err);
 }
 
-bool vt_assoc_next(struct vt_assoc *assoc, int64_t deadline, enum vt_next *out_next, uint8_t *out_context_id,
-                   struct vt_command *out_command, struct vt_err *err)
+bool vt_assoc_next(struct vt_assoc *assoc, int64_t deadline, enum vt_next *out_next,
+                   uint8_t *out_context_id, struct vt_command *out_command, struct vt_err *err)
 {
     uint8_t type;
     uint32_t length;
 
     if (assoc->data_pending || assoc->over)
-        return vt_fail(err, VT_E_INTERNAL, assoc->over ? "the association is over"
-                                                       : "a data set was left unread");
+        return vt_fail(err, VT_E_INTERNAL,
+                       assoc->over ? "the association is over" : "a data set was left unread");
     if (!vt_assoc_flush(assoc, err) || !await_message(assoc, deadline, err))
         return false;
 
@@ -263,8 +270,8 @@ static bool read_pdv_data(struct vt_assoc *assoc, vt_assoc_sink sink, void *cont
     return true;
 }
 
-bool vt_assoc_read_data(struct vt_assoc *assoc, vt_assoc_sink sink, void *context, uint64_t *out_size,
-                        struct vt_err *err)
+bool vt_assoc_read_data(struct vt_assoc *assoc, vt_assoc_sink sink, void *context,
+                        uint64_t *out_size, struct vt_err *err)
 {
     int64_t start = vt_clock_mono();
     uint64_t total = 0;
@@ -369,7 +376,8 @@ static bool look_ahead(struct vt_assoc *assoc, struct vt_command *out, struct vt
     return read_command(assoc, VT_CONN_NOW, &context, out, err);
 }
 
-bool vt_assoc_cancelled(struct vt_assoc *assoc, uint16_t message_id, bool *out_cancelled, struct vt_err *err)
+bool vt_assoc_cancelled(struct vt_assoc *assoc, uint16_t message_id, bool *out_cancelled,
+                        struct vt_err *err)
 {
     bool cancelled = false;
 

@@ -1,5 +1,5 @@
-/* Writing P-DATA-TF: command and data in as few segments as may be. A PDV fills a PDU of its own, since some receivers
- * (DCMTK's DUL_NextPDV among them) stumble over several in one. */
+/* Writing P-DATA-TF: command and data in as few segments as may be. A PDV fills a PDU of its own,
+ * since some receivers (DCMTK's DUL_NextPDV among them) stumble over several in one. */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,8 +14,9 @@
 enum {
     PDV_OVERHEAD = VT_PDU_HEADER + VT_PDV_HEADER,
     OUT_MAX = VT_QUEUE_FLUSH + VT_PDU_MAX + VT_COMMAND_MAX,
-    FILE_CHUNK = 256 << 10,       /* read and sent at once: small enough to stay in the processor's cache */
-    FILE_PDUS_MAX = 128,          /* in a chunk */
+    FILE_CHUNK =
+        256 << 10,       /* read and sent at once: small enough to stay in the processor's cache */
+    FILE_PDUS_MAX = 128, /* in a chunk */
     BUFFER_ALIGNMENT = 4096,
 };
 
@@ -39,8 +40,8 @@ static void put_pdv_header(uint8_t *p, uint8_t context, uint8_t control, size_t 
     p[11] = control;
 }
 
-static bool append_pdv(struct vt_assoc *assoc, uint8_t context, uint8_t control, const uint8_t *bytes,
-                       size_t size, struct vt_err *err)
+static bool append_pdv(struct vt_assoc *assoc, uint8_t context, uint8_t control,
+                       const uint8_t *bytes, size_t size, struct vt_err *err)
 {
     uint8_t header[PDV_OVERHEAD];
 
@@ -49,8 +50,8 @@ static bool append_pdv(struct vt_assoc *assoc, uint8_t context, uint8_t control,
            vt_buf_append(&assoc->out, bytes, size, err);
 }
 
-static bool append_command(struct vt_assoc *assoc, uint8_t context, const struct vt_command *command,
-                           bool has_data_set, struct vt_err *err)
+static bool append_command(struct vt_assoc *assoc, uint8_t context,
+                           const struct vt_command *command, bool has_data_set, struct vt_err *err)
 {
     struct vt_command copy = *command;
     uint8_t header[PDV_OVERHEAD] = { 0 };
@@ -105,11 +106,12 @@ bool vt_assoc_queue(struct vt_assoc *assoc, uint8_t context_id, const struct vt_
 bool vt_assoc_send(struct vt_assoc *assoc, uint8_t context_id, const struct vt_command *command,
                    const uint8_t *identifier, size_t size, struct vt_err *err)
 {
-    return vt_assoc_queue(assoc, context_id, command, identifier, size, err) && vt_assoc_flush(assoc, err);
+    return vt_assoc_queue(assoc, context_id, command, identifier, size, err) &&
+           vt_assoc_flush(assoc, err);
 }
 
-bool vt_assoc_send_command(struct vt_assoc *assoc, uint8_t context_id, const struct vt_command *command,
-                           struct vt_err *err)
+bool vt_assoc_send_command(struct vt_assoc *assoc, uint8_t context_id,
+                           const struct vt_command *command, struct vt_err *err)
 {
     return vt_assoc_send(assoc, context_id, command, NULL, 0, err);
 }
@@ -134,12 +136,13 @@ static bool make_send_buffer(struct vt_assoc *assoc, size_t size, struct vt_err 
 struct transfer {
     struct vt_assoc *assoc;
     uint8_t context;
-    size_t room;         /* of a PDV */
+    size_t room; /* of a PDV */
     int64_t start;
     uint64_t sent;
 };
 
-/* The chunk as PDVs, with what is queued before it, in one go. An empty one still makes a PDV when it is the last. */
+/* The chunk as PDVs, with what is queued before it, in one go. An empty one still makes a PDV when
+ * it is the last. */
 static bool send_chunk(struct transfer *transfer, const uint8_t *bytes, size_t size, bool last,
                        struct vt_err *err)
 {
@@ -174,13 +177,15 @@ static size_t chunk_size(size_t room)
     return pdus * room;
 }
 
-bool vt_assoc_send_file(struct vt_assoc *assoc, uint8_t context_id, const struct vt_command *command, int fd,
-                        uint64_t offset, uint64_t length, struct vt_err *err)
+bool vt_assoc_send_file(struct vt_assoc *assoc, uint8_t context_id,
+                        const struct vt_command *command, int fd, uint64_t offset, uint64_t length,
+                        struct vt_err *err)
 {
     struct transfer transfer = { assoc, context_id, pdv_room(assoc), vt_clock_mono(), 0 };
     size_t chunk = chunk_size(transfer.room);
 
-    if (!make_send_buffer(assoc, chunk, err) || !append_command(assoc, context_id, command, true, err))
+    if (!make_send_buffer(assoc, chunk, err) ||
+        !append_command(assoc, context_id, command, true, err))
         return false;
     do {
         size_t step = length < chunk ? (size_t)length : chunk;
@@ -193,14 +198,16 @@ bool vt_assoc_send_file(struct vt_assoc *assoc, uint8_t context_id, const struct
     return true;
 }
 
-bool vt_assoc_send_stream(struct vt_assoc *assoc, uint8_t context_id, const struct vt_command *command,
-                          vt_assoc_source source, void *context, struct vt_err *err)
+bool vt_assoc_send_stream(struct vt_assoc *assoc, uint8_t context_id,
+                          const struct vt_command *command, vt_assoc_source source, void *context,
+                          struct vt_err *err)
 {
     struct transfer transfer = { assoc, context_id, pdv_room(assoc), vt_clock_mono(), 0 };
     size_t chunk = chunk_size(transfer.room), used = 0;
     bool end = false;
 
-    if (!make_send_buffer(assoc, chunk, err) || !append_command(assoc, context_id, command, true, err))
+    if (!make_send_buffer(assoc, chunk, err) ||
+        !append_command(assoc, context_id, command, true, err))
         return false;
     while (!end) {
         size_t got = 0;

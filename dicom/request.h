@@ -1,4 +1,5 @@
-/* dicom/request.h: reading an A-ASSOCIATE-RQ that vt_request_check has passed (PS3.8 9.3.2). Room only. */
+/* dicom/request.h: reading an A-ASSOCIATE-RQ that vt_request_check has passed (PS3.8 9.3.2). Room
+ * only. */
 #pragma once
 
 #include <stdbool.h>
@@ -27,7 +28,7 @@ enum {
     VT_ITEM_COMMON_EXTENDED = 0x57,
     VT_ITEM_IDENTITY_RQ = 0x58,
     VT_ITEM_IDENTITY_AC = 0x59,
-    VT_REQUEST_FIXED = 74,     /* bytes before the first item of an RQ or AC */
+    VT_REQUEST_FIXED = 74, /* bytes before the first item of an RQ or AC */
     VT_REQUEST_CALLED_AT = 10,
     VT_REQUEST_CALLING_AT = 26,
 };

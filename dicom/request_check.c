@@ -10,7 +10,8 @@
 
 enum { VERSION_NAME_MAX = 16, IDENTITY_TYPES = 5 };
 
-/* What the walk has seen so far; in `strict` mode PS3.8 to the letter. Lengths are never a matter of mode. */
+/* What the walk has seen so far; in `strict` mode PS3.8 to the letter. Lengths are never a matter
+ * of mode. */
 struct check {
     bool strict;
     struct vt_err *err;
@@ -63,7 +64,8 @@ static bool is_uid(const struct check *check, const uint8_t *value, size_t size)
     return true;
 }
 
-static bool check_uid(const struct check *check, const uint8_t *value, size_t size, const char *what)
+static bool check_uid(const struct check *check, const uint8_t *value, size_t size,
+                      const char *what)
 {
     if (is_uid(check, value, size))
         return true;
@@ -79,7 +81,8 @@ static bool check_title(const struct check *check, const uint8_t *title, const c
         bool printable = title[i] > ' ' && title[i] <= '~' && title[i] != '\\';
         bool tolerable = title[i] > ' ' && title[i] != 0x7f;
         if (!padding && !(check->strict ? printable : tolerable))
-            return vt_fail(check->err, VT_E_PROTOCOL, "the %s AE title has an unlawful character", which);
+            return vt_fail(check->err, VT_E_PROTOCOL, "the %s AE title has an unlawful character",
+                           which);
         blanks += padding;
     }
     if (check->strict && blanks == VT_AE_TITLE_MAX)
@@ -100,7 +103,8 @@ static bool check_context(struct check *check, const struct vt_item *context)
         else if (item.type == VT_ITEM_TRANSFER_SYNTAX)
             transfer++;
         else
-            return vt_fail(check->err, VT_E_PROTOCOL, "item %02XH in a presentation context", item.type);
+            return vt_fail(check->err, VT_E_PROTOCOL, "item %02XH in a presentation context",
+                           item.type);
         if (!check_uid(check, item.value, item.size,
                        abstract && !transfer ? "abstract syntax" : "transfer syntax"))
             return false;
@@ -108,18 +112,19 @@ static bool check_context(struct check *check, const struct vt_item *context)
     if (broken)
         return vt_fail(check->err, VT_E_PROTOCOL, "a presentation context lies about a length");
     if (abstract != 1)
-        return vt_fail(check->err, VT_E_PROTOCOL, "a presentation context with %u abstract syntaxes",
-                       abstract);
+        return vt_fail(check->err, VT_E_PROTOCOL,
+                       "a presentation context with %u abstract syntaxes", abstract);
     if (transfer == 0 || (check->strict && transfer > VT_CONTEXT_SYNTAXES_MAX))
-        return vt_fail(check->err, VT_E_PROTOCOL, "a presentation context with %u transfer syntaxes",
-                       transfer);
+        return vt_fail(check->err, VT_E_PROTOCOL,
+                       "a presentation context with %u transfer syntaxes", transfer);
     return true;
 }
 
 static bool check_context_item(struct check *check, const struct vt_item *item)
 {
     if (item->size < 4)
-        return vt_fail(check->err, VT_E_PROTOCOL, "a presentation context of %zu bytes", item->size);
+        return vt_fail(check->err, VT_E_PROTOCOL, "a presentation context of %zu bytes",
+                       item->size);
     uint8_t id = item->value[0];
     if (id % 2 == 0)
         return vt_fail(check->err, VT_E_PROTOCOL, "presentation context id %u is even", id);
@@ -154,12 +159,14 @@ static bool check_version_name(struct check *check, const struct vt_item *item)
 static bool check_async_window(struct check *check, const struct vt_item *item)
 {
     if (item->size != 4)
-        return vt_fail(check->err, VT_E_PROTOCOL, "an operations window item of %zu bytes", item->size);
+        return vt_fail(check->err, VT_E_PROTOCOL, "an operations window item of %zu bytes",
+                       item->size);
     return true;
 }
 
 /* The UID that opens role and extended items, with what must follow it. */
-static bool check_uid_item(struct check *check, const struct vt_item *item, size_t rest, bool exactly)
+static bool check_uid_item(struct check *check, const struct vt_item *item, size_t rest,
+                           bool exactly)
 {
     size_t length = item->size >= 2 ? vt_be16(item->value) : 0;
 
@@ -194,7 +201,7 @@ static bool check_identity(struct check *check, const struct vt_item *item)
 
 static const struct {
     uint8_t type;
-    bool often;     /* may be there more than once */
+    bool often; /* may be there more than once */
     bool (*check)(struct check *check, const struct vt_item *item);
 } user_items[] = {
     { VT_ITEM_MAX_LENGTH, false, check_max_length },
@@ -272,7 +279,8 @@ static bool check_items(struct check *check, const uint8_t *bytes, size_t size)
     if (broken)
         return vt_fail(check->err, VT_E_PROTOCOL, "an item is longer than the association request");
     if (check->application_contexts != 1)
-        return vt_fail(check->err, VT_E_PROTOCOL, "%u application contexts", check->application_contexts);
+        return vt_fail(check->err, VT_E_PROTOCOL, "%u application contexts",
+                       check->application_contexts);
     if (check->contexts == 0)
         return vt_fail(check->err, VT_E_PROTOCOL, "the request proposes no presentation context");
     if (check->user_items != 1)

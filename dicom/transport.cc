@@ -6,18 +6,20 @@
 #include "core/err.h"
 #include "dicom/conn.h"
 
-namespace vt {
+namespace vt
+{
 
-namespace {
+namespace
+{
 
-constexpr int64_t answer_time = 30 * VT_NS_PER_S;   /* for the A-ASSOCIATE-AC to leave */
+constexpr int64_t answer_time = 30 * VT_NS_PER_S; /* for the A-ASSOCIATE-AC to leave */
 
 thread_local struct vt_conn *prepared;
 
 /* Borrows the connection: closing it is the association's business. */
 class connection : public DcmTCPConnection
 {
-public:
+  public:
     explicit connection(struct vt_conn *conn) : DcmTCPConnection(-1), conn_(conn)
     {
     }
@@ -38,7 +40,8 @@ public:
     ssize_t write(void *bytes, size_t size) override
     {
         struct vt_err err = {};
-        bool ok = conn_ && vt_conn_send_bytes(conn_, bytes, size, vt_clock_mono() + answer_time, &err);
+        bool ok =
+            conn_ && vt_conn_send_bytes(conn_, bytes, size, vt_clock_mono() + answer_time, &err);
         return ok ? static_cast<ssize_t>(size) : 0;
     }
 
@@ -62,11 +65,11 @@ public:
         conn_ = nullptr;
     }
 
-private:
+  private:
     struct vt_conn *conn_;
 };
 
-}
+} // namespace
 
 void prepare_connection(struct vt_conn *conn)
 {
@@ -80,4 +83,4 @@ DcmTransportConnection *layer::createConnection(DcmNativeSocketType, OFBool)
     return new connection(conn);
 }
 
-}
+} // namespace vt

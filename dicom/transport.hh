@@ -1,9 +1,10 @@
 /* dicom/transport.hh: DCMTK's view of our connections while it negotiates.
  *
- * With an external socket handle set (net.cc) DCMTK accepts nothing itself: it asks the transport layer for a
- * connection, and ours hands out the one that this thread has prepared. So the global handle is set once, to a dummy,
- * and no lock is needed. DCMTK reads the A-ASSOCIATE-RQ out of memory and writes the A-ASSOCIATE-AC through vt_conn;
- * it owns the wrapper, never the connection, and is gone once the association stands. */
+ * With an external socket handle set (net.cc) DCMTK accepts nothing itself: it asks the transport
+ * layer for a connection, and ours hands out the one that this thread has prepared. So the global
+ * handle is set once, to a dummy, and no lock is needed. DCMTK reads the A-ASSOCIATE-RQ out of
+ * memory and writes the A-ASSOCIATE-AC through vt_conn; it owns the wrapper, never the connection,
+ * and is gone once the association stands. */
 #pragma once
 
 #include "dcmtk/config/osconfig.h"
@@ -14,7 +15,8 @@
 
 struct vt_conn;
 
-namespace vt {
+namespace vt
+{
 
 /* DCMTK's network, made by vt_net_start; NULL before. Read only. */
 T_ASC_Network *network();
@@ -24,8 +26,8 @@ void prepare_connection(struct vt_conn *conn);
 
 class layer : public DcmTransportLayer
 {
-public:
+  public:
     DcmTransportConnection *createConnection(DcmNativeSocketType socket, OFBool secure) override;
 };
 
-}
+} // namespace vt

@@ -1,4 +1,5 @@
-/* dicom/wire.h: numbers in bytes: PDUs are big endian (PS3.8 9.3.1), command sets little endian. Room only. */
+/* dicom/wire.h: numbers in bytes: PDUs are big endian (PS3.8 9.3.1), command sets little endian.
+ * Room only. */
 #pragma once
 
 #include <stdint.h>
@@ -56,11 +57,11 @@ enum {
     VT_PDU_RELEASE_RQ = 5,
     VT_PDU_RELEASE_RP = 6,
     VT_PDU_ABORT = 7,
-    VT_PDU_HEADER = 6,        /* type, reserved, length */
-    VT_PDV_HEADER = 6,        /* length, context, control */
-    VT_PDV_COMMAND = 1,       /* control bits (PS3.8 E.2) */
+    VT_PDU_HEADER = 6,  /* type, reserved, length */
+    VT_PDV_HEADER = 6,  /* length, context, control */
+    VT_PDV_COMMAND = 1, /* control bits (PS3.8 E.2) */
     VT_PDV_LAST = 2,
-    VT_SHORT_PDU = 10,        /* RJ, RELEASE, ABORT: header and four bytes */
+    VT_SHORT_PDU = 10, /* RJ, RELEASE, ABORT: header and four bytes */
 };
 
 /* An RJ, RELEASE or ABORT: four bytes behind the header, of which the last three matter. */

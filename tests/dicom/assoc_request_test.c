@@ -31,8 +31,13 @@ static const struct vt_propose contexts[] = {
 static struct vt_assoc_request plain_request(void)
 {
     return (struct vt_assoc_request){
-        .calling_ae_title = "VITRINE", .called_ae_title = "CT1", .host = "127.0.0.1", .port = scp.port,
-        .contexts = contexts, .context_count = VT_COUNT(contexts), .timeout = 5 * VT_NS_PER_S,
+        .calling_ae_title = "VITRINE",
+        .called_ae_title = "CT1",
+        .host = "127.0.0.1",
+        .port = scp.port,
+        .contexts = contexts,
+        .context_count = VT_COUNT(contexts),
+        .timeout = 5 * VT_NS_PER_S,
     };
 }
 
@@ -113,7 +118,8 @@ static void what_was_proposed_is_agreed_on(void **state)
     assert_string_equal(vt_assoc_context(assoc, 1)->transfer_syntax, "1.2.840.10008.1.2.4.201");
     assert_int_equal(vt_assoc_context(assoc, 1)->accepted_role, VT_ROLE_SCP);
     assert_int_equal(vt_assoc_context(assoc, 3)->accepted_role, VT_ROLE_DEFAULT);
-    assert_ptr_equal(vt_assoc_context_for(assoc, VT_UID_CT_IMAGE, VT_UID_IMPLICIT_LE), vt_assoc_context(assoc, 5));
+    assert_ptr_equal(vt_assoc_context_for(assoc, VT_UID_CT_IMAGE, VT_UID_IMPLICIT_LE),
+                     vt_assoc_context(assoc, 5));
     assert_null(vt_assoc_context_for(assoc, VT_UID_CT_IMAGE, VT_UID_EXPLICIT_LE));
     assert_null(vt_assoc_context(assoc, 9));
     assert_null(vt_assoc_context(assoc, 2));
@@ -153,7 +159,8 @@ static void one_hundred_and_twenty_eight_contexts_can_be_proposed(void **state)
     vt_assoc_release(assoc);
 }
 
-static void assert_request_fails(const struct vt_assoc_request *request, enum vt_code code, const char *text)
+static void assert_request_fails(const struct vt_assoc_request *request, enum vt_code code,
+                                 const char *text)
 {
     struct vt_err err = { 0 };
 
@@ -170,7 +177,8 @@ static void a_rejection_names_who_and_why(void **state)
 
     scp.reject = true;
     snprintf(text, sizeof text,
-             "peer CT1 (127.0.0.1 port %u): the association was refused: called AE title not recognized (permanent)",
+             "peer CT1 (127.0.0.1 port %u): the association was refused: called AE title not "
+             "recognized (permanent)",
              scp.port);
     assert_request_fails(&request, VT_E_REFUSED, text);
 }
@@ -190,7 +198,8 @@ static void a_name_that_nobody_has_is_named(void **state)
     struct vt_assoc_request request = plain_request();
 
     request.host = "no-such-host.invalid";
-    assert_request_fails(&request, VT_E_NOTFOUND, "the host 'no-such-host.invalid' cannot be found");
+    assert_request_fails(&request, VT_E_NOTFOUND,
+                         "the host 'no-such-host.invalid' cannot be found");
 }
 
 static void nonsense_is_refused_before_anything_is_sent(void **state)
@@ -220,7 +229,7 @@ struct fake {
     pthread_t thread;
     const void *answer;
     size_t size;
-    int linger_ms;      /* before the end */
+    int linger_ms; /* before the end */
 };
 
 static void *fake_serve(void *argument)
@@ -248,7 +257,8 @@ static void fake_start(struct fake *fake, const void *answer, size_t size, int l
     pthread_create(&fake->thread, NULL, fake_serve, fake);
 }
 
-static void assert_fake_fails(const void *answer, size_t size, int linger_ms, enum vt_code code, const char *text)
+static void assert_fake_fails(const void *answer, size_t size, int linger_ms, enum vt_code code,
+                              const char *text)
 {
     struct vt_assoc_request request = plain_request();
     struct fake fake;
@@ -267,7 +277,8 @@ static void answers_that_are_none_are_told_apart(void **state)
     assert_fake_fails("", 0, 1000, VT_E_TIMEOUT, "silent");
     assert_fake_fails("", 0, 0, VT_E_CLOSED, "closed");
     assert_fake_fails("\7\0\0\0\0\4\0\0\2\1", 10, 100, VT_E_ABORTED, "aborted at once");
-    assert_fake_fails("\3\0\0\0\0\4\0\2\3\2", 10, 100, VT_E_REFUSED, "local limit exceeded (transient)");
+    assert_fake_fails("\3\0\0\0\0\4\0\2\3\2", 10, 100, VT_E_REFUSED,
+                      "local limit exceeded (transient)");
     assert_fake_fails("HTTP/1.1 400 Bad Request\r\n\r\n", 28, 100, VT_E_PROTOCOL, "no DICOM");
     assert_fake_fails("\2\0\xff\xff\xff\xff", 6, 100, VT_E_PROTOCOL, "no DICOM");
     assert_fake_fails("\2\0\0\0\0\4abcd", 10, 100, VT_E_PROTOCOL, "answer of 10 bytes");
@@ -288,15 +299,24 @@ static void no_byte_of_an_answer_leads_out_of_bounds(void **state)
     rb_text(rb, 0x40, VT_UID_EXPLICIT_LE);
     vt_put_be16(rb->bytes + at + 2, (uint16_t)(rb->size - at - 4));
     rb_user(rb, 65536);
-    rb_item(rb, 0x54, "\0\3" "1.2" "\1\1", 7);
-    rb_item(rb, 0x56, "\0\3" "1.2" "\1\0", 7);
+    rb_item(rb, 0x54,
+            "\0\3"
+            "1.2"
+            "\1\1",
+            7);
+    rb_item(rb, 0x56,
+            "\0\3"
+            "1.2"
+            "\1\0",
+            7);
     for (size_t i = 74; i < rb->size; i++)
         for (size_t k = 0; k < sizeof values; k++) {
             struct vt_err err = { 0 };
             uint8_t *exact = malloc(rb->size);
             memcpy(exact, rb->bytes, rb->size);
             exact[i] = values[k];
-            VT_AUTO(vt_assoc) assoc = vt_assoc_new(vt_conn_new(socket(AF_INET, SOCK_STREAM, 0), NULL));
+            VT_AUTO(vt_assoc)
+            assoc = vt_assoc_new(vt_conn_new(socket(AF_INET, SOCK_STREAM, 0), NULL));
             assert_true(vt_negotiate_propose(assoc, &request, &err));
             bool ok = vt_negotiate_answer(assoc, exact, rb->size, &err);
             assert_int_equal(ok, err.code == VT_OK);
@@ -381,7 +401,8 @@ struct pieces {
     unsigned long sum;
 };
 
-static bool give_piece(void *context, uint8_t *bytes, size_t room, size_t *out_size, struct vt_err *err)
+static bool give_piece(void *context, uint8_t *bytes, size_t room, size_t *out_size,
+                       struct vt_err *err)
 {
     struct pieces *pieces = context;
     size_t size = pieces->piece < room ? pieces->piece : room;
@@ -457,7 +478,7 @@ static void answers_with_identifiers_are_read_one_by_one(void **state)
         uint8_t context;
         struct vt_command unread;
         assert_false(vt_assoc_next(assoc, VT_CONN_NOW, &next, &context, &unread, &err));
-        assert_int_equal(err.code, VT_E_INTERNAL);   /* the identifier comes first */
+        assert_int_equal(err.code, VT_E_INTERNAL); /* the identifier comes first */
         assert_true(vt_assoc_read_identifier(assoc, &keys, &err));
         assert_int_equal(keys.size, 18);
         pending++;
@@ -496,9 +517,10 @@ static void a_wait_for_nothing_ends_in_time(void **state)
     struct vt_command command;
     struct vt_err err = { 0 };
 
-    assert_false(vt_assoc_next(assoc, vt_clock_mono() + VT_NS_PER_S / 5, &next, &context, &command, &err));
+    assert_false(
+        vt_assoc_next(assoc, vt_clock_mono() + VT_NS_PER_S / 5, &next, &context, &command, &err));
     assert_int_equal(err.code, VT_E_TIMEOUT);
-    echo_on(assoc);   /* nothing had begun: still in step */
+    echo_on(assoc); /* nothing had begun: still in step */
     vt_assoc_release(assoc);
 }
 
@@ -550,7 +572,7 @@ static void a_release_that_crosses_ours_is_answered(void **state)
 
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
     VT_AUTO(vt_assoc) assoc = vt_assoc_new(vt_conn_new(pair[0], NULL));
-    memcpy(crossing, "\4\0\0\0\0\12\0\0\0\6\1\2abcd", 16);   /* an answer that is still under way */
+    memcpy(crossing, "\4\0\0\0\0\12\0\0\0\6\1\2abcd", 16); /* an answer that is still under way */
     vt_put_short_pdu(crossing + 16, VT_PDU_RELEASE_RQ, 0, 0, 0);
     vt_put_short_pdu(crossing + 26, VT_PDU_RELEASE_RP, 0, 0, 0);
     raw_send(pair[1], crossing, sizeof crossing);
@@ -624,7 +646,7 @@ static void messages_of_all_sizes_go_through_tls(void **state)
     assert_true(vt_assoc_send_file(assoc, 1, &store, fd, 100, 3000001 - 100, &err));
     assert_int_equal(status_of(assoc), VT_STATUS_SUCCESS);
     assert_int_equal(scp.stored_sum, sum);
-    usleep(1200000);   /* the acceptor has given its buffers back meanwhile */
+    usleep(1200000); /* the acceptor has given its buffers back meanwhile */
     echo_on(assoc);
     vt_assoc_release(assoc);
     assert_true(mini_wait(&scp.released, 1));
@@ -693,7 +715,7 @@ static void silent_peers_on_the_tls_port_delay_nobody(void **state)
 
     for (size_t i = 0; i < VT_COUNT(fds); i++) {
         fds[i] = raw_connect(scp.port);
-        raw_send(fds[i], "\x16\x03\x01\x02", i % 2 ? 4 : 0);   /* half a ClientHello */
+        raw_send(fds[i], "\x16\x03\x01\x02", i % 2 ? 4 : 0); /* half a ClientHello */
     }
     request.tls = tls.client;
     int64_t start = vt_clock_mono();

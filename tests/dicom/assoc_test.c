@@ -364,7 +364,8 @@ static void bad_nested_command(void)
     static uint8_t nested[8 * 2000];
 
     for (size_t i = 0; i < 2000; i++)
-        memcpy(nested + 8 * i, i % 2 ? "\xfe\xff\x00\xe0\xff\xff\xff\xff" : "\0\0\2\0\xff\xff\xff\xff", 8);
+        memcpy(nested + 8 * i,
+               i % 2 ? "\xfe\xff\x00\xe0\xff\xff\xff\xff" : "\0\0\2\0\xff\xff\xff\xff", 8);
     raw_pdu_begin();
     raw_pdv(1, 3, nested, sizeof nested);
 }
@@ -408,7 +409,8 @@ static void bad_empty_pdvs_in_data(void)
         raw_pdv(1, 0, "", 0);
 }
 
-/* Kills DUL_NextPDV: three PDVs of unequal size, the second one's length used to step over the first. */
+/* Kills DUL_NextPDV: three PDVs of unequal size, the second one's length used to step over the
+ * first. */
 static void bad_lengths_of_three_pdvs(void)
 {
     static uint8_t filler[8000];
@@ -422,7 +424,8 @@ static void bad_lengths_of_three_pdvs(void)
 
 static void bad_http(void)
 {
-    raw_out.size = (size_t)sprintf((char *)raw_out.bytes, "GET / HTTP/1.1\r\nHost: vitrine\r\n\r\n");
+    raw_out.size =
+        (size_t)sprintf((char *)raw_out.bytes, "GET / HTTP/1.1\r\nHost: vitrine\r\n\r\n");
 }
 
 static void what_breaks_the_protocol_ends_the_association_alone(void **state)
@@ -637,9 +640,17 @@ static void roles_extended_items_and_identity_are_answered(void **state)
     rb_start(&rb, "CT1", "VITRINE");
     rb_context(&rb, 1, VT_UID_CT_IMAGE, rb_implicit, 1);
     rb_user(&rb, 65536);
-    rb_item(&rb, 0x54, "\0\x19" "1.2.840.10008.5.1.4.1.1.2" "\0\1", 29);
+    rb_item(&rb, 0x54,
+            "\0\x19"
+            "1.2.840.10008.5.1.4.1.1.2"
+            "\0\1",
+            29);
     rb_text(&rb, 0x55, "PEER_1.0");
-    rb_item(&rb, 0x56, "\0\x1b" "1.2.840.10008.5.1.4.1.2.2.1" "\1\0\1", 32);
+    rb_item(&rb, 0x56,
+            "\0\x1b"
+            "1.2.840.10008.5.1.4.1.2.2.1"
+            "\1\0\1",
+            32);
     rb_item(&rb, 0x58, "\2\1\0\4user\0\4pass", 14);
     raw_send(fd, rb.bytes, rb.size);
     assert_int_equal(raw_read(fd), VT_PDU_ASSOCIATE_AC);
@@ -740,7 +751,7 @@ static void sixty_four_associations_at_once_are_served(void **state)
         fds[i] = raw_associate(scp.port, VT_UID_VERIFICATION);
     for (size_t i = 0; i < 64; i++)
         raw_echo(fds[i]);
-    usleep(1200000);   /* beyond the second after which idle ones give their memory back */
+    usleep(1200000); /* beyond the second after which idle ones give their memory back */
     for (size_t i = 0; i < 64; i++) {
         raw_echo(fds[i]);
         raw_release(fds[i]);
@@ -783,7 +794,11 @@ static void want_of_memory_is_reported(void **state)
     rb_start(&rb, "CT1", "VITRINE");
     rb_context(&rb, 1, VT_UID_CT_IMAGE, rb_implicit, 1);
     rb_user(&rb, 65536);
-    rb_item(&rb, 0x56, "\0\x1b" "1.2.840.10008.5.1.4.1.2.2.1" "\1\0\1", 32);
+    rb_item(&rb, 0x56,
+            "\0\x1b"
+            "1.2.840.10008.5.1.4.1.2.2.1"
+            "\1\0\1",
+            32);
     rb_item(&rb, 0x58, "\2\1\0\4user\0\4pass", 14);
     assert_true(vt_torture(receive_once, &rb) >= 8);
 }

@@ -1,5 +1,5 @@
-/* Other people's clients and servers: DCMTK's tools against our acceptor, our requestor against storescp. Skipped where
- * they are not installed. */
+/* Other people's clients and servers: DCMTK's tools against our acceptor, our requestor against
+ * storescp. Skipped where they are not installed. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -136,7 +136,8 @@ static void storescu_and_dcmsend_store_at_any_pdu_size(void **state)
     NEEDS("storescu")
     static const unsigned sizes[] = { 4096, 16384, 131072 };
     for (size_t i = 0; i < VT_COUNT(sizes); i++) {
-        assert_int_equal(run("storescu -pdu %u -R 127.0.0.1 %u %s/*.dcm", sizes[i], scp.port, folder), 0);
+        assert_int_equal(
+            run("storescu -pdu %u -R 127.0.0.1 %u %s/*.dcm", sizes[i], scp.port, folder), 0);
         stored += FILES;
     }
     assert_int_equal(run("dcmsend 127.0.0.1 %u %s/*.dcm", scp.port, folder), 0);
@@ -150,8 +151,9 @@ static void a_sender_with_nagle_on_does_not_wait_for_us(void **state)
     (void)state;
     NEEDS("storescu")
     int64_t start = vt_clock_mono();
-    assert_int_equal(run("storescu -R 127.0.0.1 %u %s/*.dcm %s/*.dcm %s/*.dcm %s/*.dcm %s/*.dcm", scp.port, folder,
-                         folder, folder, folder, folder), 0);
+    assert_int_equal(run("storescu -R 127.0.0.1 %u %s/*.dcm %s/*.dcm %s/*.dcm %s/*.dcm %s/*.dcm",
+                         scp.port, folder, folder, folder, folder, folder),
+                     0);
     assert_int_equal(scp.stored, 5 * FILES);
     int64_t ms = (vt_clock_mono() - start) / VT_NS_PER_MS;
     /* 100 files; without TCP_QUICKACK each takes 45 ms. */
@@ -196,7 +198,8 @@ static void clients_with_tls_are_served(void **state)
     if (!mini_scp_start(&scp, &err))
         fail_msg("%s", err.text);
     assert_int_equal(run("echoscu +tla +cf %s 127.0.0.1 %u", path, scp.port), 0);
-    assert_int_equal(run("storescu +tla +cf %s -R 127.0.0.1 %u %s/*.dcm", path, scp.port, folder), 0);
+    assert_int_equal(run("storescu +tla +cf %s -R 127.0.0.1 %u %s/*.dcm", path, scp.port, folder),
+                     0);
     assert_int_not_equal(run("echoscu 127.0.0.1 %u", scp.port), 0);
     assert_int_equal(scp.echoes, 1);
     assert_int_equal(scp.stored, FILES);
@@ -250,7 +253,7 @@ static struct vt_assoc *associate_when_up(const struct vt_assoc_request *request
 static size_t make_data_set(uint8_t *out, const char *uid, size_t pixels)
 {
     uint8_t *p = out;
-    static const char sop_class[] = "1.2.840.10008.5.1.4.1.1.2";   /* with its zero: even */
+    static const char sop_class[] = "1.2.840.10008.5.1.4.1.1.2"; /* with its zero: even */
 
     memcpy(p, "\x08\0\x16\0UI\x1a\0", 8);
     memcpy(p + 8, sop_class, 26);
@@ -289,8 +292,12 @@ static void storescp_gets_what_we_send_bit_by_bit(void **state)
     const struct vt_propose context = { VT_UID_CT_IMAGE, syntaxes, 1, VT_ROLE_DEFAULT };
     static const size_t sizes[] = { 10, 16000, 525000, 3000000 };
     struct vt_assoc_request request = {
-        .calling_ae_title = "VITRINE", .called_ae_title = "THERE", .host = "localhost", .port = free_port(),
-        .contexts = &context, .context_count = 1,
+        .calling_ae_title = "VITRINE",
+        .called_ae_title = "THERE",
+        .host = "localhost",
+        .port = free_port(),
+        .contexts = &context,
+        .context_count = 1,
     };
     static uint8_t data[4 << 20];
 
@@ -298,17 +305,21 @@ static void storescp_gets_what_we_send_bit_by_bit(void **state)
     pid_t pid = start_storescp(request.port);
     VT_AUTO(vt_assoc) assoc = associate_when_up(&request);
     for (size_t i = 0; i < VT_COUNT(sizes); i++) {
-        struct vt_command store = { .field = VT_C_STORE_RQ, .message_id = vt_assoc_message_id(assoc) }, response;
+        struct vt_command store = { .field = VT_C_STORE_RQ,
+                                    .message_id = vt_assoc_message_id(assoc) },
+                          response;
         struct vt_err err = { 0 };
         enum vt_next next;
         uint8_t id;
-        snprintf(store.sop_instance_uid, sizeof store.sop_instance_uid, "1.2.826.0.1.3680043.10.97.%zu", i + 1);
+        snprintf(store.sop_instance_uid, sizeof store.sop_instance_uid,
+                 "1.2.826.0.1.3680043.10.97.%zu", i + 1);
         strcpy(store.sop_class_uid, VT_UID_CT_IMAGE);
         size_t size = make_data_set(data, store.sop_instance_uid, sizes[i]);
         vt_autoclose fd = memfd_create("instance", 0);
         assert_true(vt_io_pwrite(fd, data, size, 132, "memory", &err));
         assert_true(vt_assoc_send_file(assoc, 1, &store, fd, 132, size, &err));
-        assert_true(vt_assoc_next(assoc, vt_clock_mono() + 10 * VT_NS_PER_S, &next, &id, &response, &err));
+        assert_true(
+            vt_assoc_next(assoc, vt_clock_mono() + 10 * VT_NS_PER_S, &next, &id, &response, &err));
         assert_int_equal(next, VT_NEXT_COMMAND);
         assert_int_equal(response.field, VT_C_STORE_RSP);
         assert_int_equal(response.status, 0);

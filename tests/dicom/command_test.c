@@ -17,7 +17,8 @@ enum { BYTES_MAX = 64 << 10 };
 
 /* ---- building command sets by hand ---- */
 
-static void put(struct vt_buf *buf, uint16_t group, uint16_t element, const void *value, uint32_t length)
+static void put(struct vt_buf *buf, uint16_t group, uint16_t element, const void *value,
+                uint32_t length)
 {
     struct vt_err err = { 0 };
     uint8_t header[8];
@@ -70,10 +71,11 @@ static struct vt_command round_trip(const struct vt_command *command)
 }
 
 static const uint16_t fields[] = {
-    VT_C_STORE_RQ, VT_C_STORE_RSP, VT_C_GET_RQ, VT_C_GET_RSP, VT_C_FIND_RQ, VT_C_FIND_RSP,
-    VT_C_MOVE_RQ, VT_C_MOVE_RSP, VT_C_ECHO_RQ, VT_C_ECHO_RSP, VT_N_EVENT_REPORT_RQ, VT_N_EVENT_REPORT_RSP,
-    VT_N_GET_RQ, VT_N_GET_RSP, VT_N_SET_RQ, VT_N_SET_RSP, VT_N_ACTION_RQ, VT_N_ACTION_RSP,
-    VT_N_CREATE_RQ, VT_N_CREATE_RSP, VT_N_DELETE_RQ, VT_N_DELETE_RSP, VT_C_CANCEL_RQ,
+    VT_C_STORE_RQ,        VT_C_STORE_RSP,        VT_C_GET_RQ,     VT_C_GET_RSP,   VT_C_FIND_RQ,
+    VT_C_FIND_RSP,        VT_C_MOVE_RQ,          VT_C_MOVE_RSP,   VT_C_ECHO_RQ,   VT_C_ECHO_RSP,
+    VT_N_EVENT_REPORT_RQ, VT_N_EVENT_REPORT_RSP, VT_N_GET_RQ,     VT_N_GET_RSP,   VT_N_SET_RQ,
+    VT_N_SET_RSP,         VT_N_ACTION_RQ,        VT_N_ACTION_RSP, VT_N_CREATE_RQ, VT_N_CREATE_RSP,
+    VT_N_DELETE_RQ,       VT_N_DELETE_RSP,       VT_C_CANCEL_RQ,
 };
 
 static void every_command_survives_the_round_trip(void **state)
@@ -102,11 +104,25 @@ static void all_that_a_command_can_hold_survives(void **state)
 {
     (void)state;
     struct vt_command command = {
-        .field = VT_C_STORE_RQ, .message_id = 65535, .has_data_set = true, .priority = 2,
-        .has_originator_id = true, .originator_id = 9, .has_remaining = true, .remaining = 1,
-        .has_counters = true, .completed = 2, .failed = 3, .warning = 4, .has_event_type = true,
-        .event_type = 5, .has_action_type = true, .action_type = 6, .has_error_id = true,
-        .error_id = 0xa710, .offending_count = VT_OFFENDING_MAX,
+        .field = VT_C_STORE_RQ,
+        .message_id = 65535,
+        .has_data_set = true,
+        .priority = 2,
+        .has_originator_id = true,
+        .originator_id = 9,
+        .has_remaining = true,
+        .remaining = 1,
+        .has_counters = true,
+        .completed = 2,
+        .failed = 3,
+        .warning = 4,
+        .has_event_type = true,
+        .event_type = 5,
+        .has_action_type = true,
+        .action_type = 6,
+        .has_error_id = true,
+        .error_id = 0xa710,
+        .offending_count = VT_OFFENDING_MAX,
     };
 
     memset(command.sop_class_uid, '1', VT_UID_MAX);
@@ -142,7 +158,8 @@ static void a_comment_is_cut_to_what_fits_and_to_ascii(void **state)
     (void)state;
     struct vt_command command = { .field = VT_C_ECHO_RSP, .responded_id = 1, .has_status = true };
 
-    strcpy(command.comment, "Gr\xc3\xb6\xc3\x9f" "e\n");
+    strcpy(command.comment, "Gr\xc3\xb6\xc3\x9f"
+                            "e\n");
     struct vt_command back = round_trip(&command);
     assert_string_equal(back.comment, "Gr??e?");
 

@@ -243,7 +243,8 @@ static void a_port_that_is_taken_is_named(void **state)
 
     options.listeners = &listener;
     assert_null(vt_door_open(&options, &err));
-    snprintf(words, sizeof words, "127.0.0.1 port %u: cannot listen: Address already in use", scp.port);
+    snprintf(words, sizeof words, "127.0.0.1 port %u: cannot listen: Address already in use",
+             scp.port);
     assert_string_equal(err.text, words);
 
     listener.address = "not-an-address";

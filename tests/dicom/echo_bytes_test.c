@@ -98,8 +98,10 @@ static void the_judge_takes_nothing_for_an_echo_but_an_echo(void **state)
     assert_int_equal(vt_echo_bytes_judge(pdu, size + 12, true), VT_ECHO_WRONG);
     assert_int_equal(vt_echo_bytes_judge((const uint8_t *)"SSH-2.0", 7, false), VT_ECHO_WRONG);
     assert_int_equal(vt_echo_bytes_judge((const uint8_t *)"", 0, false), VT_ECHO_MORE);
-    assert_int_equal(vt_echo_bytes_judge((const uint8_t *)"\2\0\xff\xff\xff\xff", 6, false), VT_ECHO_WRONG);
-    assert_int_equal(vt_echo_bytes_judge((const uint8_t *)"\7\0\0\0\0\4\0\0\0\0", 10, false), VT_ECHO_WRONG);
+    assert_int_equal(vt_echo_bytes_judge((const uint8_t *)"\2\0\xff\xff\xff\xff", 6, false),
+                     VT_ECHO_WRONG);
+    assert_int_equal(vt_echo_bytes_judge((const uint8_t *)"\7\0\0\0\0\4\0\0\0\0", 10, false),
+                     VT_ECHO_WRONG);
 }
 
 static bool build_once(void *context, struct vt_err *err)
@@ -107,8 +109,8 @@ static bool build_once(void *context, struct vt_err *err)
     VT_AUTO_BUF(bytes, 4096);
 
     (void)context;
-    return vt_echo_bytes_request("PROBE", "VITRINE", &bytes, err) && vt_echo_bytes_echo(&bytes, err) &&
-           vt_echo_bytes_release(&bytes, err);
+    return vt_echo_bytes_request("PROBE", "VITRINE", &bytes, err) &&
+           vt_echo_bytes_echo(&bytes, err) && vt_echo_bytes_release(&bytes, err);
 }
 
 static void want_of_memory_is_reported(void **state)

@@ -1,6 +1,7 @@
-/* tests/dicom/mini_scp.h: a small SCP on the door and associations, in this process: accepts every context with its
- * first transfer syntax and the role it proposes, answers C-ECHO, keeps what C-STORE brings (size and sum), answers C-FIND
- * with pending responses until it is cancelled or `matches` are out. Included by test programs, once. */
+/* tests/dicom/mini_scp.h: a small SCP on the door and associations, in this process: accepts every
+ * context with its first transfer syntax and the role it proposes, answers C-ECHO, keeps what
+ * C-STORE brings (size and sum), answers C-FIND with pending responses until it is cancelled or
+ * `matches` are out. Included by test programs, once. */
 #pragma once
 
 #include <pthread.h>
@@ -22,20 +23,21 @@ struct mini_scp {
     /* set before mini_scp_start */
     struct vt_door_options door;
     struct vt_door_listener listener;
-    int64_t idle;                     /* ns between messages; 0: 20 s */
-    int64_t gap;                      /* of data sets; 0: the default */
+    int64_t idle; /* ns between messages; 0: 20 s */
+    int64_t gap;  /* of data sets; 0: the default */
     uint32_t rate;
-    bool reject;                      /* every association: called AE title not recognized */
-    unsigned matches;                 /* of a C-FIND */
-    const char *answer_extended;      /* this SOP class: the offer goes back as it came */
+    bool reject;                 /* every association: called AE title not recognized */
+    unsigned matches;            /* of a C-FIND */
+    const char *answer_extended; /* this SOP class: the offer goes back as it came */
     /* read behind mini_scp_stop or with care */
     struct vt_door *opened;
     uint16_t port;
-    atomic_uint associations, ended, failed, refused, stored, echoes, found, cancelled, released, aborted, closed;
+    atomic_uint associations, ended, failed, refused, stored, echoes, found, cancelled, released,
+        aborted, closed;
     atomic_ullong stored_bytes;
     atomic_ulong stored_sum;
     pthread_mutex_t lock;
-    char last_error[VT_ERR_TEXT_MAX];     /* under lock, as the rest */
+    char last_error[VT_ERR_TEXT_MAX]; /* under lock, as the rest */
     char last_refusal[VT_ERR_TEXT_MAX];
     char last_calling[VT_AE_TITLE_MAX + 1];
     struct vt_command last_command;
@@ -67,7 +69,8 @@ static bool mini_sum(void *context, const uint8_t *bytes, size_t size, struct vt
 static bool mini_find(struct mini_scp *scp, struct vt_assoc *assoc, uint8_t context,
                       const struct vt_command *request, struct vt_err *err)
 {
-    static const uint8_t identifier[] = { 8, 0, 5, 0, 10, 0, 0, 0, 'I', 'S', 'O', '_', 'I', 'R', ' ', '1', '0', '0' };
+    static const uint8_t identifier[] = { 8,   0,   5,   0,   10,  0,   0,   0,   'I',
+                                          'S', 'O', '_', 'I', 'R', ' ', '1', '0', '0' };
     struct vt_command pending = vt_command_response(request, VT_STATUS_PENDING);
     VT_AUTO_BUF(keys, MINI_IDENTIFIER_MAX);
     bool cancelled = false;
@@ -87,7 +90,8 @@ static bool mini_find(struct mini_scp *scp, struct vt_assoc *assoc, uint8_t cont
         scp->found++;
     }
     scp->cancelled += cancelled;
-    struct vt_command final = vt_command_response(request, cancelled ? VT_STATUS_CANCEL : VT_STATUS_SUCCESS);
+    struct vt_command final =
+        vt_command_response(request, cancelled ? VT_STATUS_CANCEL : VT_STATUS_SUCCESS);
     return vt_assoc_send_command(assoc, context, &final, err);
 }
 
@@ -145,7 +149,8 @@ static void mini_note(struct mini_scp *scp, const struct vt_assoc *assoc)
     scp->last_max_pdu = info->max_pdu;
     scp->last_contexts = vt_assoc_context_count(assoc);
     scp->last_role = vt_assoc_context_at(assoc, 0)->proposed_role;
-    snprintf(scp->last_user, sizeof scp->last_user, "%.*s", (int)sizes[0], fields[0] ? (const char *)fields[0] : "");
+    snprintf(scp->last_user, sizeof scp->last_user, "%.*s", (int)sizes[0],
+             fields[0] ? (const char *)fields[0] : "");
     snprintf(scp->last_passcode, sizeof scp->last_passcode, "%.*s", (int)sizes[1],
              fields[1] ? (const char *)fields[1] : "");
     pthread_mutex_unlock(&scp->lock);
@@ -158,10 +163,12 @@ static bool mini_accept(struct mini_scp *scp, struct vt_assoc *assoc, struct vt_
 
     for (size_t i = 0; i < vt_assoc_context_count(assoc); i++) {
         const struct vt_context *context = vt_assoc_context_at(assoc, i);
-        if (!vt_assoc_accept_context(assoc, context->id, context->proposed[0], context->proposed_role, err))
+        if (!vt_assoc_accept_context(assoc, context->id, context->proposed[0],
+                                     context->proposed_role, err))
             return false;
     }
-    if (scp->answer_extended && vt_assoc_extended_offer(assoc, scp->answer_extended, &offer, &size) &&
+    if (scp->answer_extended &&
+        vt_assoc_extended_offer(assoc, scp->answer_extended, &offer, &size) &&
         !vt_assoc_extended_answer(assoc, scp->answer_extended, offer, size, err))
         return false;
     return vt_assoc_acknowledge(assoc, true, err);

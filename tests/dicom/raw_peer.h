@@ -1,5 +1,5 @@
-/* tests/dicom/raw_peer.h: the other side of an association as bytes on a socket, for peers that keep no rule. Every wait
- * ends after ten seconds. Included by test programs behind cmocka.h. */
+/* tests/dicom/raw_peer.h: the other side of an association as bytes on a socket, for peers that
+ * keep no rule. Every wait ends after ten seconds. Included by test programs behind cmocka.h. */
 #pragma once
 
 #include <arpa/inet.h>

@@ -1,4 +1,5 @@
-/* tests/dicom/request_bytes.h: A-ASSOCIATE-RQs by hand, lawful until a test bends them. Included by test programs. */
+/* tests/dicom/request_bytes.h: A-ASSOCIATE-RQs by hand, lawful until a test bends them. Included by
+ * test programs. */
 #pragma once
 
 #include <assert.h>
@@ -12,7 +13,7 @@ enum { REQUEST_ROOM = 512 << 10 };
 struct request_bytes {
     uint8_t bytes[REQUEST_ROOM];
     size_t size;
-    size_t user_at;     /* of the open user information item; 0: none */
+    size_t user_at; /* of the open user information item; 0: none */
 };
 
 static inline void rb_title(struct request_bytes *rb, size_t at, const char *title)

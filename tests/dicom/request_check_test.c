@@ -27,7 +27,7 @@ static void assert_passes(bool strict)
 static void assert_refused(bool strict, const char *words)
 {
     struct vt_err err = { 0 };
-    uint8_t *exact = malloc(rb.size);   /* so that AddressSanitizer sees a byte too far */
+    uint8_t *exact = malloc(rb.size); /* so that AddressSanitizer sees a byte too far */
 
     memcpy(exact, rb.bytes, rb.size);
     assert_false(vt_request_check(exact, rb.size, strict, &err));
@@ -47,7 +47,8 @@ static void a_plain_request_passes(void **state)
 static void a_request_with_128_contexts_and_all_items_passes(void **state)
 {
     (void)state;
-    static const char *const many[] = { "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.4.201" };
+    static const char *const many[] = { "1.2.840.10008.1.2", "1.2.840.10008.1.2.1",
+                                        "1.2.840.10008.1.2.4.201" };
 
     rb_start(&rb, "CT1", "VITRINE");
     for (unsigned i = 0; i < 128; i++) {
@@ -57,11 +58,29 @@ static void a_request_with_128_contexts_and_all_items_passes(void **state)
     }
     rb_user(&rb, 0);
     rb_item(&rb, 0x53, "\0\1\0\1", 4);
-    rb_item(&rb, 0x54, "\0\3" "1.2" "\1\1", 7);
-    rb_item(&rb, 0x54, "\0\3" "1.3" "\0\1", 7);
+    rb_item(&rb, 0x54,
+            "\0\3"
+            "1.2"
+            "\1\1",
+            7);
+    rb_item(&rb, 0x54,
+            "\0\3"
+            "1.3"
+            "\0\1",
+            7);
     rb_text(&rb, 0x55, "VERSION_1");
-    rb_item(&rb, 0x56, "\0\3" "1.2" "\1\0", 7);
-    rb_item(&rb, 0x57, "\0\3" "1.2" "\0\3" "1.4" "\0\0", 12);
+    rb_item(&rb, 0x56,
+            "\0\3"
+            "1.2"
+            "\1\0",
+            7);
+    rb_item(&rb, 0x57,
+            "\0\3"
+            "1.2"
+            "\0\3"
+            "1.4"
+            "\0\0",
+            12);
     rb_item(&rb, 0x58, "\2\1\0\4user\0\4pass", 14);
     assert_passes(true);
 }
@@ -72,7 +91,11 @@ static void a_trailing_zero_of_a_uid_passes(void **state)
     rb_start(&rb, "CT1", "VITRINE");
     rb_context(&rb, 1, VT_UID_VERIFICATION, rb_implicit, 1);
     rb_user(&rb, 0);
-    rb_item(&rb, 0x54, "\0\4" "1.2\0" "\1\1", 8);
+    rb_item(&rb, 0x54,
+            "\0\4"
+            "1.2\0"
+            "\1\1",
+            8);
     assert_passes(true);
 }
 
@@ -105,11 +128,18 @@ static void lies_about_lengths_are_refused_in_any_mode(void **state)
         assert_refused(strict, "user identity lies");
 
         rb_simple(&rb, VT_UID_VERIFICATION);
-        rb_item(&rb, 0x54, "\0\3" "1.2" "\1", 6);
+        rb_item(&rb, 0x54,
+                "\0\3"
+                "1.2"
+                "\1",
+                6);
         assert_refused(strict, "item 54H lies");
 
         rb_simple(&rb, VT_UID_VERIFICATION);
-        rb_item(&rb, 0x56, "\377\377" "1.2", 5);
+        rb_item(&rb, 0x56,
+                "\377\377"
+                "1.2",
+                5);
         assert_refused(strict, "item 56H lies");
 
         rb_simple(&rb, VT_UID_VERIFICATION);
@@ -260,7 +290,11 @@ static void every_single_byte_may_change(void **state)
     rb_start(&rb, "CT1", "VITRINE");
     rb_context(&rb, 1, VT_UID_VERIFICATION, rb_implicit, 1);
     rb_user(&rb, 0);
-    rb_item(&rb, 0x54, "\0\3" "1.2" "\1\1", 7);
+    rb_item(&rb, 0x54,
+            "\0\3"
+            "1.2"
+            "\1\1",
+            7);
     rb_item(&rb, 0x58, "\2\1\0\4user\0\4pass", 14);
     for (size_t at = 0; at < rb.size; at++)
         for (size_t i = 0; i < sizeof values; i++) {

@@ -1,5 +1,5 @@
-/* tests/dicom/test_certificate.h: a self-signed certificate for 127.0.0.1 and localhost, made on the spot, and the TLS
- * contexts that use it. Included by test programs behind cmocka.h. */
+/* tests/dicom/test_certificate.h: a self-signed certificate for 127.0.0.1 and localhost, made on
+ * the spot, and the TLS contexts that use it. Included by test programs behind cmocka.h. */
 #pragma once
 
 #include <openssl/evp.h>
@@ -27,7 +27,8 @@ static inline X509 *test_certificate(EVP_PKEY *key, const char *names)
     ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1);
     X509_gmtime_adj(X509_getm_notBefore(certificate), -3600);
     X509_gmtime_adj(X509_getm_notAfter(certificate), 3600);
-    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"vitrine test", -1, -1, 0);
+    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"vitrine test", -1,
+                               -1, 0);
     X509_set_issuer_name(certificate, name);
     X509_set_pubkey(certificate, key);
     add_extension(certificate, NID_subject_alt_name, names);
@@ -39,7 +40,7 @@ static inline X509 *test_certificate(EVP_PKEY *key, const char *names)
 struct test_tls {
     EVP_PKEY *key;
     X509 *certificate;
-    SSL_CTX *server, *client;   /* the client trusts this certificate and no other */
+    SSL_CTX *server, *client; /* the client trusts this certificate and no other */
 };
 
 static inline void test_tls_init(struct test_tls *tls, const char *names)

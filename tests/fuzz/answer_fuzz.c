@@ -1,5 +1,6 @@
 /* Any bytes as an A-ASSOCIATE-AC: read into an association that proposed three contexts. */
-/* sources: dicom/negotiate_answer.c dicom/request_check.c dicom/assoc.c dicom/conn.c dicom/pdv_read.c dicom/pdv_send.c */
+/* sources: dicom/negotiate_answer.c dicom/request_check.c dicom/assoc.c dicom/conn.c */
+/* sources: dicom/pdv_read.c dicom/pdv_send.c */
 /* sources: dicom/command.c core/buf.c core/err.c core/clock.c core/io.c */
 /* libs: openssl */
 #include <sys/socket.h>
@@ -36,8 +37,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         abort();
     for (size_t i = 0; i < vt_assoc_context_count(assoc); i++) {
         const struct vt_context *context = vt_assoc_context_at(assoc, i);
-        if ((context->result == VT_CONTEXT_ACCEPTED) != (context->transfer_syntax[0] != '\0') && err.code == VT_OK &&
-            context->result == VT_CONTEXT_ACCEPTED)
+        if ((context->result == VT_CONTEXT_ACCEPTED) != (context->transfer_syntax[0] != '\0') &&
+            err.code == VT_OK && context->result == VT_CONTEXT_ACCEPTED)
             abort();
     }
     return 0;
@@ -55,8 +56,16 @@ static void vt_fuzz_seeds(const char *directory)
     vt_put_be16(rb.bytes + at + 2, (uint16_t)(rb.size - at - 4));
     rb_item(&rb, 0x21, "\3\0\4\0", 4);
     rb_user(&rb, 65536);
-    rb_item(&rb, 0x54, "\0\3" "1.2" "\1\1", 7);
+    rb_item(&rb, 0x54,
+            "\0\3"
+            "1.2"
+            "\1\1",
+            7);
     rb_text(&rb, 0x55, "VERSION_1");
-    rb_item(&rb, 0x56, "\0\3" "1.2" "\1\0", 7);
+    rb_item(&rb, 0x56,
+            "\0\3"
+            "1.2"
+            "\1\0",
+            7);
     vt_fuzz_seed(directory, "full", rb.bytes, rb.size);
 }

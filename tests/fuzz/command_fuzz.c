@@ -30,11 +30,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 
 static void vt_fuzz_seeds(const char *directory)
 {
-    static const uint16_t fields[] = { VT_C_STORE_RQ, VT_C_FIND_RSP, VT_N_ACTION_RQ, VT_C_CANCEL_RQ };
+    static const uint16_t fields[] = { VT_C_STORE_RQ, VT_C_FIND_RSP, VT_N_ACTION_RQ,
+                                       VT_C_CANCEL_RQ };
 
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
-        struct vt_command command = { .field = fields[i], .message_id = 1, .responded_id = 1, .has_counters = true,
-                                      .has_remaining = true, .offending_count = 2, .has_error_id = true };
+        struct vt_command command = { .field = fields[i],
+                                      .message_id = 1,
+                                      .responded_id = 1,
+                                      .has_counters = true,
+                                      .has_remaining = true,
+                                      .offending_count = 2,
+                                      .has_error_id = true };
         VT_AUTO_BUF(bytes, VT_COMMAND_MAX);
         struct vt_err err = { 0 };
         char name[16];

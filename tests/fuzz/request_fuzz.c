@@ -1,4 +1,5 @@
-/* Any bytes as an A-ASSOCIATE-RQ: the raw check of the door, strict and not; what passes can be read. */
+/* Any bytes as an A-ASSOCIATE-RQ: the raw check of the door, strict and not; what passes can be
+ * read. */
 /* sources: dicom/request_check.c core/buf.c core/err.c */
 /* max-length: 20000 */
 #include "core/err.h"
@@ -37,10 +38,24 @@ static void vt_fuzz_seeds(const char *directory)
     rb_context(&rb, 3, VT_UID_VERIFICATION, rb_implicit, 1);
     rb_user(&rb, 65536);
     rb_item(&rb, 0x53, "\0\1\0\1", 4);
-    rb_item(&rb, 0x54, "\0\3" "1.2" "\1\1", 7);
+    rb_item(&rb, 0x54,
+            "\0\3"
+            "1.2"
+            "\1\1",
+            7);
     rb_text(&rb, 0x55, "VERSION_1");
-    rb_item(&rb, 0x56, "\0\3" "1.2" "\1\0", 7);
-    rb_item(&rb, 0x57, "\0\3" "1.2" "\0\3" "1.4" "\0\0", 12);
+    rb_item(&rb, 0x56,
+            "\0\3"
+            "1.2"
+            "\1\0",
+            7);
+    rb_item(&rb, 0x57,
+            "\0\3"
+            "1.2"
+            "\0\3"
+            "1.4"
+            "\0\0",
+            12);
     rb_item(&rb, 0x58, "\2\1\0\4user\0\4pass", 14);
     vt_fuzz_seed(directory, "full", rb.bytes, rb.size);
 }

@@ -1,5 +1,5 @@
-/* tests/fuzz/seeds.h: first inputs. A target includes this and defines vt_fuzz_seeds(directory); run.sh starts it once
- * with VT_FUZZ_SEEDS set. */
+/* tests/fuzz/seeds.h: first inputs. A target includes this and defines vt_fuzz_seeds(directory);
+ * run.sh starts it once with VT_FUZZ_SEEDS set. */
 #pragma once
 
 #include <stddef.h>
@@ -11,7 +11,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 static void vt_fuzz_seeds(const char *directory);
 
-static inline void vt_fuzz_seed(const char *directory, const char *name, const void *bytes, size_t size)
+static inline void vt_fuzz_seed(const char *directory, const char *name, const void *bytes,
+                                size_t size)
 {
     char path[4096];
 

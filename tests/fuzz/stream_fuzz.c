@@ -66,7 +66,8 @@ static void serve(struct vt_assoc *assoc, uint64_t limit)
         if (command.has_data_set && i % 2 && !vt_assoc_read_identifier(assoc, &identifier, &err) &&
             err.code != VT_E_LIMIT)
             break;
-        if (command.has_data_set && i % 2 == 0 && !vt_assoc_read_data(assoc, touch, &total, &size, &err))
+        if (command.has_data_set && i % 2 == 0 &&
+            !vt_assoc_read_data(assoc, touch, &total, &size, &err))
             break;
         if (total != size || total > limit)
             abort();
@@ -110,7 +111,9 @@ static void put_pdv(struct vt_buf *out, uint8_t control, const void *bytes, size
 
 static void put_command(struct vt_buf *out, uint16_t field, bool data)
 {
-    struct vt_command command = { .field = field, .message_id = 1, .responded_id = 1, .has_data_set = data };
+    struct vt_command command = {
+        .field = field, .message_id = 1, .responded_id = 1, .has_data_set = data
+    };
     VT_AUTO_BUF(bytes, VT_COMMAND_MAX);
     struct vt_err err = { 0 };
 
