@@ -79,8 +79,8 @@ static bool read_words(const char *const words[], size_t count, struct vt_buf *s
     VT_AUTO_BUF(merged, VT_ATTRIBUTES_MAX);
 
     for (size_t i = 0; i < count; i++) {
-        const char *value;
-        uint32_t tag;
+        const char *value = "";
+        uint32_t tag = 0;
         if (!parse_word(words[i], &tag, &value, err))
             return false;
         vt_buf_reset(&one);
