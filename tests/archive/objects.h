@@ -30,6 +30,8 @@ static inline bool object_encode(const struct object *object, struct vt_buf *out
     struct vt_err err = { 0 };
     uint8_t *pixels = malloc(object->pixels ? object->pixels : 1);
 
+    if (!pixels)
+        return false;
     memset(pixels, object->shade, object->pixels);
     bool ok = vt_write_text(&w, VT_TAG_SOP_CLASS_UID, "UI", object->sop_class, &err) &&
               vt_write_text(&w, VT_TAG_SOP_INSTANCE_UID, "UI", object->sop, &err) &&
