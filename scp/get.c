@@ -7,14 +7,11 @@
 
 #include "core/clock.h"
 #include "core/err.h"
-#include "core/io.h"
-#include "dicom/dataset.h"
+#include "scp/recode.h"
 #include "scp/retrieve.h"
 
 enum {
-    RECODE_MAX = 64 << 20, /* bytes of a data set that is re-encoded in memory */
-    RECODE_ROOM = 2,       /* times as many: the most it may become */
-    ANSWER_WAIT_S = 60,    /* for the peer's C-STORE response, and a second for each ... */
+    ANSWER_WAIT_S = 60, /* for the peer's C-STORE response, and a second for each ... */
     ANSWER_BYTES_PER_S = 1 << 20,
 };
 
@@ -61,7 +58,7 @@ static const struct vt_context *choose_context(const struct vt_assoc *assoc,
             plain = context;
     }
     const struct vt_transfer_syntax *stored = vt_transfer_syntax_find(entry->transfer_syntax);
-    if (plain && stored && stored->lossless)
+    if (plain && vt_recode_possible(entry->transfer_syntax))
         return plain;
     if (any)
         vt_fail(why, VT_E_REFUSED, "transfer syntax %s not accepted",
@@ -72,26 +69,6 @@ static const struct vt_context *choose_context(const struct vt_assoc *assoc,
 }
 
 /* ---- one sub-operation ---- */
-
-/* In memory; larger ones fail. */
-static bool recode(struct getting *getting, const struct vt_stored *stored, const char *to,
-                   struct vt_err *why)
-{
-    VT_AUTO_BUF(bytes, RECODE_MAX);
-
-    if (stored->data_set_size > RECODE_MAX)
-        return vt_fail(why, VT_E_LIMIT, "too large to be re-encoded as the peer asks");
-    if (!vt_buf_reserve(&bytes, (size_t)stored->data_set_size, why) ||
-        !vt_io_pread(stored->fd, bytes.data, (size_t)stored->data_set_size, stored->data_set_offset,
-                     stored->entry.file, why))
-        return false;
-    VT_AUTO(vt_dataset)
-    data_set = vt_dataset_parse(bytes.data, (size_t)stored->data_set_size,
-                                stored->entry.transfer_syntax, why);
-    vt_buf_reset(&getting->recoded);
-    return data_set && vt_dataset_transcode(data_set, to, why) &&
-           vt_dataset_encode(data_set, to, &getting->recoded, why);
-}
 
 static int64_t answer_deadline(uint64_t size)
 {
@@ -152,7 +129,7 @@ static bool send_stored(struct getting *getting, const struct vt_stored *stored,
     if (!context)
         return false;
     bool recoded = strcmp(context->transfer_syntax, stored->entry.transfer_syntax) != 0;
-    if (recoded && !recode(getting, stored, context->transfer_syntax, why))
+    if (recoded && !vt_recode(stored, context->transfer_syntax, &getting->recoded, why))
         return false;
     struct vt_command command = {
         .field = VT_C_STORE_RQ,
@@ -214,7 +191,7 @@ bool vt_serve_get(struct vt_session *session, uint8_t context_id, const struct v
 {
     struct getting getting = {
         .retrieval = { .session = session, .context_id = context_id, .command = command },
-        .recoded = { .limit = (size_t)RECODE_MAX * RECODE_ROOM },
+        .recoded = { .limit = VT_RECODE_MAX },
     };
     bool go;
 
