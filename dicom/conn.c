@@ -170,8 +170,6 @@ static int receive_plain(struct vt_conn *conn, uint8_t *at, size_t room, size_t 
 
     *out_events = POLLIN;
     if (got > 0) {
-        int one = 1;
-        setsockopt(conn->fd, IPPROTO_TCP, TCP_QUICKACK, &one, sizeof one);
         *out_size = (size_t)got;
         return 1;
     }
@@ -192,6 +190,8 @@ bool vt_conn_fill(struct vt_conn *conn, int64_t deadline, struct vt_err *err)
                          ? receive_tls(conn, conn->buffer + conn->high, room, &got, &events, err)
                          : receive_plain(conn, conn->buffer + conn->high, room, &got, &events, err);
         if (result > 0) {
+            int one = 1;
+            setsockopt(conn->fd, IPPROTO_TCP, TCP_QUICKACK, &one, sizeof one);
             conn->full_receive = got == room || got >= conn->capacity / 2;
             conn->high += got;
             return true;
