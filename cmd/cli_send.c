@@ -66,6 +66,10 @@ static void report(struct sending *sending, const char *path, const char *result
         fputc('\n', cli->out);
         json_decref(row);
     } else if (*text || cli->options->verbose) {
+        /* A sentence may begin with the path already. */
+        size_t length = strlen(path);
+        if (strncmp(text, path, length) == 0 && strncmp(text + length, ": ", 2) == 0)
+            text += length + 2;
         vt_progress_clear(&sending->progress);
         fprintf(cli->errors, "%s: %s%s%s\n", path, result, *text ? ": " : "", text);
     }
@@ -255,7 +259,7 @@ static int send_all(struct sending *sending, struct vt_cli_peer *peer, struct vt
     int64_t start = vt_clock_mono();
 
     vt_progress_init(&sending->progress, sending->cli->options->json);
-    bool done = vt_client_store(&peer->client, &source, NULL, err);
+    bool done = sending->count == 0 || vt_client_store(&peer->client, &source, NULL, err);
     vt_progress_clear(&sending->progress);
     if (!done) {
         if (sending->list || sending->cli->options->json)
@@ -265,6 +269,9 @@ static int send_all(struct sending *sending, struct vt_cli_peer *peer, struct vt
         vt_fail_context(err, "%s", sending->cli->args[0]);
     }
     summarize(sending, sending->cli->args[0], vt_clock_mono() - start);
+    if (done && sending->failed)
+        vt_fail(err, VT_E_STATUS, "%zu of %zu files failed: their reasons stand above",
+                sending->failed, sending->failed + sending->sent);
     return sending->failed ? VT_EXIT_FAILED : VT_EXIT_DONE;
 }
 

@@ -22,8 +22,6 @@ static const char *const usual[] = {
     "1.2.840.10008.1.2.4.112", "1.2.840.10008.1.2.4.100", "1.2.840.10008.1.2.4.102",
     "1.2.840.10008.1.2.4.103",
 };
-enum { PLAIN = 3 }; /* of them are uncompressed */
-
 static size_t list_syntaxes(const char **list)
 {
     const struct vt_transfer_syntax *syntax;
@@ -66,19 +64,14 @@ bool vt_get_contexts_make(struct vt_get_contexts *out, const char *get_class,
     out->proposals[out->count++] =
         (struct vt_propose){ get_class, vt_wire_plain_syntaxes, VT_COUNT(vt_wire_plain_syntaxes),
                              VT_ROLE_DEFAULT };
-    bool apart = classes * (1 + syntaxes - PLAIN) <= STORAGE_CONTEXTS_MAX;
-    size_t single = apart || classes == 0 ? syntaxes - PLAIN : STORAGE_CONTEXTS_MAX / classes - 1;
+    size_t each = classes > 0 ? STORAGE_CONTEXTS_MAX / classes : 0;
+    if (each > syntaxes)
+        each = syntaxes;
     for (size_t i = 0; i < classes; i++) {
-        if (single == 0) {
-            propose(out, sop_classes[i], out->lists, syntaxes);
-            continue;
-        }
-        propose(out, sop_classes[i], out->lists, PLAIN);
-        for (size_t j = 0; j + 1 < single; j++)
-            propose(out, sop_classes[i], &out->lists[PLAIN + j], 1);
+        for (size_t j = 0; j + 1 < each; j++)
+            propose(out, sop_classes[i], &out->lists[j], 1);
         /* Those for which no context is left share the last one. */
-        propose(out, sop_classes[i], &out->lists[PLAIN + single - 1],
-                syntaxes - PLAIN - (single - 1));
+        propose(out, sop_classes[i], &out->lists[each - 1], syntaxes - (each - 1));
     }
     return true;
 }

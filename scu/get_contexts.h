@@ -2,9 +2,9 @@
  * for scu/client*.c and its tests.
  *
  * An acceptor takes one syntax of each context, before it knows what it will send. So when the
- * classes are few, each gets a context for the uncompressed syntaxes and one for each compressed
- * one, and everything can come as it is stored; when they are many, a context each with all
- * syntaxes, compressed ones last. */
+ * classes are few, each gets a context for every syntax, and everything can come as it is stored;
+ * when they are many, the syntaxes that archives hold most have one, and the rest share the last.
+ */
 #pragma once
 
 #include <stdbool.h>

@@ -46,7 +46,7 @@ static void the_service_comes_first_and_classes_want_the_scp_role(void **state)
     vt_get_contexts_fini(&contexts);
 }
 
-static void few_classes_get_a_context_for_every_compressed_syntax(void **state)
+static void few_classes_get_a_context_for_every_syntax(void **state)
 {
     (void)state;
     struct vt_get_contexts contexts;
@@ -55,7 +55,7 @@ static void few_classes_get_a_context_for_every_compressed_syntax(void **state)
 
     assert_true(vt_get_contexts_make(&contexts, GET, classes, 2, &err));
     for (size_t i = 0; (syntax = vt_transfer_syntax_at(i)); i++)
-        assert_int_equal(offers(&contexts, "1.2.2", syntax->uid, syntax->encapsulated), 1);
+        assert_int_equal(offers(&contexts, "1.2.2", syntax->uid, true), 1);
     vt_get_contexts_fini(&contexts);
 }
 
@@ -103,7 +103,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_service_comes_first_and_classes_want_the_scp_role),
-        cmocka_unit_test(few_classes_get_a_context_for_every_compressed_syntax),
+        cmocka_unit_test(few_classes_get_a_context_for_every_syntax),
         cmocka_unit_test(many_classes_are_all_offered_within_128_contexts),
         cmocka_unit_test(making_contexts_survives_every_failed_allocation),
     };
