@@ -8,8 +8,12 @@ foreach(program vitrine vitrined vitrine-poold vitrine-poolsim)
     endif()
 endforeach()
 
-# systemd's own words look like our variables: @system-service stays as it is, for it has no second '@' in its word.
-configure_file(conf/vitrined.service.in ${CMAKE_BINARY_DIR}/vitrined.service @ONLY)
+# Filled when it is installed, since --prefix may differ from what was configured. systemd's own "@system-service" stays: it has no
+# second '@' in its word.
+install(CODE "
+    set(VT_BIN_DIR \"\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_BINDIR}\")
+    set(VT_CONF_DIR \"${VT_CONF_DIR}\")
+    configure_file(\"${CMAKE_SOURCE_DIR}/conf/vitrined.service.in\" \"${CMAKE_BINARY_DIR}/vitrined.service\" @ONLY)")
 install(FILES ${CMAKE_BINARY_DIR}/vitrined.service DESTINATION ${VT_UNIT_DIR})
 
 if(EXISTS ${CMAKE_SOURCE_DIR}/conf/vitrine.conf)
