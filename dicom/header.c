@@ -323,7 +323,9 @@ static void describe(const struct vt_header *header, const struct vt_kept *kept,
 {
     *out = (struct vt_element){
         .tag = kept->tag,
-        .value = kept->here ? header->arena + kept->at : NULL,
+        .value = !kept->here        ? NULL
+                 : kept->length > 0 ? header->arena + kept->at
+                                    : (const uint8_t *)"",
         .length = kept->length,
         .undefined_length = kept->undefined_length,
     };

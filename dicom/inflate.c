@@ -46,7 +46,8 @@ bool vt_inflater_next(struct vt_inflater *inflater, const uint8_t **in, size_t *
     stream->avail_out = ROOM;
     int result = inflate(stream, Z_NO_FLUSH);
     size_t used = take - stream->avail_in, made = ROOM - stream->avail_out;
-    if (result != Z_OK && result != Z_STREAM_END && result != Z_BUF_ERROR)
+    /* What came out before a fault counts; the next call meets the fault again. */
+    if (made == 0 && result != Z_OK && result != Z_STREAM_END && result != Z_BUF_ERROR)
         return vt_fail_dimse(err, VT_E_INVALID, 0xc005, "the deflated data set is broken at byte %llu",
                              (unsigned long long)(inflater->fed + used));
     inflater->ended = result == Z_STREAM_END;

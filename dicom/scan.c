@@ -203,10 +203,10 @@ static bool element_header(struct vt_scan *scan, const struct vt_raw_header *hea
     const struct vt_scan_level *level = &scan->levels[scan->top];
 
     if (VT_TAG_GROUP(header->tag) == 0xfffe) {
-        /* Delimiters that nobody waits for are passed over; an item has no place here. */
-        if (header->tag == VT_TAG_ITEM)
-            return vt_fail_dimse(err, VT_E_INVALID, TRUNCATED, "an item outside of a sequence at byte %llu",
-                                 (unsigned long long)scan->offset);
+        /* Delimiters that nobody waits for are passed over; nothing else of this group has a place here. */
+        if (header->tag != VT_TAG_ITEM_END && header->tag != VT_TAG_SEQUENCE_END)
+            return vt_fail_dimse(err, VT_E_INVALID, TRUNCATED, "(fffe,%04x) outside of a sequence at byte %llu",
+                                 VT_TAG_ELEMENT(header->tag), (unsigned long long)scan->offset);
         scan->left = 0;
         return true;
     }
@@ -274,6 +274,11 @@ static bool sequence_header(struct vt_scan *scan, const struct vt_raw_header *he
                          VT_TAG_GROUP(header->tag), VT_TAG_ELEMENT(header->tag));
 }
 
+static bool half_element(struct vt_err *err)
+{
+    return vt_fail_dimse(err, VT_E_INVALID, TRUNCATED, "half an element at the end of an item");
+}
+
 static bool header_read(struct vt_scan *scan, const struct vt_raw_header *header, const uint8_t *at,
                         size_t size, struct vt_err *err)
 {
@@ -281,7 +286,7 @@ static bool header_read(struct vt_scan *scan, const struct vt_raw_header *header
 
     scan->offset += header->size;
     if (scan->offset > level->end)
-        return vt_fail_dimse(err, VT_E_INVALID, TRUNCATED, "half an element at the end of an item");
+        return half_element(err);
     if (level->kind == VT_SCAN_SEQUENCE || level->kind == VT_SCAN_FRAGMENTS)
         return sequence_header(scan, header, at, err);
     if (level->kind == VT_SCAN_ITEM && level->undefined) {
@@ -348,9 +353,13 @@ static bool forgive(struct vt_scan *scan, const uint8_t *bytes, const uint8_t **
 bool vt_scan_feed(struct vt_scan *scan, const uint8_t *bytes, size_t size, size_t *out_used,
                   struct vt_err *err)
 {
-    const uint8_t *at = bytes, *end = bytes + size;
+    const uint8_t *at = bytes, *end = bytes;
     struct vt_raw_header header;
 
+    *out_used = 0;
+    if (size == 0)
+        return true;
+    end += size;
     while (at < end || scan->left == 0) {
         if (scan->left > 0) {
             uint64_t take = scan->left < (uint64_t)(end - at) ? scan->left : (uint64_t)(end - at);
@@ -367,9 +376,13 @@ bool vt_scan_feed(struct vt_scan *scan, const uint8_t *bytes, size_t size, size_
             return false;
         if (scan->stop_after_element && scan->elements > 0 && !scan->open)
             break;
-        if (at == end || !complete_header(scan, &at, end, &header))
+        if (at == end)
             break;
-        if (!header_read(scan, &header, at, (size_t)(end - at), err) && !forgive(scan, bytes, &at, err))
+        bool ok = scan->levels[scan->top].end - scan->offset >= VT_SCAN_HEADER_MIN || half_element(err);
+        if (ok && !complete_header(scan, &at, end, &header))
+            break;
+        ok = ok && header_read(scan, &header, at, (size_t)(end - at), err);
+        if (!ok && !forgive(scan, bytes, &at, err))
             return false;
     }
     *out_used = (size_t)(at - bytes);

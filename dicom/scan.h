@@ -22,6 +22,7 @@ struct vt_err;
 
 enum {
     VT_SCAN_DEPTH_MAX = 64,          /* whatever the limits say */
+    VT_SCAN_HEADER_MIN = 8,
     VT_SCAN_HEADER_MAX = 12,
 };
 #define VT_UNDEFINED_LENGTH UINT32_C(0xffffffff)
