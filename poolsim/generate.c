@@ -340,7 +340,7 @@ void vt_sim_generate_vms(struct vt_sim_pool *pool, uint32_t count)
     vt_sim_set_ref(db, self, VT_pool_suspend_image_SR, srs[0]->id);
     make_templates(pool, srs[0]);
     for (uint32_t i = 0; i < count; i++) {
-        struct vt_sim_machine *machine = &world->machines[i % world->options.hosts];
+        struct vt_sim_machine *machine = &world->machines[(i + i / 3) % world->options.hosts];
         char name[32];
         snprintf(name, sizeof name, "ws-%04u", i + 1);
         vt_sim_make_vm(pool, name, vt_sim_get(db, machine->host), srs[i / VMS_PER_SR], i % 3 != 2);

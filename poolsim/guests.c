@@ -17,7 +17,7 @@
 #include "poolsim/server.h"
 #include "poolsim/sim.h"
 
-enum { FILLERS = 2, BACKLOG = 16 };
+enum { FILLERS = 2, BACKLOG = 128 };
 
 enum mode { CLOSED, OPEN, CUT };
 
@@ -207,7 +207,10 @@ void vt_sim_guests_ready(struct vt_sim_guests *guests, uint32_t index)
 
     if (!guest || guest->mode != OPEN)
         return;
-    int fd = accept4(guest->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd >= 0)
+    for (int i = 0; i < BACKLOG; i++) {
+        int fd = accept4(guest->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0)
+            return;
         close(fd);
+    }
 }

@@ -193,6 +193,7 @@ static void handle(struct vt_sim_server *server, struct connection *connection, 
                    const uint8_t *body)
 {
     VT_AUTO_BUF(out, VT_SIM_REPLY_MAX);
+    struct vt_err err = { 0 };
     uint64_t ticket = ++server->serial * CONNECTIONS_MAX + connection->slot;
 
     connection->close_after = !head->keep_alive;
@@ -200,8 +201,9 @@ static void handle(struct vt_sim_server *server, struct connection *connection, 
         put_error(connection, "404 Not Found");
         return;
     }
-    if (strcmp(head->path, "/jsonrpc") == 0) {   /* clients that try JSON first fall back */
-        put_error(connection, "404 Not Found");
+    if (strcmp(head->path, "/jsonrpc") == 0) {   /* XML: clients that try JSON first fall back */
+        vt_buf_append_text(&out, "<?xml version=\"1.0\"?>", &err);
+        put_response(connection, "200 OK", "text/xml", &out);
         return;
     }
     connection->ticket = ticket;

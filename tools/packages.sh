@@ -9,7 +9,9 @@ for kind in "$@"; do
 done
 missing=""
 for package in $wanted; do
-    [ "$(dpkg-query -W -f '${Status}' "$package" 2>/dev/null)" = "install ok installed" ] || missing="$missing $package"
+    [ "$(dpkg-query -W -f '${Status}' "$package" 2>/dev/null)" = "install ok installed" ] && continue
+    # A command of that name from elsewhere will do: the nodejs of another source brings its npm.
+    command -v "$package" >/dev/null || missing="$missing $package"
 done
 [ -n "$missing" ] || exit 0
 
