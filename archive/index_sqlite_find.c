@@ -38,7 +38,7 @@ static const char lookup_sql[] = ENTRY_FIELDS " FROM instance i" ABOVE " WHERE i
 
 static const char *const below_sql[VT_LEVELS] = {
     [VT_LEVEL_PATIENT] = ENTRY_FIELDS " FROM (SELECT id FROM study INDEXED BY study_patient WHERE patient=?"
-                                      " ORDER BY date DESC, time DESC LIMIT -1) k CROSS JOIN study s ON s.id=k.id" BELOW,
+                                      " ORDER BY date DESC, time DESC, id LIMIT -1) k CROSS JOIN study s ON s.id=k.id" BELOW,
     [VT_LEVEL_STUDY] = ENTRY_FIELDS " FROM study s" BELOW " WHERE s.id=?",
     [VT_LEVEL_SERIES] = ENTRY_FIELDS " FROM series e CROSS JOIN study s ON s.id=e.study"
                                      " CROSS JOIN instance i INDEXED BY instance_series ON i.series=e.id WHERE e.id=?",

@@ -1,6 +1,6 @@
 /* A plan as SQL, by tables: which condition leads to the rows (the driving one), through which index, in which order; all
- * conditions are tested again as filters where the driving one does not already imply them. CROSS JOIN, INDEXED BY and
- * LIMIT -1 (which keeps a subquery apart) fix the order of loops: SQLite has no statistics to choose by. */
+ * conditions are tested again as filters where the driving one does not already imply them. CROSS JOIN, INDEXED BY and LIMIT -1
+ * (which keeps a subquery apart) fix the order of loops: SQLite has no statistics to choose by. */
 #include "archive/index_sqlite.h"
 
 #include <stdarg.h>
@@ -63,12 +63,12 @@ static const struct access {
     { VT_COL_PATIENT_NAME, VT_OP_PREFIX, WAY_NAMES, NULL, false },
     { VT_COL_STUDY_ACCESSION, VT_OP_PREFIX, WAY_INDEX, "study_accession", false },
     { VT_COL_PATIENT_ID, VT_OP_PREFIX, WAY_INDEX, "study_pid", false },
-    { VT_COL_STUDY_REFERRING, VT_OP_EQUAL, WAY_INDEX, "study_referring", false },
+    { VT_COL_STUDY_REFERRING, VT_OP_EQUAL, WAY_WORDS, NULL, false },
     { VT_COL_STUDY_DESCRIPTION, VT_OP_EQUAL, WAY_INDEX, "study_description", false },
     { VT_COL_PATIENT_NAME, VT_OP_LIKE, WAY_WORDS, NULL, false },
     { VT_COL_STUDY_ACCESSION, VT_OP_LIKE, WAY_WORDS, NULL, false },
     { VT_COL_STUDY_DESCRIPTION, VT_OP_PREFIX, WAY_INDEX, "study_description", false },
-    { VT_COL_STUDY_REFERRING, VT_OP_PREFIX, WAY_INDEX, "study_referring", false },
+    { VT_COL_STUDY_REFERRING, VT_OP_PREFIX, WAY_WORDS, NULL, false },
     { VT_COL_STUDY_REFERRING, VT_OP_LIKE, WAY_WORDS, NULL, false },
     { VT_COL_STUDY_DESCRIPTION, VT_OP_LIKE, WAY_WORDS, NULL, false },
     { VT_COL_STUDY_ID, VT_OP_PREFIX, WAY_INDEX, "study_study_id", false },
@@ -289,7 +289,7 @@ static bool can_drive(const struct vt_condition *condition, const struct access 
         if (condition->value_count != 1 || !condition->values[0][0])
             return false;
     }
-    if (access->way == WAY_WORDS && !has_trigram(condition->values[0]))
+    if (access->way == WAY_WORDS && (condition->value_count != 1 || !has_trigram(condition->values[0])))
         return false;
     return !access->narrow_only || is_narrow(condition);
 }
@@ -329,7 +329,7 @@ static bool add_match(struct sq_sql *sql, const struct vt_condition *condition, 
            (!columns_named || vt_buf_append_byte(&sql->binds, ')', err)) && vt_buf_append_byte(&sql->binds, 0, err);
 }
 
-#define NEWEST_FIRST "s.date DESC, s.time DESC, s.name"
+#define NEWEST_FIRST "s.date DESC, s.time DESC, s.name, s.id"
 
 /* FROM ... up to the study row `s`, in the standard order. */
 static bool add_study_source(struct sq_sql *sql, const struct vt_condition *condition, const struct access *access,
@@ -343,8 +343,8 @@ static bool add_study_source(struct sq_sql *sql, const struct vt_condition *cond
     case WAY_NAMES:
         return add(sql, err, " FROM (SELECT k.study AS id FROM study_name k WHERE ") &&
                add_name_test(sql, condition, err) &&
-               add(sql, err, " GROUP BY k.date, k.time, k.study ORDER BY k.date DESC, k.time DESC, k.study DESC"
-                   " LIMIT -1) k CROSS JOIN study s ON s.id=k.id");
+               add(sql, err, " GROUP BY k.study ORDER BY k.date DESC, k.time DESC, min(k.name), k.study LIMIT -1)"
+                   " k CROSS JOIN study s ON s.id=k.id");
     case WAY_WORDS:
         return add(sql, err, " FROM (SELECT s.id AS id FROM study_words w CROSS JOIN study s ON s.id=w.rowid WHERE ") &&
                add_match(sql, condition, "study_words", true, err) && add(sql, err, " AND ") &&
@@ -363,7 +363,7 @@ static bool add_study_source(struct sq_sql *sql, const struct vt_condition *cond
                    access->index ? access->index : "");
     return add(sql, err, " FROM (SELECT s.id AS id FROM study s INDEXED BY %s WHERE ", access->index) &&
            add_prefix(sql, column, condition, err) &&
-           add(sql, err, " ORDER BY s.date DESC, s.time DESC LIMIT -1) k CROSS JOIN study s ON s.id=k.id");
+           add(sql, err, " ORDER BY " NEWEST_FIRST " LIMIT -1) k CROSS JOIN study s ON s.id=k.id");
 }
 
 static bool add_patient_source(struct sq_sql *sql, const struct vt_condition *condition, const struct access *access,

@@ -454,7 +454,7 @@ static void a_patient_without_id_is_one_of_its_own_in_each_study(void **state)
     put(world, &made);
     assert_true(vt_index_counts(world->index, &counts, &err));
     assert_int_equal(counts.patients, 2);
-    assert_string_equal(ASK(world, VT_LEVEL_STUDY, "PatientName=SMITH*"), "1.9;1.1");
+    assert_string_equal(ASK(world, VT_LEVEL_STUDY, "PatientName=SMITH*"), "1.1;1.9");
 }
 
 static void the_same_id_of_another_issuer_is_another_patient(void **state)
