@@ -13,10 +13,10 @@
 
 enum {
     PDV_OVERHEAD = VT_PDU_HEADER + VT_PDV_HEADER,
-    OUT_MAX = VT_QUEUE_FLUSH + VT_PDU_MAX + VT_COMMAND_MAX,
-    FILE_CHUNK =
-        256 << 10,       /* read and sent at once: small enough to stay in the processor's cache */
-    FILE_PDUS_MAX = 128, /* in a chunk */
+    CHUNK = 256 << 10, /* read and sent at once: small enough to stay in the processor's cache */
+    CHUNK_PDUS_MAX = 64,
+    SEND_PDUS_MAX =
+        CHUNK_PDUS_MAX + CHUNK_PDUS_MAX / 2 + 1, /* a chunk and the half one that ends it */
     BUFFER_ALIGNMENT = 4096,
 };
 
@@ -147,8 +147,8 @@ static bool send_chunk(struct transfer *transfer, const uint8_t *bytes, size_t s
                        struct vt_err *err)
 {
     struct vt_assoc *assoc = transfer->assoc;
-    uint8_t headers[FILE_PDUS_MAX][PDV_OVERHEAD];
-    struct iovec parts[2 * FILE_PDUS_MAX + 1];
+    uint8_t headers[SEND_PDUS_MAX][PDV_OVERHEAD];
+    struct iovec parts[2 * SEND_PDUS_MAX + 1];
     size_t count = 0, pdus = 0, total = size;
 
     if (assoc->out.size > 0)
@@ -167,13 +167,13 @@ static bool send_chunk(struct transfer *transfer, const uint8_t *bytes, size_t s
                         vt_assoc_slowest(assoc, transfer->start, transfer->sent), err);
 }
 
-/* A whole number of PDVs, about FILE_CHUNK. */
+/* A whole number of PDVs, about CHUNK. */
 static size_t chunk_size(size_t room)
 {
-    size_t pdus = FILE_CHUNK / room;
+    size_t pdus = CHUNK / room;
 
-    if (pdus > FILE_PDUS_MAX)
-        pdus = FILE_PDUS_MAX;
+    if (pdus > CHUNK_PDUS_MAX)
+        pdus = CHUNK_PDUS_MAX;
     return pdus * room;
 }
 
@@ -183,12 +183,13 @@ bool vt_assoc_send_file(struct vt_assoc *assoc, uint8_t context_id,
 {
     struct transfer transfer = { assoc, context_id, pdv_room(assoc), vt_clock_mono(), 0 };
     size_t chunk = chunk_size(transfer.room);
+    size_t most = chunk + chunk / 2; /* a short rest goes with the chunk before it */
 
-    if (!make_send_buffer(assoc, chunk, err) ||
+    if (!make_send_buffer(assoc, most, err) ||
         !append_command(assoc, context_id, command, true, err))
         return false;
     do {
-        size_t step = length < chunk ? (size_t)length : chunk;
+        size_t step = length <= most ? (size_t)length : chunk;
         if (!vt_io_pread(fd, assoc->send_buffer, step, offset, "the instance", err) ||
             !send_chunk(&transfer, assoc->send_buffer, step, step == length, err))
             return false;
