@@ -396,6 +396,30 @@ def case_a_mover_that_leaves_stops_its_move_and_harms_nobody(world):
     tool("echoscu", *world.where())
 
 
+# ---- corrected patients ----
+
+def case_a_corrected_patient_goes_out_corrected_and_the_file_stays(world):
+    before = world.stored(world.samples["mr"][0]).read_bytes()
+    done = world.node.cli("patient", "correct", "PAT2", "PatientName=Smith^Jonathan", "PatientBirthDate=19700201", "--reason", "misread")
+    equal(done.returncode, 0, done.stdout + done.stderr)
+    equal({str(ds.PatientName) for ds in matches(world, "PatientID=PAT2", "PatientName")}, {"Smith^Jonathan"})
+    ds = pydicom.dcmread(world.samples["mr"][0])
+    key = rawget.keys("STUDY", study=f"{STUDY}.2")
+    status, found, _, _ = raw_get(world, key, [raw.IMPLICIT], [ds.SOPClassUID])
+    equal((status, len(found)), (0, 3))
+    world.sink.instances.clear()
+    status, final, _ = raw_move(world, "SINK", key)
+    equal((status, raw.us(final, 0x1021)), (0, 3))
+    for which, data_set in (("get", found[ds.SOPInstanceUID][1]), ("move", world.sink.instances[ds.SOPInstanceUID][1])):
+        path = world.fresh(f"corrected-{which}") / "a.dcm"
+        path.write_bytes(raw.part10(data_set, raw.IMPLICIT, ds.SOPClassUID, ds.SOPInstanceUID))
+        out = pydicom.dcmread(path)
+        equal((str(out.PatientName), out.PatientBirthDate), ("Smith^Jonathan", "19700201"), which)
+        equal(str(out.OriginalAttributesSequence[-1].ModifiedAttributesSequence[0].PatientName), "Smith^John", which)
+        equal(out.PixelData, ds.PixelData, which)
+    equal(world.stored(world.samples["mr"][0]).read_bytes(), before, "the file")
+
+
 def main():
     with work_folder("services") as folder:
         world = World(folder)
