@@ -11,7 +11,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from witness import load, missing_from_disk, missing_from_index, nodes, read_acks, verify  # noqa: E402
 
 ROUNDS, LONG_ROUNDS, ROUNDS_A_FOLDER = 50, 1000, 50
-LOAD_SECONDS = 0.6          # the longest ingest before the kill
+LOAD_SECONDS = 0.4          # the longest ingest before the kill
 START_KILL_PART = 0.15      # of rounds that also kill the node while it recovers
 
 

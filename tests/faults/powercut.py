@@ -22,6 +22,7 @@ HEAD = struct.Struct("<IIqqqII")
 O_CREAT, O_TRUNC, O_TMPFILE, O_DIRECTORY = os.O_CREAT, os.O_TRUNC, 0o20200000, os.O_DIRECTORY
 SYNC_FILE_SYSTEM, SYNC_ALL = 2, 3
 RENAME_EXCHANGE = 2
+LOGS = "logs"
 KEEP_SIZE, PUNCH_HOLE, ZERO_RANGE = 1, 2, 16
 
 
@@ -336,7 +337,10 @@ class Disk:
     # ---- what is left ----
 
     def leave(self, folder, seed=None):
-        """Writes the tree; with a seed, a random part of what was not synced survives. Returns the number of files."""
+        """Writes the tree; with a seed, a random part of what was not synced survives; with LOGS, what was written to SQLite's
+        logs survives, and nothing of their databases. Returns the number of files."""
+        if seed == LOGS:
+            return self._leave_folder(self.top, pathlib.Path(folder), LOGS, 0, set())
         rng = random.Random(seed) if seed is not None else None
         moment = rng.randint(0, self.sequence) if rng else 0
         return self._leave_folder(self.top, pathlib.Path(folder), rng, moment, set())
@@ -345,7 +349,7 @@ class Disk:
         if id(node) in above:           # a rename whose halves came to differ: a folder cannot hold itself
             return 0
         names = node.durable
-        if rng:
+        if rng and rng != LOGS:
             names = dict(names)
             for sequence, name, child, _ in node.pending:
                 if sequence <= moment:
@@ -362,9 +366,13 @@ class Disk:
 
     @staticmethod
     def _content(node, rng):
-        if not rng or not node.pending:
+        if not rng or not node.pending or (rng == LOGS and not node.path.endswith("-wal")):
             return node.durable
         content = node.durable.copy()
+        if rng == LOGS:
+            for _, change in node.pending:
+                content.apply(change)
+            return content
         keep = rng.choice((0.0, 0.5, 0.9, 1.0))
         for _, (kind, a, b, data) in node.pending:
             if rng.random() >= keep:

@@ -78,7 +78,8 @@ class Test:
             except TimeoutError:
                 self.expect(False, f"{what}: the connection hangs")
                 return
-        self.expect(got == b"" or got[0] in (2, 3, 4, 6, 7), f"{what}: refused ({got[:10].hex() or 'closed'})")
+        words = {0: "closed", 2: "accepted without it", 3: "rejected", 7: "aborted"}
+        self.expect((got[0] if got else 0) in words, f"{what}: {words.get(got[0] if got else 0, got[:10].hex())}")
         self.alive(what)
 
     def inside(self, what, attack):
