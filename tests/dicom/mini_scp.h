@@ -20,15 +20,15 @@
 enum { MINI_IDENTIFIER_MAX = 1 << 20 };
 
 struct mini_scp {
-    /* set before mini_scp_start */
+    /* set before mini_scp_start; the atomic ones at any time */
     struct vt_door_options door;
     struct vt_door_listener listener;
-    int64_t idle; /* ns between messages; 0: 20 s */
-    int64_t gap;  /* of data sets; 0: the default */
-    uint32_t rate;
-    bool reject;                 /* every association: called AE title not recognized */
-    unsigned matches;            /* of a C-FIND */
-    const char *answer_extended; /* this SOP class: the offer goes back as it came */
+    _Atomic int64_t idle; /* ns between messages; 0: 20 s */
+    _Atomic int64_t gap;  /* of data sets; 0: the default */
+    _Atomic uint32_t rate;
+    atomic_bool reject;                  /* every association: called AE title not recognized */
+    atomic_uint matches;                 /* of a C-FIND */
+    const char *_Atomic answer_extended; /* this SOP class: the offer goes back as it came */
     /* read behind mini_scp_stop or with care */
     struct vt_door *opened;
     uint16_t port;
