@@ -3,6 +3,11 @@
 
 #define XXH_STATIC_LINKING_ONLY
 #include <xxhash.h>
+/* Debian's library chooses AVX2 or AVX-512 at run time under other names, which this header puts in the place of the
+ * plain ones: 4 to 6 times as fast as SSE2, same digests. */
+#if defined(__x86_64__) && __has_include(<xxh_x86dispatch.h>)
+#include <xxh_x86dispatch.h>
+#endif
 
 #include "core/err.h"
 #include "dicom/header.h"
