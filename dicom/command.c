@@ -167,8 +167,7 @@ static bool decode_element(const struct element *element, const uint8_t *value, 
         return decode_number(element, value, size, out, err);
     case UI:
         if (!copy_text(value, size, text, VT_UID_MAX))
-            return vt_fail(err, VT_E_PROTOCOL, "the UID in (0000,%04x) is too long",
-                           element->element);
+            *text = '\0';
         return true;
     case AE:
         if (!copy_text(value, size, text, VT_AE_TITLE_MAX))

@@ -85,7 +85,8 @@ struct vt_command {
 };
 
 /* VT_E_PROTOCOL with what is wrong: not flat, not ascending, a length beyond the end, no command field, a request
- * without message id, a UID or title that is too long. Unknown elements of group 0000 are passed over. */
+ * without message id, a title that is too long. A UID of more than 64 characters is left empty: the service refuses it by a
+ * status (0117). Unknown elements of group 0000 are passed over. */
 bool vt_command_decode(const uint8_t *bytes, size_t size, struct vt_command *out, struct vt_err *err);
 /* Appends, group length included. */
 bool vt_command_encode(const struct vt_command *command, struct vt_buf *out, struct vt_err *err);

@@ -258,16 +258,30 @@ static void what_is_not_flat_ascending_and_complete_is_refused(void **state)
     assert_refused(&bytes, "ends within an element");
 }
 
-static void texts_that_are_too_long_are_refused(void **state)
+static void a_uid_that_is_too_long_is_left_empty_for_the_service_to_refuse(void **state)
 {
     (void)state;
     VT_AUTO_BUF(bytes, BYTES_MAX);
+    struct vt_command command;
+    struct vt_err err = { 0 };
     char text[67] = { 0 };
 
     memset(text, '1', 66);
-    put_text(&bytes, 0x0002, text);
-    assert_refused(&bytes, "the UID in (0000,0002) is too long");
-    vt_buf_reset(&bytes);
+    put_text(&bytes, 0x0002, VT_UID_CT_IMAGE);
+    put_us(&bytes, 0x0100, VT_C_STORE_RQ);
+    put_us(&bytes, 0x0110, 1);
+    put_us(&bytes, 0x0800, VT_HAS_DATA_SET);
+    put_text(&bytes, 0x1000, text);
+    assert_true(vt_command_decode(bytes.data, bytes.size, &command, &err));
+    assert_string_equal(command.sop_class_uid, VT_UID_CT_IMAGE);
+    assert_string_equal(command.sop_instance_uid, "");
+}
+
+static void a_title_that_is_too_long_is_refused(void **state)
+{
+    (void)state;
+    VT_AUTO_BUF(bytes, BYTES_MAX);
+
     put_text(&bytes, 0x0600, "EIGHTEEN-LETTERS!!");
     assert_refused(&bytes, "the AE title in (0000,0600) is too long");
 }
@@ -375,7 +389,8 @@ int main(void)
         cmocka_unit_test(padding_of_uids_and_titles_is_dropped),
         cmocka_unit_test(unknown_elements_of_the_group_are_passed_over),
         cmocka_unit_test(what_is_not_flat_ascending_and_complete_is_refused),
-        cmocka_unit_test(texts_that_are_too_long_are_refused),
+        cmocka_unit_test(a_uid_that_is_too_long_is_left_empty_for_the_service_to_refuse),
+        cmocka_unit_test(a_title_that_is_too_long_is_refused),
         cmocka_unit_test(a_command_of_more_than_16_kb_is_refused),
         cmocka_unit_test(a_deeply_nested_command_is_refused_at_the_first_level),
         cmocka_unit_test(the_lists_that_are_too_long_are_cut),

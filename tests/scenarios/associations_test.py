@@ -267,6 +267,8 @@ def case_wrong_messages_get_their_status_and_the_association_goes_on(world):
         equal(ask(5, {0x0002: raw.VERIFICATION, 0x0100: raw.C_ECHO}), 0x0122, "C-ECHO on a find context")
         equal(ask(3, {0x0002: raw.CT, 0x0100: raw.C_STORE, 0x0700: 0, 0x1000: "1.2.3"}, data_set), 0x0122, "another class")
         equal(ask(3, {0x0002: raw.SECONDARY_CAPTURE, 0x0100: raw.C_STORE, 0x0700: 0, 0x1000: "no uid"}, data_set), 0x0117, "no UID")
+        equal(ask(3, {0x0002: raw.SECONDARY_CAPTURE, 0x0100: raw.C_STORE, 0x0700: 0, 0x1000: "1." * 32 + "1"}, data_set), 0x0117,
+              "a UID of 65 characters")
         equal(ask(3, {0x0002: raw.SECONDARY_CAPTURE, 0x0100: raw.C_STORE, 0x0700: 0, 0x1000: "1.2.9"}, data_set), 0xA900,
               "UIDs that differ")
         equal(ask(3, {0x0002: raw.SECONDARY_CAPTURE, 0x0100: raw.C_STORE, 0x0700: 0, 0x1000: "1.2.3"}), 0xC000, "no data set")
