@@ -33,6 +33,8 @@ bool need_dictionary(struct vt_err *err)
         /* DCMTK's log is for its developers; who wants it has said so to vt_net_start. */
         if (!OFLog::getLogger("dcmtk.dcmdata").isEnabledFor(OFLogger::DEBUG_LOG_LEVEL))
             OFLog::configure(OFLogger::OFF_LOG_LEVEL);
+        /* Known elements that came as UN get their VR back (PS3.5 6.2.2); the check has looked into them. */
+        dcmEnableUnknownVRConversion.set(OFTrue);
         loaded = dcmDataDict.isDictionaryLoaded();
     });
     return loaded || vt_fail(err, VT_E_NOTFOUND,

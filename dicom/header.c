@@ -116,6 +116,18 @@ static bool take_all(struct vt_header *header, const uint8_t *upto, struct vt_er
     return take_value(header, upto, err) && vt_frames_take(&header->frames, upto, err);
 }
 
+/* Known elements that came without their VR ("UN", "??") get it from the dictionary. Not sequences, whose items are
+ * implicit then, and not in big endian, where an unknown value is little endian all the same (PS3.5 6.2.2). */
+static const char *vr_to_keep(const struct vt_header *header, const struct vt_raw_header *raw)
+{
+    bool unknown = strcmp(raw->vr, "UN") == 0 || strcmp(raw->vr, "??") == 0;
+
+    if (!unknown || header->encoding == VT_EXPLICIT_BE || raw->length == VT_UNDEFINED_LENGTH)
+        return raw->vr;
+    const char *vr = vt_dict_vr(raw->tag);
+    return strcmp(vr, "SQ") == 0 ? raw->vr : vr;
+}
+
 static bool keep(struct vt_header *header, const struct vt_raw_header *raw, const uint8_t *at,
                  struct vt_err *err)
 {
@@ -136,7 +148,7 @@ static bool keep(struct vt_header *header, const struct vt_raw_header *raw, cons
         .length = undefined ? 0 : raw->length,
         .at = header->arena_size,
     };
-    memcpy(kept->vr, raw->vr, sizeof kept->vr);
+    memcpy(kept->vr, vr_to_keep(header, raw), sizeof kept->vr);
     header->keeping = true;
     header->value = (struct vt_tap){ at, !kept->here ? 0 : undefined ? UINT64_MAX : raw->length };
     return true;

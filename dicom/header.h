@@ -66,7 +66,8 @@ const struct vt_frame *vt_header_frames(const struct vt_header *header, size_t *
 
 /* A kept top-level element; false when it is not there or was too long to keep (out's length then
  * tells, its value is NULL). Borrowed
- * until reset. Values are as encoded; implicit ones have their VR from the dictionary. Nested values are in
+ * until reset. Values are as encoded; implicit ones, and known ones that came
+ * as UN, have their VR from the dictionary. Nested values are in
  * vt_header_encoding(). */
 bool vt_header_find(const struct vt_header *header, uint32_t tag, struct vt_element *out);
 /* All kept ones in order; false behind the last. */

@@ -193,6 +193,28 @@ static void a_kept_sequence_can_be_walked(void **state)
     assert_true(vt_walk_next(&items, &item, &more, &err) && !more);
 }
 
+static void known_elements_that_came_as_unknown_have_their_vr(void **state)
+{
+    (void)state;
+    static const uint8_t rows[] = { 2, 0 };
+    VT_AUTO_BUF(bytes, ROOM);
+    VT_AUTO(vt_header) header = vt_header_new();
+    struct vt_writer w = { &bytes, VT_EXPLICIT_LE };
+    struct vt_err err = { 0 };
+    struct vt_element element;
+    int64_t number;
+
+    assert_true(vt_write_bytes(&w, VT_TAG_PATIENT_ID, "UN", "ID", 2, &err));
+    assert_true(vt_write_bytes(&w, VT_TAG_ROWS, "UN", rows, sizeof rows, &err));
+    assert_true(vt_write_bytes(&w, 0x00291010, "UN", "ab", 2, &err));
+    read_whole(header, &bytes, VT_EXPLICIT_LE);
+    assert_true(vt_header_find(header, VT_TAG_PATIENT_ID, &element));
+    assert_string_equal(element.vr, "LO");
+    assert_true(vt_header_find(header, VT_TAG_ROWS, &element));
+    assert_true(vt_element_number(&element, VT_EXPLICIT_LE, &number));
+    assert_int_equal(number, 2);
+}
+
 static void native_pixels_are_found_and_digested(void **state)
 {
     (void)state;
@@ -585,6 +607,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(small_elements_are_kept_and_others_not),
         cmocka_unit_test(a_kept_sequence_can_be_walked),
+        cmocka_unit_test(known_elements_that_came_as_unknown_have_their_vr),
         cmocka_unit_test(native_pixels_are_found_and_digested),
         cmocka_unit_test(native_data_may_come_in_any_pieces),
         cmocka_unit_test(frames_are_found_by_count_or_by_table),
