@@ -243,6 +243,19 @@ static void add_not_running(void *context, json_t *row)
     json_object_set_new(row, "vitrined", json_string("not running"));
 }
 
+/* `vitrine reindex` is the way back from an index that cannot be opened, so there it is put aside. */
+static struct vt_archive *open_archive(const struct vt_archive_conf *conf, bool reindex, struct vt_err *err)
+{
+    struct vt_archive_options options = conf->options;
+    struct vt_archive *archive = vt_archive_open(&options, err);
+
+    if (archive || !reindex || err->code != VT_E_CORRUPT)
+        return archive;
+    vt_err_clear(err);
+    options.rebuild_index = true;
+    return vt_archive_open(&options, err);
+}
+
 static bool run_here(struct verb_call *call, const struct vt_archive_conf *conf,
                      json_t **out_result, struct vt_err *err)
 {
@@ -259,7 +272,8 @@ static bool run_here(struct verb_call *call, const struct vt_archive_conf *conf,
                        conf->options.path);
     if (!vt_query_conf_read(cli->options->conf, &rules, err))
         return false;
-    VT_AUTO(vt_archive) archive = vt_archive_open(&conf->options, err);
+    VT_AUTO(vt_archive) archive =
+        open_archive(conf, strcmp(cli->command->words[0], "reindex") == 0, err);
     if (!archive)
         return false;
     own_name(who);

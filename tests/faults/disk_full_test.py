@@ -15,6 +15,7 @@ import zlib  # noqa: E402
 
 DISK_MIB = 320              # two journal segments of 64 MiB, the databases, and some room
 BALLAST_MIB = 60
+ROOM_TO_START = 1 << 20     # below the stop mark; the databases' shared memory wants some of it
 PIXELS = bytes(range(256)) * 2048     # 512 KiB
 STORE_MAX = 2000
 A700 = 0xA700
@@ -59,6 +60,16 @@ def check_refusal(answer, faults):
     expect(0 < len(comment) <= 64, f"with a reason: '{comment}'", faults)
 
 
+def fill(path):
+    """Until the disk is full."""
+    with open(path, "wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(1 << 16))
+        except OSError:
+            pass
+
+
 def full_disk(disk, faults):
     ballast, filler = disk / "ballast", disk / "filler"
     ballast.write_bytes(os.urandom(1 << 20) * BALLAST_MIB)
@@ -70,13 +81,7 @@ def full_disk(disk, faults):
             expect(sender.store(a)[0] & 0xFF00 == A700, "and the next store is refused as well", faults)
         lost = missing_from_index(node.port, sender.acks)
         expect(not lost, f"{len(sender.acks)} instances are found on a full disk {lost[:2]}", faults)
-        with open(filler, "wb") as file:                 # not a byte left, below every mark
-            try:
-                while True:
-                    file.write(bytes(1 << 16))
-                    file.flush()
-            except OSError:
-                pass
+        fill(filler)                                     # not a byte left, below every mark
         check_refusal(sender.until_refused(), faults)
         expect(not missing_from_index(node.port, sender.acks), "instances are found with not a byte left", faults)
         filler.unlink()
@@ -94,13 +99,8 @@ def full_disk(disk, faults):
 
 
 def start_on_a_full_disk(disk, acks, faults):
-    with open(disk / "ballast", "wb") as file:
-        try:
-            while True:
-                file.write(bytes(1 << 16))
-                file.flush()
-        except OSError:
-            pass
+    fill(disk / "ballast")
+    os.truncate(disk / "ballast", os.path.getsize(disk / "ballast") - ROOM_TO_START)
     try:
         with nodes.Node(disk / "archive") as node:
             lost = missing_from_index(node.port, acks)
