@@ -74,7 +74,6 @@ static struct vt_archive *make(const struct vt_archive_options *options, struct 
     fill_defaults(&archive->options);
     archive->root = archive->lock_file = archive->staging = -1;
     archive->opened = vt_clock_wall();
-    atomic_store(&archive->next_staging, (uint64_t)archive->opened);
     init_locks(archive);
     archive->path = strdup(options->path);
     if (!archive->path)
@@ -176,7 +175,14 @@ struct vt_archive *vt_archive_open(const struct vt_archive_options *options, str
     VT_AUTO(vt_archive) archive = make(options, err);
 
     if (!archive || !make_folders(archive, err) || !open_parts(archive, err) || !vt_archive_recover(archive, err) ||
-        !vt_patients_recover(archive, err) || !vt_cutter_start(archive, err))
+        !vt_patients_recover(archive, err))
+        return NULL;
+    archive->slots = vt_slots_new(archive->staging, (uint64_t)archive->opened);
+    if (!archive->slots) {
+        vt_fail(err, VT_E_NOMEM, "no memory for the archive");
+        return NULL;
+    }
+    if (!vt_cutter_start(archive, err))
         return NULL;
     return vt_take(&archive);
 }
@@ -203,6 +209,7 @@ void vt_archive_free(struct vt_archive *archive)
         vt_index_free(archive->retired[i]);
     vt_patients_free(atomic_load(&archive->patients));
     vt_state_free(archive->state);
+    vt_slots_free(archive->slots);
     vt_folders_free(archive->folders);
     vt_locks_free(archive->locks);
     vt_pool_free(archive->pool);

@@ -113,7 +113,7 @@ static bool sync_staging(struct vt_archive *archive, const struct vt_request *li
     bool staged = false;
 
     for (const struct vt_request *request = list; request && !staged; request = request->next)
-        staged = request->body->staging != 0;
+        staged = request->sync_staging;
     if (!staged || archive->options.relaxed)
         return true;
     vt_point("staging-sync");

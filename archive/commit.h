@@ -4,7 +4,7 @@
  * was at work through two stages, each with its own lock, so that one group's index transaction runs beside the next one's
  * sync:
  *
- *   journal   staging folder synced, records appended, one fdatasync: from here on it happened
+ *   journal   staging folder synced where a name in it is new, records appended, one fdatasync: from here on it happened
  *   apply     files renamed or created in objects/, rows in state.db, index transaction
  *
  * No thread of its own: alone, a request costs no change of threads; 64 together cost one of each sync. */
@@ -24,6 +24,7 @@ struct vt_request {
     enum vt_record kind;               /* STORE, VERSION or QUARANTINE */
     const struct vt_record_body *body;
     const struct vt_buf *head;         /* body, encoded */
+    bool sync_staging;                 /* its name in staging/ is not durable yet */
 
     /* Out. */
     struct vt_err err;                 /* code VT_OK: done */

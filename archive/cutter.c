@@ -13,6 +13,12 @@
 
 enum { CUTTER_TICK_S = 2 };
 
+struct chores {
+    int64_t next;        /* monotonic */
+    uint64_t groups;     /* committed at the last tick */
+    bool prepared;       /* both segments are there */
+};
+
 static bool make_durable(struct vt_archive *archive, struct vt_err *err)
 {
     vt_point("cut");
@@ -57,38 +63,55 @@ static void wait_a_tick(struct vt_archive *archive)
     pthread_cond_timedwait(&archive->cut_wanted, &archive->journal_lock, &until);
 }
 
-/* Nothing came in between two ticks: warm buffers are of no use. */
-static void rest(struct vt_archive *archive, uint64_t *seen)
+/* Without its second segment the journal fills up once: those who wait for room are told why there is none. */
+static void prepare(struct vt_archive *archive, struct chores *chores)
 {
-    uint64_t groups = atomic_load(&archive->groups);
+    struct vt_err err = { 0 };
 
-    if (groups == *seen)
+    chores->prepared = vt_journal_prepare(archive->journal, &err);
+    pthread_mutex_lock(&archive->journal_lock);
+    archive->cut_failed = !chores->prepared;
+    snprintf(archive->cut_error, sizeof archive->cut_error, "%.*s", (int)sizeof archive->cut_error - 1, err.text);
+    pthread_cond_broadcast(&archive->journal_room);
+    pthread_mutex_unlock(&archive->journal_lock);
+}
+
+/* Without journal_lock. Nothing came in between two ticks: warm buffers are of no use. */
+static void do_chores(struct vt_archive *archive, struct chores *chores)
+{
+    struct vt_err ignored = { 0 };
+    int64_t now = vt_clock_mono();
+
+    /* Without slots arrivals make their files themselves. */
+    if (vt_slots_wanted(archive->slots))
+        vt_slots_fill(archive->slots, &ignored);
+    if (now < chores->next)
+        return;
+    chores->next = now + CUTTER_TICK_S * VT_NS_PER_S;
+    uint64_t groups = atomic_load(&archive->groups);
+    if (groups == chores->groups)
         vt_pool_trim(archive->pool);
-    *seen = groups;
+    chores->groups = groups;
+    if (!chores->prepared)
+        prepare(archive, chores);
 }
 
 static void *run(void *context)
 {
     struct vt_archive *archive = context;
-    struct vt_err err = { 0 };
-    uint64_t seen = 0;
+    struct chores chores = { 0 };
 
-    bool prepared = vt_journal_prepare(archive->journal, &err);
+    do_chores(archive, &chores);
     pthread_mutex_lock(&archive->journal_lock);
-    if (!prepared) {
-        archive->cut_failed = true;
-        snprintf(archive->cut_error, sizeof archive->cut_error, "%.*s", (int)sizeof archive->cut_error - 1, err.text);
-    }
     while (!archive->closing) {
         uint64_t sequence = vt_journal_to_release(archive->journal);
         if (sequence > 0)
             cut(archive, sequence);
-        if (archive->closing || (sequence > 0 && !archive->cut_failed))
-            continue;
-        wait_a_tick(archive);
+        bool again = sequence > 0 && !archive->cut_failed;
+        if (!archive->closing && !again && !vt_slots_wanted(archive->slots))
+            wait_a_tick(archive);
         pthread_mutex_unlock(&archive->journal_lock);
-        rest(archive, &seen);
-        prepared = prepared || vt_journal_prepare(archive->journal, &err);
+        do_chores(archive, &chores);
         pthread_mutex_lock(&archive->journal_lock);
     }
     pthread_mutex_unlock(&archive->journal_lock);

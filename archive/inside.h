@@ -17,6 +17,7 @@
 #include "archive/journal.h"
 #include "archive/locks.h"
 #include "archive/pool.h"
+#include "archive/slots.h"
 #include "archive/state.h"
 
 struct vt_err;
@@ -44,6 +45,7 @@ struct vt_archive {
     struct vt_state *state;
     _Atomic(struct vt_patients *) patients;   /* archive/patient.c; made when first asked for */
     struct vt_pool *pool;
+    struct vt_slots *slots;                /* after recovery */
     struct vt_locks *locks;                /* SOP Instance UIDs between decision and answer */
     struct vt_journal *journal;            /* calls under journal_lock */
 
@@ -79,7 +81,6 @@ struct vt_archive {
     uint64_t space_free, space_total;
     int space_state;                       /* enum vt_space */
 
-    atomic_uint_fast64_t next_staging;
     atomic_uint_fast64_t stored, duplicates, versions, quarantined, refused, failed;
     atomic_uint_fast64_t groups;
     int64_t opened;                        /* wall ns */

@@ -10,7 +10,7 @@
 #include "core/err.h"
 #include "core/io.h"
 
-enum { BUFFER_ALIGNMENT = 4096, STAGING_MODE = 0640 };
+enum { BUFFER_ALIGNMENT = 4096 };
 
 struct vt_receive *vt_receive_new(struct vt_archive *archive, struct vt_err *err)
 {
@@ -162,20 +162,13 @@ bool vt_receive_place_meta(struct vt_receive *receive, struct vt_err *err)
 static bool open_staging(struct vt_receive *receive, struct vt_err *err)
 {
     struct vt_archive *archive = receive->archive;
-    uint64_t id = atomic_fetch_add(&archive->next_staging, 1);
-    char name[VT_STAGING_NAME];
 
-    vt_staging_name(id, name);
-    receive->fd = openat(archive->staging, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_DIRECT, STAGING_MODE);
-    receive->direct = receive->fd >= 0;
-    if (receive->fd < 0 && errno == EINVAL) {
-        unlinkat(archive->staging, name, 0);
-        receive->fd = openat(archive->staging, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, STAGING_MODE);
-    }
+    receive->fd = vt_slots_take(archive->slots, &receive->staging, &receive->name_synced, &receive->direct, err);
+    if (vt_slots_wanted(archive->slots))
+        pthread_cond_signal(&archive->cut_wanted);
     if (receive->fd < 0)
-        return vt_fail_errno(err, "making a file in staging");
-    receive->staging = id;
-    return true;
+        receive->staging = 0;
+    return receive->fd >= 0;
 }
 
 static void set_direct(struct vt_receive *receive, bool direct)

@@ -36,6 +36,7 @@ struct vt_receive {
     uint64_t data_size;      /* bytes of data set */
     bool offset_known;       /* group 0002 stands before the data; else VT_RECEIVE_META_MAX bytes are kept free for it */
     uint64_t staging;        /* 0: no file */
+    bool name_synced;        /* its name in staging/ is durable already */
     int fd;
     bool direct;
 };

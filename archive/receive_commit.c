@@ -252,6 +252,7 @@ static bool store(struct vt_receive *receive, const struct vt_verdict *verdict, 
         attributes += instance->attributes[level].size;
     body.reread = attributes > VT_RECORD_ATTRIBUTES_MAX;
     body.staging = receive->staging;
+    request.sync_staging = receive->staging != 0 && !receive->name_synced;
     if (receive->staging == 0) {
         body.bytes = receive->small;
         body.size = receive->used;

@@ -123,11 +123,11 @@ static inline size_t count_lines(const char *command)
     return lines;
 }
 
-/* Files below path/sub. */
+/* Files below path/sub that hold something: staging/ has empty ones made ahead. */
 static inline size_t count_files(const char *path, const char *sub)
 {
     char command[512];
 
-    snprintf(command, sizeof command, "find '%s/%s' -type f", path, sub);
+    snprintf(command, sizeof command, "find '%s/%s' -type f -size +0", path, sub);
     return count_lines(command);
 }
