@@ -56,11 +56,23 @@ char *vt_arena_text(struct vt_arena *arena, const void *bytes, size_t size)
     return text;
 }
 
-void vt_arena_fini(struct vt_arena *arena)
+struct vt_arena_mark vt_arena_mark(const struct vt_arena *arena)
 {
-    while (arena->chunks) {
+    return (struct vt_arena_mark){ arena->chunks, arena->chunks ? arena->chunks->used : 0 };
+}
+
+void vt_arena_release(struct vt_arena *arena, struct vt_arena_mark mark)
+{
+    while (arena->chunks != mark.chunk) {
         struct vt_arena_chunk *next = arena->chunks->next;
         free(arena->chunks);
         arena->chunks = next;
     }
+    if (mark.chunk)
+        mark.chunk->used = mark.used;
+}
+
+void vt_arena_fini(struct vt_arena *arena)
+{
+    vt_arena_release(arena, (struct vt_arena_mark){ 0 });
 }

@@ -17,3 +17,11 @@ void *vt_arena_alloc(struct vt_arena *arena, size_t size);
 /* Copies `size` bytes and puts a zero byte behind. */
 char *vt_arena_text(struct vt_arena *arena, const void *bytes, size_t size);
 void vt_arena_fini(struct vt_arena *arena);
+
+/* Takes back everything that was given out since the mark. */
+struct vt_arena_mark {
+    struct vt_arena_chunk *chunk;
+    size_t used;
+};
+struct vt_arena_mark vt_arena_mark(const struct vt_arena *arena);
+void vt_arena_release(struct vt_arena *arena, struct vt_arena_mark mark);

@@ -53,11 +53,14 @@ struct frame {
     const char *name;                       /* of a MEMBER */
     struct vt_xmlrpc_value *value;          /* of a VALUE */
     const struct vt_xmlrpc_value **tail;    /* where the next child goes */
+    bool item;                              /* a VALUE that is handed out when it ends */
+    struct vt_arena_mark mark;              /* of an item: the arena before it */
 };
 
 struct owned_message {
     struct vt_xmlrpc_message message;   /* first: what the caller holds */
     struct vt_arena arena;
+    struct vt_arena names;   /* of members: they stay when an item goes */
 };
 
 struct vt_xmlrpc_decoder {
@@ -73,11 +76,18 @@ struct vt_xmlrpc_decoder {
     uint8_t stage[STAGE_SIZE];          /* bytes that the parser has not seen */
     size_t staged;
     bool begun, latin1, failed;
+    const char *path[VT_XMLRPC_PATH_MAX];   /* whose children are handed out */
+    uint32_t path_length;
+    vt_xmlrpc_item_fn item_fn;              /* NULL: none is */
+    void *item_context;
     struct vt_err err;                  /* set in a callback, handed out by push or finish */
 };
 
 const struct vt_xmlrpc_limits vt_xmlrpc_limits = {
     .bytes = VT_XMLRPC_BYTES_MAX, .depth = VT_XMLRPC_DEPTH_MAX, .values = VT_XMLRPC_VALUES_MAX
+};
+const struct vt_xmlrpc_limits vt_xmlrpc_stream_limits = {
+    .bytes = VT_XMLRPC_STREAM_BYTES_MAX, .depth = VT_XMLRPC_DEPTH_MAX, .values = UINT32_MAX
 };
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -89,6 +99,7 @@ void vt_xmlrpc_message_free(struct vt_xmlrpc_message *message)
     if (!owned)
         return;
     vt_arena_fini(&owned->arena);
+    vt_arena_fini(&owned->names);
     free(owned);
 }
 
@@ -127,21 +138,20 @@ static bool blank(const struct vt_buf *text)
     return true;
 }
 
-/* A record's member names come again in every record: keep each once. */
+/* A record's member names come again in every record: the first of each hash is kept once. */
 static const char *keep_name(struct vt_xmlrpc_decoder *decoder, const struct vt_buf *text)
 {
-    if (text->size > NAME_KEPT_MAX)
-        return vt_arena_text(&decoder->out->arena, text->data, text->size);
     uint32_t hash = 2166136261u;
+
     for (size_t i = 0; i < text->size; i++)
         hash = (hash ^ text->data[i]) * 16777619u;
     const char **slot = &decoder->names[hash % NAMES_MAX];
     if (*slot && strlen(*slot) == text->size && memcmp(*slot, text->data, text->size) == 0)
         return *slot;
-    const char *name = vt_arena_text(&decoder->out->arena, text->data, text->size);
-    if (name)
-        *slot = name;
-    return name;
+    if (*slot || text->size > NAME_KEPT_MAX)
+        return vt_arena_text(&decoder->out->arena, text->data, text->size);
+    *slot = vt_arena_text(&decoder->out->names, text->data, text->size);
+    return *slot;
 }
 
 /* The frame whose children are values: a struct (through its member), an array's data, a list of params. */
@@ -164,6 +174,23 @@ static void count_child(struct vt_xmlrpc_decoder *decoder, struct frame *contain
         decoder->out->message.count++;
 }
 
+/* Is the value that begins a child of the one at the path? The envelope around the path has no name. */
+static bool is_item(const struct vt_xmlrpc_decoder *decoder)
+{
+    uint32_t level = 0;
+
+    if (!decoder->item_fn || decoder->depth != decoder->path_length + 2)
+        return false;
+    for (uint32_t i = 1; i <= decoder->top; i++) {
+        const struct vt_xmlrpc_value *value = decoder->frames[i].value;
+        if (!value || level++ == 0)
+            continue;
+        if (!value->name || strcmp(value->name, decoder->path[level - 2]) != 0)
+            return false;
+    }
+    return true;
+}
+
 static bool begin_value(struct vt_xmlrpc_decoder *decoder, struct frame *frame)
 {
     struct frame *parent = &decoder->frames[decoder->top];
@@ -177,15 +204,19 @@ static bool begin_value(struct vt_xmlrpc_decoder *decoder, struct frame *frame)
         return exceeded(decoder, "values"), false;
     if (++decoder->depth > decoder->limits.depth)
         return exceeded(decoder, "values in values"), false;
+    frame->item = is_item(decoder);
+    frame->mark = vt_arena_mark(&decoder->out->arena);
     struct vt_xmlrpc_value *value = vt_arena_alloc(&decoder->out->arena, sizeof *value);
     if (!value)
         return no_memory(decoder), false;
     *value = (struct vt_xmlrpc_value){ .name = parent->name, .as.text = "" };
     parent->filled = parent->element != DATA;
+    frame->value = value;
+    if (frame->item)
+        return true;
     *container->tail = value;
     container->tail = &value->next;
     count_child(decoder, container);
-    frame->value = value;
     return true;
 }
 
@@ -314,6 +345,20 @@ static bool end_text(struct vt_xmlrpc_decoder *decoder, struct frame *frame)
     }
 }
 
+static bool end_value(struct vt_xmlrpc_decoder *decoder, struct frame *frame)
+{
+    if (!frame->typed && !set_text(decoder, frame->value, VT_XMLRPC_STRING))
+        return false;
+    if (frame->typed && !blank(&decoder->text))
+        return broken(decoder, "text between elements"), false;
+    if (!frame->item)
+        return true;
+    if (!decoder->item_fn(decoder->item_context, frame->value, &decoder->err))
+        return stop(decoder), false;
+    vt_arena_release(&decoder->out->arena, frame->mark);
+    return true;
+}
+
 static bool end_element(struct vt_xmlrpc_decoder *decoder, struct frame *frame)
 {
     switch (frame->element) {
@@ -325,9 +370,7 @@ static bool end_element(struct vt_xmlrpc_decoder *decoder, struct frame *frame)
         return frame[-1].name || (no_memory(decoder), false);
     case VALUE:
         decoder->depth--;
-        if (!frame->typed)
-            return set_text(decoder, frame->value, VT_XMLRPC_STRING);
-        break;
+        return end_value(decoder, frame);
     case NIL: frame[-1].value->type = VT_XMLRPC_NIL; break;
     case TEXT_STRING: case TEXT_INT: case TEXT_BOOL: case TEXT_DOUBLE: case TEXT_DATETIME: case TEXT_BASE64:
         return end_text(decoder, frame);
@@ -394,9 +437,19 @@ struct vt_xmlrpc_decoder *vt_xmlrpc_decoder_new(const struct vt_xmlrpc_limits *l
     decoder->limits = *limits;
     if (decoder->limits.depth > VT_XMLRPC_DEPTH_MAX)
         decoder->limits.depth = VT_XMLRPC_DEPTH_MAX;
-    decoder->text.limit = limits->bytes;
+    decoder->text.limit = limits->bytes < VT_XMLRPC_BYTES_MAX ? limits->bytes : VT_XMLRPC_BYTES_MAX;
     decoder->frames[0].tail = &decoder->out->message.params;
     return vt_take(&decoder);
+}
+
+void vt_xmlrpc_decoder_stream(struct vt_xmlrpc_decoder *decoder, const char *const *path, uint32_t path_length,
+                              vt_xmlrpc_item_fn fn, void *context)
+{
+    for (uint32_t i = 0; i < path_length && i < VT_XMLRPC_PATH_MAX; i++)
+        decoder->path[i] = path[i];
+    decoder->path_length = path_length;
+    decoder->item_fn = fn;
+    decoder->item_context = context;
 }
 
 void vt_xmlrpc_decoder_free(struct vt_xmlrpc_decoder *decoder)

@@ -23,7 +23,9 @@ struct vt_xmlrpc_decoder;
 enum {
     VT_XMLRPC_DEPTH_MAX = 32,                 /* values in values */
     VT_XMLRPC_VALUES_MAX = 8000000,
-    VT_XMLRPC_BYTES_MAX = 64 * 1024 * 1024,   /* a reply with the records of 10,000 VMs has 30 MB */
+    VT_XMLRPC_BYTES_MAX = 64 * 1024 * 1024,
+    VT_XMLRPC_STREAM_BYTES_MAX = 1024 * 1024 * 1024,   /* all records of 10,000 VMs with their devices: 190 MB */
+    VT_XMLRPC_PATH_MAX = 2,
     VT_XAPI_PARAMS_MAX = 8,
 };
 
@@ -78,13 +80,21 @@ struct vt_xmlrpc_limits {
     uint32_t depth;    /* at most VT_XMLRPC_DEPTH_MAX */
     uint32_t values;
 };
-extern const struct vt_xmlrpc_limits vt_xmlrpc_limits;   /* the three maxima above */
+extern const struct vt_xmlrpc_limits vt_xmlrpc_limits;          /* the maxima above */
+extern const struct vt_xmlrpc_limits vt_xmlrpc_stream_limits;   /* for what is handed out in pieces */
 
 struct vt_xmlrpc_decoder *vt_xmlrpc_decoder_new(const struct vt_xmlrpc_limits *limits, struct vt_err *err);
 void vt_xmlrpc_decoder_free(struct vt_xmlrpc_decoder *decoder);
 VT_DEFINE_AUTO(vt_xmlrpc_decoder)
 bool vt_xmlrpc_decoder_push(struct vt_xmlrpc_decoder *decoder, const void *bytes, size_t size,
                             struct vt_err *err);
+/* Before the first push: each child of the value at the path ("Value" for the records of get_all_records; "Value",
+ * "events" for event.from) is handed out as soon as it is complete and forgotten behind the call, so that a large
+ * reply costs the memory of one record. The finished message shows that container empty. A callback that fails (with
+ * err set) ends the decoding. Callbacks run inside push and finish. */
+typedef bool (*vt_xmlrpc_item_fn)(void *context, const struct vt_xmlrpc_value *item, struct vt_err *err);
+void vt_xmlrpc_decoder_stream(struct vt_xmlrpc_decoder *decoder, const char *const *path, uint32_t path_length,
+                              vt_xmlrpc_item_fn fn, void *context);
 /* The caller's; once. */
 struct vt_xmlrpc_message *vt_xmlrpc_decoder_finish(struct vt_xmlrpc_decoder *decoder, struct vt_err *err);
 

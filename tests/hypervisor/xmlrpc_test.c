@@ -404,6 +404,90 @@ static void the_writer_escapes_drops_controls_and_refuses_bytes_that_are_no_utf8
     assert_int_equal(err.code, VT_E_INVALID);
 }
 
+struct gathered {
+    unsigned count;
+    char last[64];
+    unsigned stop_at;
+};
+
+static bool gather(void *context, const struct vt_xmlrpc_value *item, struct vt_err *err)
+{
+    struct gathered *gathered = context;
+
+    snprintf(gathered->last, sizeof gathered->last, "%s", vt_xmlrpc_text(vt_xmlrpc_member(item, "ref"), "?"));
+    if (++gathered->count == gathered->stop_at)
+        return vt_fail(err, VT_E_CANCELLED, "enough");
+    return true;
+}
+
+static struct vt_xmlrpc_message *stream(const struct vt_buf *body, struct gathered *gathered, struct vt_err *err)
+{
+    static const char *const path[] = { "Value", "events" };
+    VT_AUTO(vt_xmlrpc_decoder) decoder = vt_xmlrpc_decoder_new(&vt_xmlrpc_stream_limits, err);
+
+    if (!decoder)
+        return NULL;
+    vt_xmlrpc_decoder_stream(decoder, path, 2, gather, gathered);
+    if (!vt_xmlrpc_decoder_push(decoder, body->data, body->size, err))
+        return NULL;
+    return vt_xmlrpc_decoder_finish(decoder, err);
+}
+
+static void events_are_handed_out_one_by_one_and_forgotten(void **state)
+{
+    (void)state;
+    VT_AUTO_BUF(body, 1 << 20);
+    struct vt_err err = { 0 };
+    struct gathered gathered = { 0 };
+    golden("06-2-reply.reply", &body);
+    VT_AUTO(vt_xmlrpc_message) message = stream(&body, &gathered, &err);
+
+    assert_non_null(message);
+    assert_int_equal(gathered.count, 3);
+    assert_string_equal(gathered.last, "OpaqueRef:7a5c0000-0000-4000-8000-000000000031");
+    const struct vt_xmlrpc_value *value = vt_xmlrpc_open(message, NULL, &err);
+    assert_int_equal(vt_xmlrpc_member(value, "events")->size, 0);
+    assert_int_equal(vt_xmlrpc_int(vt_xmlrpc_member(vt_xmlrpc_member(value, "valid_ref_counts"), "vm"), 0), 12);
+    assert_string_equal(vt_xmlrpc_text(vt_xmlrpc_member(value, "token"), ""),
+                        "00000000000000040213,00000000000000000019");
+}
+
+static void a_callback_that_fails_ends_the_decoding_with_its_reason(void **state)
+{
+    (void)state;
+    VT_AUTO_BUF(body, 1 << 20);
+    struct vt_err err = { 0 };
+    struct gathered gathered = { .stop_at = 2 };
+    golden("06-2-reply.reply", &body);
+
+    assert_null(stream(&body, &gathered, &err));
+    assert_int_equal(err.code, VT_E_CANCELLED);
+    assert_int_equal(gathered.count, 2);
+}
+
+static void a_failure_is_seen_through_a_stream(void **state)
+{
+    (void)state;
+    VT_AUTO_BUF(body, 1 << 20);
+    struct vt_err err = { 0 };
+    struct gathered gathered = { 0 };
+    golden("02-1-reply.reply", &body);
+    VT_AUTO(vt_xmlrpc_message) message = stream(&body, &gathered, &err);
+
+    assert_non_null(message);
+    assert_null(vt_xmlrpc_open(message, NULL, &err));
+    assert_string_equal(err.xapi_code, "HOST_IS_SLAVE");
+    assert_int_equal(gathered.count, 0);
+}
+
+static bool stream_work(void *context, struct vt_err *err)
+{
+    struct gathered gathered = { 0 };
+    VT_AUTO(vt_xmlrpc_message) message = stream(context, &gathered, err);
+
+    return message;
+}
+
 static bool work(void *context, struct vt_err *err)
 {
     const struct vt_buf *body = context;
@@ -424,6 +508,7 @@ static void any_failing_allocation_is_reported_and_leaks_nothing(void **state)
 
     golden("06-2-reply.reply", &body);
     assert_true(vt_torture(work, &body) > 5);
+    assert_true(vt_torture(stream_work, &body) > 3);
 }
 
 int main(void)
@@ -449,6 +534,9 @@ int main(void)
         cmocka_unit_test(doubles_may_be_infinite_or_no_number),
         cmocka_unit_test(the_text_true_counts_as_false),
         cmocka_unit_test(the_writer_escapes_drops_controls_and_refuses_bytes_that_are_no_utf8),
+        cmocka_unit_test(events_are_handed_out_one_by_one_and_forgotten),
+        cmocka_unit_test(a_callback_that_fails_ends_the_decoding_with_its_reason),
+        cmocka_unit_test(a_failure_is_seen_through_a_stream),
         cmocka_unit_test(any_failing_allocation_is_reported_and_leaks_nothing),
     };
 
