@@ -128,7 +128,7 @@ void sq_file_unpack(const char *packed, const char *study, const char *series, c
 extern const struct vt_db_migration sq_migrations[];
 extern const size_t sq_migration_count;
 extern const char *const sq_write_sql[SQ_WRITES];
-/* Our SQL functions: vt_wild(pattern, text), vt_name(pattern, names). */
+/* Our SQL functions: vt_wild(pattern, text), vt_name(pattern, names), vt_list(pattern, list), vt_again. */
 bool sq_functions(struct vt_db *db, struct vt_err *err);
 
 /* index_sqlite_put.c, index_sqlite_parents.c, index_sqlite_remove.c */

@@ -42,10 +42,14 @@ bool sq_study_names(struct sq_index *index, int64_t study, const struct vt_patie
 {
     struct vt_name_groups groups = vt_columns_name_groups(patient->name);
 
-    for (size_t i = 0; i < groups.count; i++)
-        if (!sq_run(index, insert ? SQ_W_STUDY_NAME_INSERT : SQ_W_STUDY_NAME_DELETE, err, "Ttti", groups.text[i],
-                    groups.size[i], columns->date, columns->time, study))
+    for (size_t i = 0; i < groups.count; i++) {
+        bool ok = insert ? sq_run(index, SQ_W_STUDY_NAME_INSERT, err, "Tttii", groups.text[i], groups.size[i],
+                                  columns->date, columns->time, study, (int64_t)i)
+                         : sq_run(index, SQ_W_STUDY_NAME_DELETE, err, "Ttti", groups.text[i], groups.size[i],
+                                  columns->date, columns->time, study);
+        if (!ok)
             return false;
+    }
     return sq_run(index, insert ? SQ_W_STUDY_WORDS_INSERT : SQ_W_STUDY_WORDS_DELETE, err, "itttt", study,
                   patient->name, columns->description, columns->referring, columns->accession);
 }

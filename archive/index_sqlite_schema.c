@@ -37,6 +37,7 @@ static const char schema_1[] =
     "CREATE INDEX study_birth ON study(birth, date DESC, time DESC, name);"
     "CREATE INDEX study_description ON study(description, date DESC, time DESC, name);"
     "CREATE TABLE study_name(name TEXT NOT NULL, date TEXT NOT NULL, time TEXT NOT NULL, study INTEGER NOT NULL,"
+    " place INTEGER NOT NULL," /* of the group among those of the name */
     " PRIMARY KEY(name, date, time, study)) WITHOUT ROWID;"
     "CREATE VIRTUAL TABLE study_words USING fts5(name, description, referring, accession,"
     " tokenize='trigram', content='', detail=column, columnsize=0);"
@@ -102,7 +103,7 @@ const char *const sq_write_sql[SQ_WRITES] = {
     [SQ_W_PATIENT_COUNT] = "UPDATE patient SET studies=studies+?, series=series+?, instances=instances+? WHERE id=?",
     [SQ_W_PATIENT_DELETE] = "DELETE FROM patient WHERE id=?",
 
-    [SQ_W_STUDY_NAME_INSERT] = "INSERT OR IGNORE INTO study_name VALUES(?,?,?,?)",
+    [SQ_W_STUDY_NAME_INSERT] = "INSERT OR IGNORE INTO study_name VALUES(?,?,?,?,?)",
     [SQ_W_STUDY_NAME_DELETE] = "DELETE FROM study_name WHERE name=? AND date=? AND time=? AND study=?",
     [SQ_W_STUDY_WORDS_INSERT] = "INSERT INTO study_words(rowid, name, description, referring, accession)"
                                 " VALUES(?,?,?,?,?)",
@@ -156,15 +157,32 @@ static void function_list(sqlite3_context *context, int count, sqlite3_value **v
     sqlite3_result_int(context, found);
 }
 
+/* vt_again(pattern, names, place): a group before that place fits too, so the name was found already. */
+static void function_again(sqlite3_context *context, int count, sqlite3_value **values)
+{
+    const char *pattern = (const char *)sqlite3_value_text(values[0]);
+    const char *name = (const char *)sqlite3_value_text(values[1]);
+    struct vt_name_groups groups = vt_columns_name_groups(name ? name : "");
+    int place = sqlite3_value_int(values[2]);
+    bool found = false;
+
+    (void)count;
+    for (int i = 0; pattern && !found && i < place && i < (int)groups.count; i++)
+        found = vt_match_name(pattern, (size_t)sqlite3_value_bytes(values[0]), groups.text[i], groups.size[i]);
+    sqlite3_result_int(context, found);
+}
+
 bool sq_functions(struct vt_db *db, struct vt_err *err)
 {
     static const struct {
         const char *name;
+        int arguments;
         void (*function)(sqlite3_context *, int, sqlite3_value **);
-    } functions[] = { { "vt_wild", function_wild }, { "vt_name", function_name }, { "vt_list", function_list } };
+    } functions[] = { { "vt_wild", 2, function_wild }, { "vt_name", 2, function_name }, { "vt_list", 2, function_list },
+                      { "vt_again", 3, function_again } };
 
     for (size_t i = 0; i < VT_COUNT(functions); i++)
-        if (sqlite3_create_function_v2(vt_db_handle(db), functions[i].name, 2,
+        if (sqlite3_create_function_v2(vt_db_handle(db), functions[i].name, functions[i].arguments,
                                        SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_INNOCUOUS, NULL,
                                        functions[i].function, NULL, NULL, NULL) != SQLITE_OK)
             return vt_db_fail(db, "adding a function", err);

@@ -109,6 +109,12 @@ static bool bind_above(struct sq_sql *sql, const char *prefix, struct vt_err *er
     return true;
 }
 
+static bool star_last_bind(struct sq_sql *sql, struct vt_err *err)
+{
+    sql->binds.data[sql->binds.size - 1] = '*';
+    return vt_buf_append_byte(&sql->binds, 0, err);
+}
+
 static bool bind_json(struct sq_sql *sql, const struct vt_condition *condition, struct vt_err *err)
 {
     struct vt_buf *out = &sql->binds;
@@ -196,10 +202,7 @@ static bool add_pattern(struct sq_sql *sql, const char *function, const char *co
         const char *value = condition->values[i];
         ok = add(sql, err, "%s%s(?,%s)", i ? " OR " : "", function, column) &&
              bind_text(sql, value, strlen(value), err);
-        if (ok && condition->operation == VT_OP_PREFIX) {
-            sql->binds.data[sql->binds.size - 1] = '*';
-            ok = vt_buf_append_byte(&sql->binds, 0, err);
-        }
+        ok = ok && (condition->operation != VT_OP_PREFIX || star_last_bind(sql, err));
     }
     return ok && add(sql, err, ")");
 }
@@ -315,6 +318,20 @@ static bool add_name_test(struct sq_sql *sql, const struct vt_condition *conditi
                                                 : add_equal(sql, "k.name", TEXT, condition, err);
 }
 
+/* A study whose name fits in several groups is found once. For one pattern, rows of later groups ask whether an earlier one
+ * fits too, which costs nothing where names have one group. */
+static bool add_once(struct sq_sql *sql, const struct vt_condition *condition, struct vt_err *err)
+{
+    const char *value = condition->values[0];
+
+    if (condition->value_count != 1)
+        return add(sql, err, " GROUP BY k.study ORDER BY");
+    return add(sql, err, " AND (k.place=0 OR NOT (SELECT vt_again(?, s.name, k.place) FROM study s WHERE s.id=k.study))"
+                         " ORDER BY") &&
+           bind_text(sql, value, strlen(value), err) &&
+           (condition->operation != VT_OP_PREFIX || star_last_bind(sql, err));
+}
+
 static bool add_match(struct sq_sql *sql, const struct vt_condition *condition, const char *table, bool columns_named,
                       struct vt_err *err)
 {
@@ -342,9 +359,9 @@ static bool add_study_source(struct sq_sql *sql, const struct vt_condition *cond
     switch (access->way) {
     case WAY_NAMES:
         return add(sql, err, " FROM (SELECT k.study AS id FROM study_name k WHERE ") &&
-               add_name_test(sql, condition, err) &&
-               add(sql, err, " GROUP BY k.study ORDER BY k.date DESC, k.time DESC, min(k.name), k.study LIMIT -1)"
-                   " k CROSS JOIN study s ON s.id=k.id");
+               add_name_test(sql, condition, err) && add_once(sql, condition, err) &&
+               add(sql, err, " k.date DESC, k.time DESC, %s, k.study LIMIT -1) k CROSS JOIN study s ON s.id=k.id",
+                   condition->value_count == 1 ? "k.name" : "min(k.name)");
     case WAY_WORDS:
         return add(sql, err, " FROM (SELECT s.id AS id FROM study_words w CROSS JOIN study s ON s.id=w.rowid WHERE ") &&
                add_match(sql, condition, "study_words", true, err) && add(sql, err, " AND ") &&

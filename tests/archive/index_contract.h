@@ -373,9 +373,15 @@ static void each_component_group_of_a_name_is_found_once(void **state)
     assert_string_equal(ASK(world, VT_LEVEL_STUDY, "PatientName=山田^太郎"), "1.1");
     assert_string_equal(ASK(world, VT_LEVEL_STUDY, "PatientName=yamada*=山田*"), "1.1");
     assert_string_equal(ASK(world, VT_LEVEL_STUDY, "PatientName==山田*"), "1.1");
+    assert_string_equal(ASK(world, VT_LEVEL_STUDY, "PatientName=山田^太郎\\yamada^tarou"), "1.1");
     assert_string_equal(ASK(world, VT_LEVEL_STUDY, "PatientName=山田*=yamada*"), "");
+    yamada = (struct made){ "P3", NULL, "Ito^Ai=ITO^AI X=Itow", NULL, "1.5", "20190101", NULL, NULL, NULL, NULL,
+                            "1.5.1", "CT", "1", "1.5.1.1", "1", NULL };
+    put(world, &yamada);
+    assert_string_equal(ASK(world, VT_LEVEL_STUDY, "PatientName=ito*"), "1.5");
+    assert_string_equal(ASK(world, VT_LEVEL_PATIENT, "PatientName=ito*"), "P3");
     assert_string_equal(ASK(world, VT_LEVEL_PATIENT, "PatientName=やまだ*"), "P1");
-    assert_string_equal(ASK(world, VT_LEVEL_PATIENT, "PatientName"), "P1");
+    assert_string_equal(ASK(world, VT_LEVEL_PATIENT, "PatientName"), "P3;P1");
 }
 
 static void series_and_instances_come_in_order_of_their_numbers(void **state)
