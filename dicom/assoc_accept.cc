@@ -6,10 +6,10 @@
 
 #include "dicom/transport.hh"
 
-#include "dcmtk/dcmnet/dcuserid.h"
-#include "dcmtk/dcmnet/dul.h"
-#include "dcmtk/dcmnet/extneg.h"
-#include "dcmtk/dcmnet/lst.h"
+#include <dcmtk/dcmnet/dcuserid.h>
+#include <dcmtk/dcmnet/dul.h>
+#include <dcmtk/dcmnet/extneg.h>
+#include <dcmtk/dcmnet/lst.h>
 
 #include "core/err.h"
 /* C++ would have a struct and a function not share their name. */

@@ -1,10 +1,10 @@
 #include "dicom/dataset_object.hh"
 
-#include "dcmtk/dcmdata/dcistrmb.h"
-#include "dcmtk/dcmdata/dcistrmf.h"
-#include "dcmtk/dcmdata/dcostrmb.h"
-#include "dcmtk/dcmdata/dcwcache.h"
-#include "dcmtk/oflog/oflog.h"
+#include <dcmtk/dcmdata/dcistrmb.h>
+#include <dcmtk/dcmdata/dcistrmf.h>
+#include <dcmtk/dcmdata/dcostrmb.h>
+#include <dcmtk/dcmdata/dcwcache.h>
+#include <dcmtk/oflog/oflog.h>
 
 #include <cerrno>
 #include <cstring>

@@ -1,9 +1,9 @@
 /* dicom/dataset_object.hh: what the .cc files behind dicom/dataset.h share. Private to them. */
 #pragma once
 
-#include "dcmtk/config/osconfig.h"
+#include <dcmtk/config/osconfig.h>
 
-#include "dcmtk/dcmdata/dctk.h"
+#include <dcmtk/dcmdata/dctk.h>
 
 #include <string>
 #include <vector>

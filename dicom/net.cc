@@ -8,8 +8,8 @@
 
 #include "dicom/transport.hh"
 
-#include "dcmtk/dcmnet/diutil.h"
-#include "dcmtk/oflog/oflog.h"
+#include <dcmtk/dcmnet/diutil.h>
+#include <dcmtk/oflog/oflog.h>
 
 #include "core/clock.h"
 #include "core/err.h"

@@ -7,11 +7,11 @@
  * and is gone once the association stands. */
 #pragma once
 
-#include "dcmtk/config/osconfig.h"
+#include <dcmtk/config/osconfig.h>
 
-#include "dcmtk/dcmnet/assoc.h"
-#include "dcmtk/dcmnet/dcmlayer.h"
-#include "dcmtk/dcmnet/dcmtrans.h"
+#include <dcmtk/dcmnet/assoc.h>
+#include <dcmtk/dcmnet/dcmlayer.h>
+#include <dcmtk/dcmnet/dcmtrans.h>
 
 struct vt_conn;
 

@@ -15,7 +15,7 @@
 
 #define BYTES(name, ...) static const uint8_t name[] = { __VA_ARGS__ }
 #define LE_TAG(g, e) (g) & 0xff, (g) >> 8, (e) & 0xff, (e) >> 8
-#define LE_32(n) (n) & 0xff, ((n) >> 8) & 0xff, ((n) >> 16) & 0xff, ((n) >> 24) & 0xff
+#define LE_32(n) (uint8_t)((n) & 0xff), (uint8_t)((n) >> 8 & 0xff), (uint8_t)((n) >> 16 & 0xff), (uint8_t)((n) >> 24 & 0xff)
 #define UNDEFINED 0xff, 0xff, 0xff, 0xff
 
 enum { ROOM = 4 << 20 };

@@ -15,7 +15,7 @@
 #include "core/err.h"
 #include "tests/support/torture.h"
 
-#define LE_32(n) (n) & 0xff, ((n) >> 8) & 0xff, ((n) >> 16) & 0xff, ((n) >> 24) & 0xff
+#define LE_32(n) (uint8_t)((n) & 0xff), (uint8_t)((n) >> 8 & 0xff), (uint8_t)((n) >> 16 & 0xff), (uint8_t)((n) >> 24 & 0xff)
 
 enum { ROOM = 512 << 20, PIXELS = 300 };
 
