@@ -46,7 +46,7 @@ static void send(struct vt_archive *archive, const struct object *object)
 /* Study 1.2.3.<study> with so many instances, every third a large one. */
 static void store_study(struct vt_archive *archive, unsigned study, unsigned instances)
 {
-    char study_uid[32], series_uid[40], sop_uid[48];
+    char study_uid[24], series_uid[32], sop_uid[48];
     struct object object = OBJECT;
 
     snprintf(study_uid, sizeof study_uid, "1.2.3.%u", study);

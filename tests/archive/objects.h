@@ -126,7 +126,7 @@ static inline size_t count_lines(const char *command)
 /* Files below path/sub that hold something: staging/ has empty ones made ahead. */
 static inline size_t count_files(const char *path, const char *sub)
 {
-    char command[512];
+    char command[1024];
 
     snprintf(command, sizeof command, "find '%s/%s' -type f -size +0", path, sub);
     return count_lines(command);
