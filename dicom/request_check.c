@@ -8,7 +8,7 @@
 #include "dicom/request.h"
 #include "dicom/wire.h"
 
-enum { VERSION_NAME_MAX = 16, IDENTITY_TYPES = 5 };
+enum { VERSION_NAME_MAX = 16, IDENTITY_TYPES = 5, IDENTITY_USER_PASSCODE = 2 };
 
 /* What the walk has seen so far; in `strict` mode PS3.8 to the letter. Lengths are never a matter
  * of mode. */
@@ -196,6 +196,10 @@ static bool check_identity(struct check *check, const struct vt_item *item)
         return vt_fail(check->err, VT_E_PROTOCOL, "the user identity lies about a length");
     if (item->value[0] < 1 || item->value[0] > IDENTITY_TYPES)
         return vt_fail(check->err, VT_E_PROTOCOL, "user identity of type %u", item->value[0]);
+    /* DCMTK reads on within a second field that the type has no use for, fails, and leaks. */
+    if (item->value[0] != IDENTITY_USER_PASSCODE && vt_be16(item->value + 4 + primary) != 0)
+        return vt_fail(check->err, VT_E_PROTOCOL, "user identity of type %u with a passcode",
+                       item->value[0]);
     return true;
 }
 

@@ -803,6 +803,58 @@ static void want_of_memory_is_reported(void **state)
     assert_true(vt_torture(receive_once, &rb) >= 8);
 }
 
+/* What the door lets pass must neither hurt DCMTK's parser nor make it leak. */
+static void bent_requests_that_pass_the_check_are_survived(void **state)
+{
+    (void)state;
+    static struct request_bytes lawful, bent;
+    static const uint8_t values[] = { 0, 1, 2, 3, ' ', '.', 0x50, 0x51, 0x7f, 0xff };
+    unsigned passed = 0;
+
+    rb_start(&lawful, "CT1", "VITRINE");
+    rb_context(&lawful, 1, VT_UID_CT_IMAGE, rb_implicit, 1);
+    rb_context(&lawful, 3, VT_UID_VERIFICATION, rb_implicit, 1);
+    rb_user(&lawful, 65536);
+    rb_item(&lawful, 0x53, "\0\1\0\1", 4);
+    rb_item(&lawful, 0x54,
+            "\0\x19"
+            "1.2.840.10008.5.1.4.1.1.2"
+            "\0\1",
+            29);
+    rb_text(&lawful, 0x55, "VERSION_1");
+    rb_item(&lawful, 0x56,
+            "\0\3"
+            "1.2"
+            "\1\0",
+            7);
+    rb_item(&lawful, 0x57,
+            "\0\3"
+            "1.2"
+            "\0\3"
+            "1.4"
+            "\0\0",
+            12);
+    rb_item(&lawful, 0x58, "\2\1\0\4user\0\4pass", 14);
+    for (size_t at = 6; at < lawful.size; at++)
+        for (size_t i = 0; i < sizeof values; i++) {
+            struct vt_err err = { 0 };
+            memcpy(bent.bytes, lawful.bytes, lawful.size);
+            bent.size = lawful.size;
+            bent.bytes[at] = values[i];
+            if (!vt_request_check(bent.bytes, bent.size, false, &err))
+                continue;
+            passed++;
+            bool ok = receive_once(&bent, &err);
+            assert_int_equal(ok, err.code == VT_OK);
+        }
+    assert_true(passed > 1000);
+    lawful.size -= 14 + 4; /* another identity: a ticket has no second field */
+    rb_item(&lawful, 0x58, "\3\1\0\6ticket\0\0", 12);
+    struct vt_err err = { 0 };
+    assert_true(vt_request_check(lawful.bytes, lawful.size, true, &err));
+    assert_true(receive_once(&lawful, &err));
+}
+
 #define WITH_SCP(test) cmocka_unit_test_setup_teardown(test, start_scp, stop_scp)
 
 int main(void)
@@ -836,6 +888,7 @@ int main(void)
         WITH_SCP(a_rejection_says_why),
         WITH_SCP(sixty_four_associations_at_once_are_served),
         WITH_SCP(want_of_memory_is_reported),
+        WITH_SCP(bent_requests_that_pass_the_check_are_survived),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

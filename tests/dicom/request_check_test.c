@@ -128,6 +128,10 @@ static void lies_about_lengths_are_refused_in_any_mode(void **state)
         assert_refused(strict, "user identity lies");
 
         rb_simple(&rb, VT_UID_VERIFICATION);
+        rb_item(&rb, 0x58, "\1\1\0\4user\0\4pass", 14);
+        assert_refused(strict, "user identity of type 1 with a passcode");
+
+        rb_simple(&rb, VT_UID_VERIFICATION);
         rb_item(&rb, 0x54,
                 "\0\3"
                 "1.2"
