@@ -243,7 +243,7 @@ static bool begin_fragment(void *context, uint64_t item_offset, uint32_t length,
         return true;
     }
     header->pixel_bytes = (struct vt_tap){ at, length };
-    return vt_frames_fragment(&header->frames, item_offset, length, err);
+    return vt_frames_fragment(&header->frames, item_offset, length, at, err);
 }
 
 static bool scan_piece(struct vt_header *header, const uint8_t *bytes, size_t size, struct vt_err *err)
@@ -251,6 +251,7 @@ static bool scan_piece(struct vt_header *header, const uint8_t *bytes, size_t si
     size_t used;
 
     header->value.from = header->pixel_bytes.from = header->frames.table_tap.from = bytes;
+    header->frames.start_tap.from = bytes;
     return vt_scan_feed(&header->scan, bytes, size, &used, err) && take_all(header, bytes + size, err);
 }
 
@@ -288,9 +289,11 @@ bool vt_header_finish(struct vt_header *header, struct vt_err *err)
         vt_fail_dimse(&header->failure, VT_E_INVALID, 0xc005, "the deflated data set is cut off");
     if (!vt_failed(&header->failure))
         vt_scan_finish(&header->scan, &header->failure);
-    vt_frames_finish(&header->frames);
+    if (!vt_frames_finish(&header->frames, err) && !vt_failed(&header->failure))
+        header->failure = *err;
     if (!vt_failed(&header->failure))
         return true;
+    header->frames.count = 0;        /* the last one may not be whole */
     *err = header->failure;
     return false;
 }

@@ -60,8 +60,8 @@ void vt_header_digests(const struct vt_header *header, struct vt_digest *out_dat
  * data set; for deflated ones both refer to the inflated bytes. */
 bool vt_header_pixel_data(const struct vt_header *header, uint64_t *out_offset, uint64_t *out_length);
 /* Frames of encapsulated pixel data as far as they can be told: by the extended or basic offset table when it is
- * there and right, by one fragment a frame when the counts agree, all fragments when there is one frame;
- * else count 0. Borrowed until reset. */
+ * there and right, by one fragment a frame when the counts agree, by fragments that begin as an image does (JPEG, JPEG 2000,
+ * JPEG XL), all fragments when there is one frame; else count 0. Borrowed until reset. */
 const struct vt_frame *vt_header_frames(const struct vt_header *header, size_t *out_count);
 
 /* A kept top-level element; false when it is not there or was too long to keep (out's length then

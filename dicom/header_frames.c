@@ -8,19 +8,25 @@
  *   one frame               all fragments
  *   as many as fragments    one each, whatever a table says
  *   fewer than fragments    a frame starts where the offset table says, and each of its offsets must be the
- *                           start of a fragment
+ *                           start of a fragment; without a table, where a fragment begins as images begin
  *
- * So a fragment is noted as a frame until there is one too many; then those noted are joined by the table. */
+ * So a fragment is noted as a frame until there is one too many; then those noted are joined. */
 
 enum { FIRST_FRAMES = 64, FIRST_TABLE = 1024 };
+
+/* In the length of a frame that is one fragment so far: it begins as an image does. */
+#define BEGINS_IMAGE (UINT64_C(1) << 63)
+
 
 void vt_frames_reset(struct vt_frame_finder *finder)
 {
     finder->expected = finder->fragments = finder->base = 0;
     finder->count = finder->table_size = 0;
     finder->table_width = 0;
-    finder->by_table = finder->lost = false;
-    finder->table_tap = (struct vt_tap){ 0 };
+    finder->joining = finder->lost = false;
+    finder->table_tap = finder->start_tap = (struct vt_tap){ 0 };
+    finder->last = (struct vt_frame){ 0 };
+    finder->start_size = 0;
 }
 
 void vt_frames_fini(struct vt_frame_finder *finder)
@@ -66,8 +72,11 @@ static bool grow(void *array, size_t *capacity, size_t first, size_t needed, siz
 bool vt_frames_take(struct vt_frame_finder *finder, const uint8_t *upto, struct vt_err *err)
 {
     const uint8_t *bytes;
-    size_t size = vt_tap_take(&finder->table_tap, upto, &bytes);
+    size_t start = vt_tap_take(&finder->start_tap, upto, &bytes);
 
+    for (size_t i = 0; i < start; i++)
+        finder->start[finder->start_size++] = bytes[i];
+    size_t size = vt_tap_take(&finder->table_tap, upto, &bytes);
     if (size == 0)
         return true;
     if (!grow(&finder->table, &finder->table_capacity, FIRST_TABLE, finder->table_size + size, 1, err))
@@ -87,61 +96,100 @@ static uint64_t table_start(const struct vt_frame_finder *finder, uint64_t i)
     return finder->base + offset;
 }
 
-/* A fragment at `offset` by the table: the next frame begins there, or it belongs to the last one. */
-static void add_by_table(struct vt_frame_finder *finder, uint64_t offset, uint64_t length)
+/* JPEG and JPEG-LS: SOI; JPEG 2000: SOC; JPEG XL: its codestream. None of these can stand within coded data. */
+static bool begins_image(const struct vt_frame_finder *finder)
 {
-    bool starts = finder->count < finder->expected && offset == table_start(finder, finder->count);
+    static const uint8_t second[] = { 0xd8, 0x4f, 0x0a };
 
-    if (starts)
-        finder->frames[finder->count++] = (struct vt_frame){ offset, length };
-    else if (finder->count == 0)
+    return finder->start_size == 2 && finder->start[0] == 0xff && memchr(second, finder->start[1], sizeof second);
+}
+
+/* A fragment when there are more of them than frames: the next frame begins with it, or it belongs to the last one. */
+static void join(struct vt_frame_finder *finder, struct vt_frame fragment)
+{
+    uint64_t length = fragment.length & ~BEGINS_IMAGE;
+    bool begins = fragment.length & BEGINS_IMAGE;
+
+    if (finder->table_width > 0)
+        begins = finder->count < finder->expected && fragment.offset == table_start(finder, finder->count);
+    if (begins ? finder->count == finder->expected : finder->count == 0)
         finder->lost = true;
+    else if (begins)
+        finder->frames[finder->count++] = (struct vt_frame){ fragment.offset, length };
     else
         finder->frames[finder->count - 1].length += length;
 }
 
-/* One fragment too many: joins what was noted in place. */
-static void turn_to_table(struct vt_frame_finder *finder)
+/* One fragment too many: joins what was noted, in place. */
+static void start_joining(struct vt_frame_finder *finder)
 {
     size_t noted = finder->count;
 
-    finder->by_table = true;
-    finder->lost = finder->table_width == 0 ||
-                   finder->table_size != finder->expected * finder->table_width;
+    finder->joining = true;
+    finder->lost = finder->table_width > 0 && finder->table_size != finder->expected * finder->table_width;
     finder->count = 0;
     for (size_t i = 0; i < noted && !finder->lost; i++)
-        add_by_table(finder, finder->frames[i].offset, finder->frames[i].length);
+        join(finder, finder->frames[i]);
 }
 
-bool vt_frames_fragment(struct vt_frame_finder *finder, uint64_t offset, uint32_t length, struct vt_err *err)
+static bool note(struct vt_frame_finder *finder, struct vt_frame fragment, struct vt_err *err)
 {
-    uint64_t whole = (uint64_t)length + 8;
-
-    if (finder->fragments++ == 0)
-        finder->base = offset;
-    if (finder->expected == 0 || finder->lost)
-        return true;
     if (finder->expected == 1 && finder->count == 1) {
-        finder->frames[0].length += whole;
+        finder->frames[0].length += fragment.length & ~BEGINS_IMAGE;
         return true;
     }
-    if (!finder->by_table && finder->fragments > finder->expected)
-        turn_to_table(finder);
+    if (!finder->joining && finder->count == finder->expected)
+        start_joining(finder);
     if (finder->lost)
         return true;
-    if (finder->by_table) {
-        add_by_table(finder, offset, whole);
+    if (finder->joining) {
+        join(finder, fragment);
         return true;
     }
     if (!grow(&finder->frames, &finder->capacity, FIRST_FRAMES, finder->count + 1, sizeof finder->frames[0],
               err))
         return false;
-    finder->frames[finder->count++] = (struct vt_frame){ offset, whole };
+    if (finder->expected == 1)
+        fragment.length &= ~BEGINS_IMAGE;
+    finder->frames[finder->count++] = fragment;
     return true;
 }
 
-void vt_frames_finish(struct vt_frame_finder *finder)
+/* The fragment that has passed by: now its first bytes are known. */
+static bool settle_last(struct vt_frame_finder *finder, struct vt_err *err)
 {
+    struct vt_frame fragment = finder->last;
+
+    if (fragment.length == 0 || finder->lost)
+        return true;
+    if (begins_image(finder))
+        fragment.length |= BEGINS_IMAGE;
+    finder->last.length = 0;
+    return note(finder, fragment, err);
+}
+
+bool vt_frames_fragment(struct vt_frame_finder *finder, uint64_t offset, uint32_t length, const uint8_t *at,
+                        struct vt_err *err)
+{
+    if (finder->fragments++ == 0)
+        finder->base = offset;
+    if (finder->expected == 0)
+        return true;
+    if (!settle_last(finder, err))
+        return false;
+    finder->last = (struct vt_frame){ offset, (uint64_t)length + 8 };
+    finder->start_size = 0;
+    finder->start_tap = (struct vt_tap){ at, length < sizeof finder->start ? length : sizeof finder->start };
+    return true;
+}
+
+bool vt_frames_finish(struct vt_frame_finder *finder, struct vt_err *err)
+{
+    if (finder->expected > 0 && !settle_last(finder, err))
+        return false;
     if (finder->lost || finder->expected == 0 || finder->count != finder->expected)
         finder->count = 0;
+    for (size_t i = 0; i < finder->count; i++)
+        finder->frames[i].length &= ~BEGINS_IMAGE;
+    return true;
 }

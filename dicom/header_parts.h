@@ -51,9 +51,13 @@ struct vt_frame_finder {
     uint8_t *table;          /* extended or basic offset table as it came */
     size_t table_size, table_capacity;
     uint8_t table_width;     /* 8 or 4; 0: none */
-    bool by_table;           /* more fragments than frames: the table decides */
+    bool joining;            /* more fragments than frames: the table, or the start of each fragment, decides */
     bool lost;               /* and it was wrong */
     struct vt_tap table_tap;
+    struct vt_frame last;    /* the fragment that is passing by; length 0: none */
+    uint8_t start[2];        /* its first bytes */
+    uint8_t start_size;
+    struct vt_tap start_tap;
 };
 
 void vt_frames_reset(struct vt_frame_finder *finder);
@@ -62,8 +66,10 @@ void vt_frames_expect(struct vt_frame_finder *finder, int64_t number_of_frames);
 /* A table begins of which `length` bytes follow at `at`; one that cannot be right is not looked at. */
 void vt_frames_table(struct vt_frame_finder *finder, uint8_t width, uint64_t length, const uint8_t *at);
 bool vt_frames_take(struct vt_frame_finder *finder, const uint8_t *upto, struct vt_err *err);
-bool vt_frames_fragment(struct vt_frame_finder *finder, uint64_t offset, uint32_t length, struct vt_err *err);
-void vt_frames_finish(struct vt_frame_finder *finder);
+bool vt_frames_fragment(struct vt_frame_finder *finder, uint64_t offset, uint32_t length, const uint8_t *at,
+                        struct vt_err *err);
+/* The last fragment is over; behind the last call the frames are what they are. */
+bool vt_frames_finish(struct vt_frame_finder *finder, struct vt_err *err);
 
 struct vt_header {
     XXH3_state_t all, pixels;        /* first: they are aligned to 64 bytes */

@@ -299,6 +299,41 @@ static void frames_are_found_by_count_or_by_table(void **state)
     assert_frames("999999999", NULL, 0, NULL, 0);
 }
 
+static void frames_without_a_table_are_found_by_their_first_bytes(void **state)
+{
+    (void)state;
+    static const char *const fragments[] = { "\xff\xd8" "one", "1", "more", "\xff\xd8" "two", "", "x\xff\xd8" };
+    static const struct {
+        const char *number;
+        size_t count;
+    } cases[] = { { "2", 2 }, { "3", 0 }, { "1", 1 }, { "6", 6 }, { "5", 0 } };
+
+    for (size_t c = 0; c < VT_COUNT(cases); c++) {
+        VT_AUTO_BUF(bytes, ROOM);
+        VT_AUTO(vt_header) header = vt_header_new();
+        struct vt_writer w = { &bytes, VT_EXPLICIT_LE };
+        struct vt_err err = { 0 };
+        size_t count;
+
+        assert_true(write_head(&w, cases[c].number, &err) && write_fragments(&w, NULL, 0, NULL, 0, &err));
+        bytes.size -= 8;
+        size_t first = bytes.size;
+        for (size_t i = 0; i < VT_COUNT(fragments); i++)
+            assert_true(write_item(&bytes, fragments[i], (uint32_t)strlen(fragments[i]), &err));
+        assert_true(vt_write_sequence_end(&w, &err));
+        read_whole(header, &bytes, VT_EXPLICIT_LE);
+        const struct vt_frame *frames = vt_header_frames(header, &count);
+        assert_int_equal(count, cases[c].count);
+        if (count == 2) {
+            assert_int_equal(frames[0].offset, first);
+            assert_int_equal(frames[0].length, 3 * 8 + 5 + 1 + 4);
+            assert_int_equal(frames[1].offset, first + frames[0].length);
+            assert_int_equal(frames[1].length, 3 * 8 + 5 + 3);
+        }
+        assert_pieces_make_no_difference(&bytes, VT_EXPLICIT_LE);
+    }
+}
+
 static void frames_are_found_by_the_extended_table(void **state)
 {
     (void)state;
@@ -611,6 +646,7 @@ int main(void)
         cmocka_unit_test(native_pixels_are_found_and_digested),
         cmocka_unit_test(native_data_may_come_in_any_pieces),
         cmocka_unit_test(frames_are_found_by_count_or_by_table),
+        cmocka_unit_test(frames_without_a_table_are_found_by_their_first_bytes),
         cmocka_unit_test(frames_are_found_by_the_extended_table),
         cmocka_unit_test(an_offset_table_does_not_change_the_digest_of_the_pixels),
         cmocka_unit_test(deflated_data_are_read_as_what_they_inflate_to),
