@@ -24,6 +24,7 @@ struct world {
     char folder[64];
     struct vt_index *index;
     uint64_t sequence;
+    struct vt_instance instance;      /* of the torture tests */
 };
 
 /* One instance in words; NULL is left out. */
