@@ -216,5 +216,5 @@ bool vt_moves_run(struct vt_archive *archive, struct vt_moves *moves, const stru
                   int64_t *out_id, uint64_t *out_instances, struct vt_err *err)
 {
     return vt_operation_plan(archive, operation, next_move, moves, out_id, out_instances, err) &&
-           vt_operation_run(archive, *out_id, err);
+           vt_operation_run(archive, *out_id, operation->trash ? VT_RECORD_DELETE : VT_RECORD_RESTORE, err);
 }

@@ -115,10 +115,12 @@ bool vt_apply_file_again(struct vt_archive *archive, const struct vt_record_body
                  (int64_t)(x)->file_size, (x)->data_set_digest.bytes, sizeof(struct vt_digest),    \
                  (x)->pixel_digest.bytes, sizeof(struct vt_digest), (x)->transfer_syntax, (x)->arrived)
 
-static bool add_versions(struct vt_db *db, const struct vt_record_body *body, struct vt_err *err)
+/* The one that was served until now may have been deleted between the decision and its commit. */
+static bool add_versions(struct vt_archive *archive, struct vt_db *db, const struct vt_record_body *body, struct vt_err *err)
 {
+    bool previous = body->has_previous && faccessat(archive->root, body->previous.file, F_OK, 0) == 0;
     struct sqlite3_stmt *stmt = vt_db_prepare(db, INSERT_VERSION, err);
-    bool ok = stmt && (!body->has_previous ||
+    bool ok = stmt && (!previous ||
                        (BIND_VERSION(db, stmt, &body->previous, err) && vt_stmt_run(db, stmt, err))) &&
               BIND_VERSION(db, stmt, body->instance, err) && vt_stmt_run(db, stmt, err);
 
@@ -151,7 +153,7 @@ bool vt_apply_state(struct vt_archive *archive, enum vt_record kind, const struc
     struct vt_db *db = vt_state_lock(archive->state);
     bool ok = vt_db_exec(db, "BEGIN IMMEDIATE", err);
     if (ok) {
-        ok = (kind == VT_RECORD_VERSION ? add_versions(db, body, err) : add_quarantine(db, body, err)) &&
+        ok = (kind == VT_RECORD_VERSION ? add_versions(archive, db, body, err) : add_quarantine(db, body, err)) &&
              vt_db_exec(db, "COMMIT", err);
         struct vt_err ignored = { 0 };
         if (!ok)

@@ -19,8 +19,8 @@ enum vt_record {
     VT_RECORD_STORE = 1,        /* body: instance record, perhaps with the object's bytes */
     VT_RECORD_VERSION,
     VT_RECORD_QUARANTINE,
-    VT_RECORD_DELETE,
-    VT_RECORD_RESTORE,
+    VT_RECORD_DELETE,           /* body: int64_t, the operation of state.db that moves files (archive/operation.h) */
+    VT_RECORD_RESTORE,          /* the same, of one that gives files back to the index */
     VT_RECORD_ABORT,            /* body: uint64_t; the record with that sequence number did not happen */
 };
 

@@ -253,7 +253,7 @@ static bool carry_out(struct vt_archive *archive, int64_t id, struct vt_err *err
     return end_operation(archive, id, err);
 }
 
-bool vt_operation_run(struct vt_archive *archive, int64_t id, struct vt_err *err)
+bool vt_operation_run(struct vt_archive *archive, int64_t id, enum vt_record kind, struct vt_err *err)
 {
     uint64_t sequence = 0;
 
@@ -261,7 +261,7 @@ bool vt_operation_run(struct vt_archive *archive, int64_t id, struct vt_err *err
         return false;
     vt_point("planned");
     pthread_mutex_lock(&archive->journal_lock);
-    bool decided = vt_journal_append(archive->journal, VT_RECORD_DELETE, &id, sizeof id, NULL, 0, &sequence, err) &&
+    bool decided = vt_journal_append(archive->journal, kind, &id, sizeof id, NULL, 0, &sequence, err) &&
                    vt_journal_sync(archive->journal, err);
     pthread_mutex_unlock(&archive->journal_lock);
     if (!decided)

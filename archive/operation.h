@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "archive/instance.h"
+#include "archive/journal.h"
 
 struct vt_archive;
 struct vt_err;
@@ -41,8 +42,8 @@ struct vt_file_operation {
 bool vt_operation_plan(struct vt_archive *archive, const struct vt_file_operation *operation,
                        bool (*next)(void *context, int64_t id, struct vt_move *out, bool *out_more, struct vt_err *err),
                        void *context, int64_t *out_id, uint64_t *out_instances, struct vt_err *err);
-/* Decides and does. When it fails before the decision, nothing has happened. */
-bool vt_operation_run(struct vt_archive *archive, int64_t id, struct vt_err *err);
+/* Decides and does; `kind` is VT_RECORD_DELETE or VT_RECORD_RESTORE. When it fails before the decision, nothing has happened. */
+bool vt_operation_run(struct vt_archive *archive, int64_t id, enum vt_record kind, struct vt_err *err);
 
 /* After a crash: does again what a journal record names. */
 bool vt_operation_redo(struct vt_archive *archive, const uint8_t *body, size_t size, struct vt_err *err);

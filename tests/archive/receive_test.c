@@ -298,6 +298,23 @@ static void receiving_survives_every_failing_allocation(void **state)
     vt_archive_free(archive);
 }
 
+static bool open_and_store(void *context, struct vt_err *err)
+{
+    struct vt_archive_options options = { .path = context, .journal_segment = 1 << 20, .warn_free = 1, .stop_free = 1 };
+    VT_AUTO(vt_archive) archive = vt_archive_open(&options, err);
+    bool ok = archive && work(archive, err);
+
+    return ok;
+}
+
+static void opening_survives_every_failing_allocation(void **state)
+{
+    vt_torture(open_and_store, *state);
+    struct vt_archive *archive = archive_at(*state);
+    assert_non_null(archive);
+    vt_archive_free(archive);
+}
+
 static int set_up(void **state)
 {
     *state = strdup(folder_new());
@@ -327,6 +344,7 @@ int main(void)
         TEST(under_the_stop_mark_nothing_is_taken),
         TEST(a_file_is_imported_with_the_uids_of_its_data_set),
         TEST(receiving_survives_every_failing_allocation),
+        TEST(opening_survives_every_failing_allocation),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

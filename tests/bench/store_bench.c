@@ -1,6 +1,6 @@
 /* store_bench: the storage side alone. N threads receive instances from memory into a fresh archive, without a network.
  *
- *   store_bench FOLDER tiny|ct|wsi THREADS SECONDS [relaxed]
+ *   store_bench FOLDER tiny|ct|wsi|huge THREADS SECONDS [relaxed]
  *
  * Prints instances/s, MB/s, p50/p99 of one instance, CPU an instance, peak memory. */
 #include <pthread.h>
@@ -15,7 +15,7 @@ enum { TIMES_MAX = 4 << 20, PER_SERIES = 200, FIRST_BYTES = 2000 };
 static const struct kind {
     const char *name;
     size_t pixels;
-} kinds[] = { { "tiny", 1000 }, { "ct", 525 << 10 }, { "wsi", 60 << 20 } };
+} kinds[] = { { "tiny", 1000 }, { "ct", 525 << 10 }, { "wsi", 60 << 20 }, { "huge", 2000ULL << 20 } };
 
 struct run {
     struct vt_archive *archive;
@@ -113,7 +113,7 @@ int main(int argc, char **argv)
     pthread_t threads[256];
 
     if (argc < 5) {
-        fprintf(stderr, "store_bench FOLDER tiny|ct|wsi THREADS SECONDS [relaxed]\n");
+        fprintf(stderr, "store_bench FOLDER tiny|ct|wsi|huge THREADS SECONDS [relaxed]\n");
         return 2;
     }
     for (size_t i = 0; i < VT_COUNT(kinds); i++)
