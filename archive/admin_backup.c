@@ -1,5 +1,6 @@
-/* backup: both databases as of one moment, then every file they name. Objects never change, so the files may be linked or copied
- * while the archive goes on; what is deleted meanwhile is found in the trash. */
+/* backup: both databases as of one moment, then every file they name. Objects never change, so the
+ * files may be linked or copied while the archive goes on; what is deleted meanwhile is found in
+ * the trash. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -41,7 +42,8 @@ static struct vt_db *pin(struct vt_archive *archive, const char *name, struct vt
     return vt_take(&db);
 }
 
-static bool copy_database(struct vt_db *from, const char *folder, const char *name, struct vt_err *err)
+static bool copy_database(struct vt_db *from, const char *folder, const char *name,
+                          struct vt_err *err)
 {
     char path[PATH_MAX];
     sqlite3 *to = NULL;
@@ -57,7 +59,8 @@ static bool copy_database(struct vt_db *from, const char *folder, const char *na
     if (copy)
         sqlite3_backup_finish(copy);
     if (!ok)
-        vt_fail(err, sqlite3_errcode(to) == SQLITE_FULL ? VT_E_FULL : VT_E_IO, "copying %s: %s", path, sqlite3_errmsg(to));
+        vt_fail(err, sqlite3_errcode(to) == SQLITE_FULL ? VT_E_FULL : VT_E_IO, "copying %s: %s",
+                path, sqlite3_errmsg(to));
     sqlite3_close(to);
     return ok;
 }
@@ -68,7 +71,8 @@ static bool copy_databases(struct backup *backup, struct vt_err *err)
 
     if (!vt_exclusive_begin(backup->archive, err))
         return false;
-    VT_AUTO(vt_db) state = vt_archive_cut_all(backup->archive, err) ? pin(backup->archive, "state.db", err) : NULL;
+    VT_AUTO(vt_db)
+    state = vt_archive_cut_all(backup->archive, err) ? pin(backup->archive, "state.db", err) : NULL;
     VT_AUTO(vt_db) index = state && sqlite ? pin(backup->archive, "index.db", err) : NULL;
     vt_exclusive_end(backup->archive);
     return state && (index || !sqlite) && copy_database(state, backup->folder, "state.db", err) &&
@@ -92,21 +96,28 @@ static bool copy_bytes(int from, int to, const char *file, struct vt_err *err)
 }
 
 /* Where the file lies now: it may have been moved to the trash since. */
-static bool find_moved(struct backup *backup, const char *file, char out[static VT_FILE_MAX], struct vt_err *err)
+static bool find_moved(struct backup *backup, const char *file, char out[static VT_FILE_MAX],
+                       struct vt_err *err)
 {
     struct vt_db *db = vt_state_lock(backup->archive->state);
-    struct sqlite3_stmt *stmt = vt_db_prepare(db,
-        "SELECT to_file FROM operation_file WHERE from_file = ? AND to_file <> from_file ORDER BY operation DESC LIMIT 1", err);
-    bool row = false, ok = stmt && vt_stmt_bind(db, stmt, err, "t", file) && vt_stmt_step(db, stmt, &row, err);
+    struct sqlite3_stmt *stmt =
+        vt_db_prepare(db,
+                      "SELECT to_file FROM operation_file WHERE from_file = ? AND to_file <> "
+                      "from_file ORDER BY operation DESC LIMIT 1",
+                      err);
+    bool row = false,
+         ok = stmt && vt_stmt_bind(db, stmt, err, "t", file) && vt_stmt_step(db, stmt, &row, err);
 
     if (ok && row)
         snprintf(out, VT_FILE_MAX, "%s", (const char *)sqlite3_column_text(stmt, 0));
     vt_stmt_free(stmt);
     vt_state_unlock(backup->archive->state);
-    return ok && (row || vt_fail(err, VT_E_CORRUPT, "%s is missing in the archive: run 'vitrine verify'", file));
+    return ok && (row || vt_fail(err, VT_E_CORRUPT,
+                                 "%s is missing in the archive: run 'vitrine verify'", file));
 }
 
-static bool link_or_copy(struct backup *backup, const char *source, const char *file, struct vt_err *err)
+static bool link_or_copy(struct backup *backup, const char *source, const char *file,
+                         struct vt_err *err)
 {
     int folder = vt_folders_of(backup->folders, file, true, err);
     if (folder < 0)
@@ -122,10 +133,12 @@ static bool link_or_copy(struct backup *backup, const char *source, const char *
     if (from < 0)
         return vt_fail_errno(err, "%s", source);
     vt_autoclose to = openat(folder, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
-    return to >= 0 ? copy_bytes(from, to, file, err) : vt_fail_errno(err, "making %s/%s", backup->folder, file);
+    return to >= 0 ? copy_bytes(from, to, file, err)
+                   : vt_fail_errno(err, "making %s/%s", backup->folder, file);
 }
 
-static bool take_file(struct backup *backup, const char *file, uint64_t size, const char *digest, struct vt_err *err)
+static bool take_file(struct backup *backup, const char *file, uint64_t size, const char *digest,
+                      struct vt_err *err)
 {
     char moved[VT_FILE_MAX];
 
@@ -152,7 +165,9 @@ static bool take_object(void *context, const struct vt_index_entry *entry, struc
 
 static bool take_objects(struct backup *backup, uint64_t *out_instances, struct vt_err *err)
 {
-    struct vt_index_options options = { .path = backup->folder, .read_only = true, .readers = BACKUP_READERS };
+    struct vt_index_options options = { .path = backup->folder,
+                                        .read_only = true,
+                                        .readers = BACKUP_READERS };
     bool sqlite = backup->archive->options.index == &vt_index_sqlite;
     VT_AUTO(vt_index) copy = sqlite ? vt_index_open(backup->archive->options.index, &options, err) : NULL;
     struct vt_index *index = sqlite ? copy : vt_archive_index(backup->archive);
@@ -176,11 +191,16 @@ static bool take_others(struct backup *backup, struct vt_err *err)
 
     snprintf(path, sizeof path, "%s/state.db", backup->folder);
     VT_AUTO(vt_db) db = vt_db_open(path, &options, err);
-    struct sqlite3_stmt *stmt = db ? vt_db_prepare(db,
-        "SELECT file, size, lower(hex(digest)) FROM version UNION ALL"
-        " SELECT file, size, lower(hex(digest)) FROM quarantine WHERE resolved IS NULL UNION ALL"
-        " SELECT to_file, f.size, '-' FROM operation_file f JOIN operation ON id = operation"
-        " WHERE trash = 1 AND state = 'done' AND to_file LIKE 'trash/%'", err) : NULL;
+    struct sqlite3_stmt *stmt =
+        db ? vt_db_prepare(db,
+                           "SELECT file, size, lower(hex(digest)) FROM version UNION ALL"
+                           " SELECT file, size, lower(hex(digest)) FROM quarantine WHERE resolved "
+                           "IS NULL UNION ALL"
+                           " SELECT to_file, f.size, '-' FROM operation_file f JOIN operation ON "
+                           "id = operation"
+                           " WHERE trash = 1 AND state = 'done' AND to_file LIKE 'trash/%'",
+                           err)
+           : NULL;
     bool row = false, ok = stmt && vt_stmt_bind(db, stmt, err, "");
 
     while (ok && (ok = vt_stmt_step(db, stmt, &row, err)) && row) {
@@ -195,22 +215,26 @@ static bool take_others(struct backup *backup, struct vt_err *err)
 
 static bool run(struct backup *backup, uint64_t *out_instances, struct vt_err *err)
 {
-    bool ok = copy_databases(backup, err) && take_objects(backup, out_instances, err) && take_others(backup, err);
+    bool ok = copy_databases(backup, err) && take_objects(backup, out_instances, err) &&
+              take_others(backup, err);
 
     if (fflush(backup->manifest) != 0 && ok)
         ok = vt_fail_errno(err, "writing the manifest");
     if (ok && syncfs(backup->target) < 0)
         ok = vt_fail_errno(err, "syncing %s", backup->folder);
-    return ok && vt_admin_tell_progress(backup->admin, backup->done, backup->done, "instances", err);
+    return ok &&
+           vt_admin_tell_progress(backup->admin, backup->done, backup->done, "instances", err);
 }
 
-bool vt_admin_backup(const struct vt_admin *admin, const char *folder, uint64_t *out_instances, struct vt_err *err)
+bool vt_admin_backup(const struct vt_admin *admin, const char *folder, uint64_t *out_instances,
+                     struct vt_err *err)
 {
     struct backup backup = { .admin = admin, .archive = admin->archive, .folder = folder };
     char path[PATH_MAX];
 
     if (strlen(folder) > VT_ARCHIVE_PATH_MAX)
-        return vt_fail(err, VT_E_INVALID, "the folder's path is longer than %d bytes", VT_ARCHIVE_PATH_MAX);
+        return vt_fail(err, VT_E_INVALID, "the folder's path is longer than %d bytes",
+                       VT_ARCHIVE_PATH_MAX);
     if (!vt_io_make_folder(folder, err))
         return false;
     snprintf(path, sizeof path, "%s/manifest", folder);
@@ -218,12 +242,14 @@ bool vt_admin_backup(const struct vt_admin *admin, const char *folder, uint64_t 
     if (target < 0)
         return vt_fail_errno(err, "%s", folder);
     if (faccessat(target, "state.db", F_OK, 0) == 0 || faccessat(target, "manifest", F_OK, 0) == 0)
-        return vt_fail(err, VT_E_EXISTS, "%s holds a backup or an archive already: name an empty folder", folder);
+        return vt_fail(err, VT_E_EXISTS,
+                       "%s holds a backup or an archive already: name an empty folder", folder);
     VT_AUTO(vt_folders) folders = vt_folders_new(target);
     backup.target = target;
     backup.folders = folders;
     backup.manifest = fopen(path, "wxe");
-    bool ok = folders ? backup.manifest != NULL || vt_fail_errno(err, "%s", path) : vt_fail(err, VT_E_NOMEM, "no memory");
+    bool ok = folders ? backup.manifest != NULL || vt_fail_errno(err, "%s", path)
+                      : vt_fail(err, VT_E_NOMEM, "no memory");
     ok = ok && run(&backup, out_instances, err);
     if (backup.manifest)
         fclose(backup.manifest);

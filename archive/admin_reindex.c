@@ -29,7 +29,8 @@ static void remove_fresh(struct vt_archive *archive)
     unlinkat(archive->root, FRESH, AT_REMOVEDIR);
 }
 
-static struct vt_index *build_fresh(const struct vt_admin *admin, uint64_t *out_instances, struct vt_err *err)
+static struct vt_index *build_fresh(const struct vt_admin *admin, uint64_t *out_instances,
+                                    struct vt_err *err)
 {
     struct vt_archive *archive = admin->archive;
     char path[PATH_MAX];
@@ -45,9 +46,9 @@ static struct vt_index *build_fresh(const struct vt_admin *admin, uint64_t *out_
     return vt_take(&fresh);
 }
 
-/* The old file is linked nowhere any more when the new one has its name: readers of the old one go on in it. Its log must be gone
- * before, or it would be taken for the new one's; a start in between finds an index without objects' rows or the old one, and says
- * so or serves it. */
+/* The old file is linked nowhere any more when the new one has its name: readers of the old one go
+ * on in it. Its log must be gone before, or it would be taken for the new one's; a start in between
+ * finds an index without objects' rows or the old one, and says so or serves it. */
 static bool swap_files(struct vt_archive *archive, struct vt_err *err)
 {
     int root = archive->root;
@@ -63,11 +64,12 @@ static bool swap_files(struct vt_archive *archive, struct vt_err *err)
 
 static bool take_over(struct vt_archive *archive, struct vt_index *fresh, struct vt_err *err)
 {
-    struct vt_index_options options = { .path = archive->path, .readers = archive->options.readers };
+    struct vt_index_options options = { .path = archive->path,
+                                        .readers = archive->options.readers };
     struct vt_index *index = fresh;
 
     if (archive->options.index == &vt_index_sqlite) {
-        vt_index_free(fresh);   /* folds its log into the file */
+        vt_index_free(fresh); /* folds its log into the file */
         if (!swap_files(archive, err))
             return false;
         index = vt_index_open(archive->options.index, &options, err);
@@ -85,7 +87,8 @@ bool vt_admin_reindex(const struct vt_admin *admin, uint64_t *out_instances, str
     if (!vt_exclusive_begin(archive, err))
         return false;
     bool ok = archive->retired_count < VT_COUNT(archive->retired) ||
-              vt_fail(err, VT_E_LIMIT, "reindexed %zu times since the start: restart before the next time",
+              vt_fail(err, VT_E_LIMIT,
+                      "reindexed %zu times since the start: restart before the next time",
                       VT_COUNT(archive->retired));
     ok = ok && vt_archive_cut_all(archive, err);
     struct vt_index *fresh = ok ? build_fresh(admin, out_instances, err) : NULL;
@@ -103,12 +106,15 @@ bool vt_admin_reindex(const struct vt_admin *admin, uint64_t *out_instances, str
 static bool count_state(struct vt_archive *archive, int64_t out[static 4], struct vt_err *err)
 {
     struct vt_db *db = vt_state_lock(archive->state);
-    struct sqlite3_stmt *stmt = vt_db_prepare(db,
+    struct sqlite3_stmt *stmt = vt_db_prepare(
+        db,
         "SELECT (SELECT count(*) FROM quarantine WHERE resolved IS NULL),"
         " (SELECT count(*) FROM (SELECT 1 FROM version GROUP BY sop_uid HAVING count(*) > 1)),"
         " (SELECT coalesce(sum(instances), 0) FROM operation WHERE trash = 1 AND state = 'done'),"
-        " (SELECT coalesce(sum(bytes), 0) FROM operation WHERE trash = 1 AND state = 'done')", err);
-    bool row = false, ok = stmt && vt_stmt_bind(db, stmt, err, "") && vt_stmt_step(db, stmt, &row, err);
+        " (SELECT coalesce(sum(bytes), 0) FROM operation WHERE trash = 1 AND state = 'done')",
+        err);
+    bool row = false,
+         ok = stmt && vt_stmt_bind(db, stmt, err, "") && vt_stmt_step(db, stmt, &row, err);
 
     for (int i = 0; ok && i < 4; i++)
         out[i] = sqlite3_column_int64(stmt, i);
@@ -122,13 +128,15 @@ static bool add_counts(struct vt_archive *archive, json_t *row, struct vt_err *e
     struct vt_index_counts counts = { 0 };
     int64_t state[4] = { 0 };
 
-    if (!vt_index_counts(vt_archive_index(archive), &counts, err) || !count_state(archive, state, err))
+    if (!vt_index_counts(vt_archive_index(archive), &counts, err) ||
+        !count_state(archive, state, err))
         return false;
-    json_t *more = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "patients", (json_int_t)counts.patients,
-                             "studies", (json_int_t)counts.studies, "series", (json_int_t)counts.series, "instances",
-                             (json_int_t)counts.instances, "bytes", (json_int_t)counts.bytes, "quarantined",
-                             (json_int_t)state[0], "with_versions", (json_int_t)state[1], "trash_instances",
-                             (json_int_t)state[2], "trash_bytes", (json_int_t)state[3]);
+    json_t *more = json_pack(
+        "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "patients", (json_int_t)counts.patients,
+        "studies", (json_int_t)counts.studies, "series", (json_int_t)counts.series, "instances",
+        (json_int_t)counts.instances, "bytes", (json_int_t)counts.bytes, "quarantined",
+        (json_int_t)state[0], "with_versions", (json_int_t)state[1], "trash_instances",
+        (json_int_t)state[2], "trash_bytes", (json_int_t)state[3]);
     bool ok = more && json_object_update(row, more) == 0;
     json_decref(more);
     return ok || vt_fail(err, VT_E_NOMEM, "no memory for the status");
@@ -144,9 +152,11 @@ static bool add_since_start(struct vt_archive *archive, json_t *row, struct vt_e
                               (json_int_t)atomic_load(&archive->duplicates), "duplicates_changed",
                               (json_int_t)atomic_load(&archive->versions), "quarantined",
                               (json_int_t)atomic_load(&archive->quarantined), "refused",
-                              (json_int_t)atomic_load(&archive->refused), "failed", (json_int_t)atomic_load(&archive->failed),
-                              "groups", (json_int_t)atomic_load(&archive->groups));
-    return (since && json_object_set_new(row, "since", since) == 0) || vt_fail(err, VT_E_NOMEM, "no memory for the status");
+                              (json_int_t)atomic_load(&archive->refused), "failed",
+                              (json_int_t)atomic_load(&archive->failed), "groups",
+                              (json_int_t)atomic_load(&archive->groups));
+    return (since && json_object_set_new(row, "since", since) == 0) ||
+           vt_fail(err, VT_E_NOMEM, "no memory for the status");
 }
 
 static json_t *make_status(struct vt_archive *archive, struct vt_err *err)
@@ -161,10 +171,11 @@ static json_t *make_status(struct vt_archive *archive, struct vt_err *err)
     vt_journal_usage(archive->journal, &used, &room);
     pthread_mutex_unlock(&archive->journal_lock);
     bool writable = vt_archive_writable(archive, &fault);
-    json_t *row = json_pack("{s:s, s:s, s:s, s:I, s:I, s:s, s:I, s:I, s:b}", "path", archive->path, "index",
-                            archive->options.index->name, "durability", archive->options.relaxed ? "relaxed" : "commit",
-                            "free", (json_int_t)free_bytes, "total", (json_int_t)total, "space", marks[space],
-                            "journal_used", (json_int_t)used, "journal_room", (json_int_t)room, "writable", writable);
+    json_t *row = json_pack(
+        "{s:s, s:s, s:s, s:I, s:I, s:s, s:I, s:I, s:b}", "path", archive->path, "index",
+        archive->options.index->name, "durability", archive->options.relaxed ? "relaxed" : "commit",
+        "free", (json_int_t)free_bytes, "total", (json_int_t)total, "space", marks[space],
+        "journal_used", (json_int_t)used, "journal_room", (json_int_t)room, "writable", writable);
     if (!row)
         vt_fail(err, VT_E_NOMEM, "no memory for the status");
     else if (!writable)

@@ -19,7 +19,8 @@ bool vt_admin_send(const struct vt_admin *admin, struct json_t *row, struct vt_e
     return more || vt_fail(err, VT_E_CANCELLED, "stopped");
 }
 
-bool vt_admin_tell_progress(const struct vt_admin *admin, uint64_t done, uint64_t total, const char *unit, struct vt_err *err)
+bool vt_admin_tell_progress(const struct vt_admin *admin, uint64_t done, uint64_t total,
+                            const char *unit, struct vt_err *err)
 {
     return !admin->progress || admin->progress(admin->context, done, total, unit) ||
            vt_fail(err, VT_E_CANCELLED, "cancelled");
@@ -38,7 +39,8 @@ void vt_admin_hex(const struct vt_digest *digest, char out[static 33])
 
 static bool is_time(const char *name)
 {
-    return strcmp(name, "at") == 0 || strcmp(name, "arrived") == 0 || strcmp(name, "purge_after") == 0;
+    return strcmp(name, "at") == 0 || strcmp(name, "arrived") == 0 ||
+           strcmp(name, "purge_after") == 0;
 }
 
 static json_t *value_of(struct sqlite3_stmt *stmt, int column)
@@ -74,14 +76,15 @@ static bool collect(struct vt_db *db, struct sqlite3_stmt *stmt, json_t *rows, s
         json_t *row = json_object();
         bool ok = row && json_array_append_new(rows, row) == 0;
         for (int column = 0; ok && column < sqlite3_column_count(stmt); column++)
-            ok = json_object_set_new(row, sqlite3_column_name(stmt, column), value_of(stmt, column)) == 0;
+            ok = json_object_set_new(row, sqlite3_column_name(stmt, column),
+                                     value_of(stmt, column)) == 0;
         if (!ok)
             return vt_fail(err, VT_E_NOMEM, "no memory for rows");
     }
 }
 
-bool vt_admin_rows_of(const struct vt_admin *admin, const char *sql, const char *letter, const char *text, int64_t number,
-                      size_t *out_count, struct vt_err *err)
+bool vt_admin_rows_of(const struct vt_admin *admin, const char *sql, const char *letter,
+                      const char *text, int64_t number, size_t *out_count, struct vt_err *err)
 {
     struct vt_state *state = vt_archive_state(admin->archive);
     json_t *rows = json_array();
@@ -109,8 +112,9 @@ bool vt_admin_rows_of(const struct vt_admin *admin, const char *sql, const char 
 /* ---- selections ---- */
 
 bool vt_admin_each_in(struct vt_index *index, const struct vt_query *query,
-                      bool (*each)(void *context, const struct vt_index_entry *entry, struct vt_err *err), void *context,
-                      struct vt_err *err)
+                      bool (*each)(void *context, const struct vt_index_entry *entry,
+                                   struct vt_err *err),
+                      void *context, struct vt_err *err)
 {
     static const struct vt_query_rules rules = { .model = VT_MODEL_STUDY_ROOT, .relational = true };
     const char *words[] = { "StudyInstanceUID" };
@@ -132,8 +136,9 @@ bool vt_admin_each_in(struct vt_index *index, const struct vt_query *query,
 }
 
 bool vt_admin_each(struct vt_archive *archive, const struct vt_query *query,
-                   bool (*each)(void *context, const struct vt_index_entry *entry, struct vt_err *err), void *context,
-                   struct vt_err *err)
+                   bool (*each)(void *context, const struct vt_index_entry *entry,
+                                struct vt_err *err),
+                   void *context, struct vt_err *err)
 {
     return vt_admin_each_in(vt_archive_index(archive), query, each, context, err);
 }
@@ -153,7 +158,8 @@ static bool count_one(void *context, const struct vt_index_entry *entry, struct 
 }
 
 bool vt_admin_each_of_study(struct vt_archive *archive, const char *study_uid,
-                            bool (*each)(void *context, const struct vt_index_entry *entry, struct vt_err *err),
+                            bool (*each)(void *context, const struct vt_index_entry *entry,
+                                         struct vt_err *err),
                             void *context, struct vt_err *err)
 {
     static const struct vt_query_rules rules = { .model = VT_MODEL_STUDY_ROOT };
@@ -177,8 +183,8 @@ void vt_moves_fini(struct vt_moves *moves)
     *moves = (struct vt_moves){ 0 };
 }
 
-bool vt_moves_add(struct vt_moves *moves, const char *sop_uid, uint32_t version, const char *from, const char *to,
-                  uint64_t size, enum vt_move_action action, struct vt_err *err)
+bool vt_moves_add(struct vt_moves *moves, const char *sop_uid, uint32_t version, const char *from,
+                  const char *to, uint64_t size, enum vt_move_action action, struct vt_err *err)
 {
     if (moves->count >= VT_ADMIN_MOVES_MAX)
         return vt_fail(err, VT_E_LIMIT, "more than %d files at once", VT_ADMIN_MOVES_MAX);
@@ -198,7 +204,8 @@ bool vt_moves_add(struct vt_moves *moves, const char *sop_uid, uint32_t version,
     return true;
 }
 
-static bool next_move(void *context, int64_t id, struct vt_move *out, bool *out_more, struct vt_err *err)
+static bool next_move(void *context, int64_t id, struct vt_move *out, bool *out_more,
+                      struct vt_err *err)
 {
     struct vt_moves *moves = context;
 
@@ -208,13 +215,17 @@ static bool next_move(void *context, int64_t id, struct vt_move *out, bool *out_
     *out = moves->items[moves->next++];
     if (out->to_file[0])
         return true;
-    int length = snprintf(out->to_file, sizeof out->to_file, "trash/%" PRId64 "/%s", id, out->from_file);
-    return length < (int)sizeof out->to_file || vt_fail(err, VT_E_LIMIT, "path is too long: %s", out->from_file);
+    int length =
+        snprintf(out->to_file, sizeof out->to_file, "trash/%" PRId64 "/%s", id, out->from_file);
+    return length < (int)sizeof out->to_file ||
+           vt_fail(err, VT_E_LIMIT, "path is too long: %s", out->from_file);
 }
 
-bool vt_moves_run(struct vt_archive *archive, struct vt_moves *moves, const struct vt_file_operation *operation,
-                  int64_t *out_id, uint64_t *out_instances, struct vt_err *err)
+bool vt_moves_run(struct vt_archive *archive, struct vt_moves *moves,
+                  const struct vt_file_operation *operation, int64_t *out_id,
+                  uint64_t *out_instances, struct vt_err *err)
 {
     return vt_operation_plan(archive, operation, next_move, moves, out_id, out_instances, err) &&
-           vt_operation_run(archive, *out_id, operation->trash ? VT_RECORD_DELETE : VT_RECORD_RESTORE, err);
+           vt_operation_run(archive, *out_id,
+                            operation->trash ? VT_RECORD_DELETE : VT_RECORD_RESTORE, err);
 }

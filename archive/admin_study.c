@@ -31,14 +31,15 @@ static void set_text(json_t *row, const struct vt_bytes *attributes, uint32_t ta
 
 static bool send_study(const struct vt_admin *admin, const struct vt_row *found, struct vt_err *err)
 {
-    static const uint32_t patient[] = { VT_TAG_PATIENT_ID, VT_TAG_ISSUER_OF_PATIENT_ID, VT_TAG_PATIENT_NAME,
-                                        VT_TAG_PATIENT_BIRTH_DATE, VT_TAG_PATIENT_SEX };
-    static const uint32_t study[] = { VT_TAG_STUDY_DATE, VT_TAG_STUDY_TIME, VT_TAG_ACCESSION_NUMBER, VT_TAG_STUDY_ID,
-                                      VT_TAG_STUDY_DESCRIPTION };
-    json_t *row = json_pack("{s:s, s:s, s:I, s:I}", "StudyInstanceUID", found->study_uid, "ModalitiesInStudy",
-                            found->modalities ? found->modalities : "", "NumberOfStudyRelatedSeries",
-                            (json_int_t)found->study_series, "NumberOfStudyRelatedInstances",
-                            (json_int_t)found->study_instances);
+    static const uint32_t patient[] = { VT_TAG_PATIENT_ID, VT_TAG_ISSUER_OF_PATIENT_ID,
+                                        VT_TAG_PATIENT_NAME, VT_TAG_PATIENT_BIRTH_DATE,
+                                        VT_TAG_PATIENT_SEX };
+    static const uint32_t study[] = { VT_TAG_STUDY_DATE, VT_TAG_STUDY_TIME, VT_TAG_ACCESSION_NUMBER,
+                                      VT_TAG_STUDY_ID, VT_TAG_STUDY_DESCRIPTION };
+    json_t *row = json_pack("{s:s, s:s, s:I, s:I}", "StudyInstanceUID", found->study_uid,
+                            "ModalitiesInStudy", found->modalities ? found->modalities : "",
+                            "NumberOfStudyRelatedSeries", (json_int_t)found->study_series,
+                            "NumberOfStudyRelatedInstances", (json_int_t)found->study_instances);
 
     for (size_t i = 0; row && i < VT_COUNT(patient); i++)
         set_text(row, &found->attributes[VT_LEVEL_PATIENT], patient[i]);
@@ -47,12 +48,14 @@ static bool send_study(const struct vt_admin *admin, const struct vt_row *found,
     return vt_admin_send(admin, row, err);
 }
 
-bool vt_admin_study_list(const struct vt_admin *admin, const struct vt_query *query, struct vt_err *err)
+bool vt_admin_study_list(const struct vt_admin *admin, const struct vt_query *query,
+                         struct vt_err *err)
 {
     static const struct vt_query_rules rules = { .model = VT_MODEL_STUDY_ROOT, .relational = true };
     const char *words[] = { "StudyInstanceUID", "ModalitiesInStudy", "NumberOfStudyRelatedSeries",
                             "NumberOfStudyRelatedInstances" };
-    VT_AUTO(vt_query) all = query ? NULL : vt_query_from_words(VT_LEVEL_STUDY, words, VT_COUNT(words), &rules, err);
+    VT_AUTO(vt_query)
+    all = query ? NULL : vt_query_from_words(VT_LEVEL_STUDY, words, VT_COUNT(words), &rules, err);
     if (!query && !all)
         return false;
     VT_AUTO(vt_plan) plan = vt_plan_make(query ? query : all, err);
@@ -77,10 +80,14 @@ static bool send_instance(void *context, const struct vt_index_entry *entry, str
     vt_admin_hex(&entry->pixel_digest, pixels);
     vt_clock_text(entry->arrived, arrived);
     return vt_admin_send(context,
-        json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:s, s:s, s:s}", "SeriesInstanceUID", entry->series_uid, "SOPInstanceUID",
-                  entry->sop_uid, "SOPClassUID", entry->sop_class, "TransferSyntaxUID", entry->transfer_syntax, "file",
-                  entry->file, "size", (json_int_t)entry->file_size, "version", (json_int_t)entry->version, "digest",
-                  digest, "pixel_digest", pixels, "arrived", arrived), err);
+                         json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:s, s:s, s:s}",
+                                   "SeriesInstanceUID", entry->series_uid, "SOPInstanceUID",
+                                   entry->sop_uid, "SOPClassUID", entry->sop_class,
+                                   "TransferSyntaxUID", entry->transfer_syntax, "file", entry->file,
+                                   "size", (json_int_t)entry->file_size, "version",
+                                   (json_int_t)entry->version, "digest", digest, "pixel_digest",
+                                   pixels, "arrived", arrived),
+                         err);
 }
 
 bool vt_admin_study_show(const struct vt_admin *admin, const char *study_uid, struct vt_err *err)
@@ -94,14 +101,17 @@ bool vt_admin_study_show(const struct vt_admin *admin, const char *study_uid, st
 
 static bool collect_delete(void *context, const struct vt_index_entry *entry, struct vt_err *err)
 {
-    return vt_moves_add(context, entry->sop_uid, entry->version, entry->file, NULL, entry->file_size, VT_MOVE_REMOVE, err);
+    return vt_moves_add(context, entry->sop_uid, entry->version, entry->file, NULL,
+                        entry->file_size, VT_MOVE_REMOVE, err);
 }
 
 /* Files of versions that are not served: the moves hold those that are. */
-static bool collect_versions(struct vt_archive *archive, const char *study_uid, struct vt_moves *moves, struct vt_err *err)
+static bool collect_versions(struct vt_archive *archive, const char *study_uid,
+                             struct vt_moves *moves, struct vt_err *err)
 {
     struct vt_db *db = vt_state_lock(archive->state);
-    struct sqlite3_stmt *stmt = vt_db_prepare(db, "SELECT sop_uid, version, file, size FROM version WHERE study_uid = ?", err);
+    struct sqlite3_stmt *stmt = vt_db_prepare(
+        db, "SELECT sop_uid, version, file, size FROM version WHERE study_uid = ?", err);
     size_t served = moves->count;
     bool row = false, ok = stmt && vt_stmt_bind(db, stmt, err, "t", study_uid);
 
@@ -119,12 +129,13 @@ static bool collect_versions(struct vt_archive *archive, const char *study_uid, 
     return ok;
 }
 
-bool vt_admin_study_delete(const struct vt_admin *admin, const char *study_uid, const char *reason, int64_t *out_trash_id,
-                           uint64_t *out_instances, struct vt_err *err)
+bool vt_admin_study_delete(const struct vt_admin *admin, const char *study_uid, const char *reason,
+                           int64_t *out_trash_id, uint64_t *out_instances, struct vt_err *err)
 {
     struct vt_archive *archive = admin->archive;
-    struct vt_file_operation operation = { .kind = "delete", .subject = study_uid, .who = admin->who, .reason = reason,
-                                           .trash = true };
+    struct vt_file_operation operation = {
+        .kind = "delete", .subject = study_uid, .who = admin->who, .reason = reason, .trash = true
+    };
     struct vt_moves moves = { 0 };
 
     if (!vt_exclusive_begin(archive, err))
@@ -144,18 +155,24 @@ bool vt_admin_study_delete(const struct vt_admin *admin, const char *study_uid, 
 
 bool vt_admin_trash_list(const struct vt_admin *admin, struct vt_err *err)
 {
-    return vt_admin_rows_of(admin, "SELECT id, kind, subject, who, reason, at, purge_after, instances, bytes FROM operation"
-                                   " WHERE trash = 1 AND state = 'done' ORDER BY id", "", NULL, 0, NULL, err);
+    return vt_admin_rows_of(
+        admin,
+        "SELECT id, kind, subject, who, reason, at, purge_after, instances, bytes FROM operation"
+        " WHERE trash = 1 AND state = 'done' ORDER BY id",
+        "", NULL, 0, NULL, err);
 }
 
 /* The newest deletion of a study. */
-static bool find_trash(struct vt_archive *archive, const char *study_uid, int64_t *in_out_id, char kind[static 32],
-                       char subject[static 80], struct vt_err *err)
+static bool find_trash(struct vt_archive *archive, const char *study_uid, int64_t *in_out_id,
+                       char kind[static 32], char subject[static 80], struct vt_err *err)
 {
     struct vt_db *db = vt_state_lock(archive->state);
-    struct sqlite3_stmt *stmt = vt_db_prepare(db,
-        "SELECT id, kind, subject FROM operation WHERE trash = 1 AND state = 'done' AND (id = ?1 OR (?1 = 0 AND subject = ?2))"
-        " ORDER BY id DESC LIMIT 1", err);
+    struct sqlite3_stmt *stmt =
+        vt_db_prepare(db,
+                      "SELECT id, kind, subject FROM operation WHERE trash = 1 AND state = 'done' "
+                      "AND (id = ?1 OR (?1 = 0 AND subject = ?2))"
+                      " ORDER BY id DESC LIMIT 1",
+                      err);
     bool row = false;
     bool ok = stmt && vt_stmt_bind(db, stmt, err, "it", *in_out_id, study_uid ? study_uid : "") &&
               vt_stmt_step(db, stmt, &row, err);
@@ -169,28 +186,34 @@ static bool find_trash(struct vt_archive *archive, const char *study_uid, int64_
     vt_state_unlock(archive->state);
     if (ok && !row && *in_out_id != 0)
         return vt_fail(err, VT_E_NOTFOUND, "no entry %" PRId64 " in the trash", *in_out_id);
-    return ok && (row || vt_fail(err, VT_E_NOTFOUND, "study %s is not in the trash", study_uid ? study_uid : ""));
+    return ok && (row || vt_fail(err, VT_E_NOTFOUND, "study %s is not in the trash",
+                                 study_uid ? study_uid : ""));
 }
 
-static bool collect_restore(struct vt_archive *archive, int64_t id, struct vt_moves *moves, struct vt_err *err)
+static bool collect_restore(struct vt_archive *archive, int64_t id, struct vt_moves *moves,
+                            struct vt_err *err)
 {
     struct vt_db *db = vt_state_lock(archive->state);
     struct sqlite3_stmt *stmt = vt_db_prepare(db,
-        "SELECT sop_uid, version, to_file, from_file, size, action FROM operation_file WHERE operation = ?"
-        " AND to_file LIKE 'trash/%' ORDER BY n", err);
+                                              "SELECT sop_uid, version, to_file, from_file, size, "
+                                              "action FROM operation_file WHERE operation = ?"
+                                              " AND to_file LIKE 'trash/%' ORDER BY n",
+                                              err);
     bool row = false, ok = stmt && vt_stmt_bind(db, stmt, err, "i", id);
 
     while (ok && (ok = vt_stmt_step(db, stmt, &row, err)) && row)
-        ok = vt_moves_add(moves, (const char *)sqlite3_column_text(stmt, 0), (uint32_t)sqlite3_column_int64(stmt, 1),
-                          (const char *)sqlite3_column_text(stmt, 2), (const char *)sqlite3_column_text(stmt, 3),
-                          (uint64_t)sqlite3_column_int64(stmt, 4),
-                          sqlite3_column_int(stmt, 5) == VT_MOVE_REMOVE ? VT_MOVE_PUT : VT_MOVE_FILE, err);
+        ok = vt_moves_add(
+            moves, (const char *)sqlite3_column_text(stmt, 0),
+            (uint32_t)sqlite3_column_int64(stmt, 1), (const char *)sqlite3_column_text(stmt, 2),
+            (const char *)sqlite3_column_text(stmt, 3), (uint64_t)sqlite3_column_int64(stmt, 4),
+            sqlite3_column_int(stmt, 5) == VT_MOVE_REMOVE ? VT_MOVE_PUT : VT_MOVE_FILE, err);
     vt_stmt_free(stmt);
     vt_state_unlock(archive->state);
     return ok;
 }
 
-static bool none_is_there(struct vt_archive *archive, const struct vt_moves *moves, struct vt_err *err)
+static bool none_is_there(struct vt_archive *archive, const struct vt_moves *moves,
+                          struct vt_err *err)
 {
     struct vt_index_entry entry;
     bool found = false;
@@ -198,31 +221,40 @@ static bool none_is_there(struct vt_archive *archive, const struct vt_moves *mov
     for (size_t i = 0; i < moves->count; i++) {
         if (moves->items[i].action != VT_MOVE_PUT)
             continue;
-        if (!vt_index_lookup(vt_archive_index(archive), moves->items[i].sop_uid, &entry, &found, err))
+        if (!vt_index_lookup(vt_archive_index(archive), moves->items[i].sop_uid, &entry, &found,
+                             err))
             return false;
         if (found)
-            return vt_fail(err, VT_E_EXISTS, "instance %s was stored again after it was deleted; delete that first",
+            return vt_fail(err, VT_E_EXISTS,
+                           "instance %s was stored again after it was deleted; delete that first",
                            moves->items[i].sop_uid);
     }
     return true;
 }
 
-bool vt_admin_study_restore(const struct vt_admin *admin, int64_t trash_id, const char *study_uid, uint64_t *out_instances,
-                            struct vt_err *err)
+bool vt_admin_study_restore(const struct vt_admin *admin, int64_t trash_id, const char *study_uid,
+                            uint64_t *out_instances, struct vt_err *err)
 {
     struct vt_archive *archive = admin->archive;
     char also[192], kind[32], subject[80];
-    struct vt_file_operation operation = { .kind = "restore", .subject = subject, .who = admin->who, .also = also };
+    struct vt_file_operation operation = {
+        .kind = "restore", .subject = subject, .who = admin->who, .also = also
+    };
     struct vt_moves moves = { 0 };
     int64_t id = 0;
 
-    if (!find_trash(archive, study_uid, &trash_id, kind, subject, err) || !vt_exclusive_begin(archive, err))
+    if (!find_trash(archive, study_uid, &trash_id, kind, subject, err) ||
+        !vt_exclusive_begin(archive, err))
         return false;
     /* One that was discarded from quarantine waits there again. */
-    snprintf(also, sizeof also, "UPDATE operation SET state = 'restored' WHERE id = %" PRId64 "%s%s", trash_id,
-             strcmp(kind, "quarantine-discard") == 0 ? "; UPDATE quarantine SET resolved = NULL WHERE id = " : "",
+    snprintf(also, sizeof also,
+             "UPDATE operation SET state = 'restored' WHERE id = %" PRId64 "%s%s", trash_id,
+             strcmp(kind, "quarantine-discard") == 0
+                 ? "; UPDATE quarantine SET resolved = NULL WHERE id = "
+                 : "",
              strcmp(kind, "quarantine-discard") == 0 ? subject : "");
-    bool ok = collect_restore(archive, trash_id, &moves, err) && none_is_there(archive, &moves, err) &&
+    bool ok = collect_restore(archive, trash_id, &moves, err) &&
+              none_is_there(archive, &moves, err) &&
               vt_moves_run(archive, &moves, &operation, &id, out_instances, err);
     vt_exclusive_end(archive);
     vt_moves_fini(&moves);
@@ -239,8 +271,11 @@ static bool mark_purged(struct vt_archive *archive, bool everything, struct vt_e
 {
     struct vt_db *db = vt_state_lock(archive->state);
     struct sqlite3_stmt *stmt = vt_db_prepare(db,
-        "UPDATE operation SET state = 'purged' WHERE trash = 1 AND state = 'done' AND (?1 OR purge_after < ?2)", err);
-    bool ok = stmt && vt_stmt_bind(db, stmt, err, "ii", (int64_t)everything, vt_clock_wall()) && vt_stmt_run(db, stmt, err);
+                                              "UPDATE operation SET state = 'purged' WHERE trash = "
+                                              "1 AND state = 'done' AND (?1 OR purge_after < ?2)",
+                                              err);
+    bool ok = stmt && vt_stmt_bind(db, stmt, err, "ii", (int64_t)everything, vt_clock_wall()) &&
+              vt_stmt_run(db, stmt, err);
 
     vt_stmt_free(stmt);
     vt_state_unlock(archive->state);
@@ -250,9 +285,11 @@ static bool mark_purged(struct vt_archive *archive, bool everything, struct vt_e
 static bool remove_purged(struct vt_archive *archive, uint64_t *out_instances, struct vt_err *err)
 {
     struct vt_db *db = vt_state_lock(archive->state);
-    struct sqlite3_stmt *stmt = vt_db_prepare(db,
-        "SELECT to_file FROM operation_file JOIN operation ON id = operation WHERE state = 'purged' AND to_file LIKE 'trash/%'",
-        err);
+    struct sqlite3_stmt *stmt =
+        vt_db_prepare(db,
+                      "SELECT to_file FROM operation_file JOIN operation ON id = operation WHERE "
+                      "state = 'purged' AND to_file LIKE 'trash/%'",
+                      err);
     bool row = false, ok = stmt && vt_stmt_bind(db, stmt, err, "");
 
     *out_instances = 0;
@@ -262,13 +299,16 @@ static bool remove_purged(struct vt_archive *archive, uint64_t *out_instances, s
         vt_folders_prune(archive->folders, file);
     }
     vt_stmt_free(stmt);
-    ok = ok && vt_db_exec(db, "DELETE FROM operation_file WHERE operation IN (SELECT id FROM operation WHERE state = 'purged')",
+    ok = ok && vt_db_exec(db,
+                          "DELETE FROM operation_file WHERE operation IN (SELECT id FROM operation "
+                          "WHERE state = 'purged')",
                           err);
     vt_state_unlock(archive->state);
     return ok;
 }
 
-bool vt_admin_trash_purge(const struct vt_admin *admin, bool everything, uint64_t *out_instances, struct vt_err *err)
+bool vt_admin_trash_purge(const struct vt_admin *admin, bool everything, uint64_t *out_instances,
+                          struct vt_err *err)
 {
     struct vt_archive *archive = admin->archive;
 
@@ -277,5 +317,6 @@ bool vt_admin_trash_purge(const struct vt_admin *admin, bool everything, uint64_
     bool ok = remove_purged(archive, out_instances, err);
     vt_exclusive_end(archive);
     vt_space_forget(archive);
-    return ok && (*out_instances == 0 || vt_state_log(archive->state, admin->who, "trash.purge", NULL, NULL, err));
+    return ok && (*out_instances == 0 ||
+                  vt_state_log(archive->state, admin->who, "trash.purge", NULL, NULL, err));
 }

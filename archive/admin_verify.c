@@ -26,15 +26,16 @@ struct verify {
     uint64_t total, checked, faults;
 };
 
-static bool tell(struct verify *verify, const char *fault, const char *file, const char *sop_uid, const char *reason,
-                 struct vt_err *err)
+static bool tell(struct verify *verify, const char *fault, const char *file, const char *sop_uid,
+                 const char *reason, struct vt_err *err)
 {
     verify->faults++;
     if (sop_uid)
         vt_events_publish(verify->archive->options.events, "instance.corrupt", sop_uid, NULL);
     return vt_admin_send(verify->admin,
-                         json_pack("{s:s, s:s, s:s*, s:s*}", "fault", fault, "file", file, "SOPInstanceUID", sop_uid,
-                                   "reason", reason), err);
+                         json_pack("{s:s, s:s, s:s*, s:s*}", "fault", fault, "file", file,
+                                   "SOPInstanceUID", sop_uid, "reason", reason),
+                         err);
 }
 
 struct expected {
@@ -44,8 +45,8 @@ struct expected {
 };
 
 /* Reads the whole file; the digest is over the data set, SHA-256 over all of it. */
-static bool read_digests(const struct verify *verify, int fd, const struct expected *expected, struct vt_digest *out,
-                         uint8_t sha[static SHA256_BYTES])
+static bool read_digests(const struct verify *verify, int fd, const struct expected *expected,
+                         struct vt_digest *out, uint8_t sha[static SHA256_BYTES])
 {
     XXH3_state_t state;
     EVP_MD_CTX *context = verify->sha256 ? EVP_MD_CTX_new() : NULL;
@@ -54,7 +55,8 @@ static bool read_digests(const struct verify *verify, int fd, const struct expec
 
     XXH3_128bits_reset(&state);
     posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
-    for (uint64_t at = 0; ok && (got = pread(fd, verify->block, VERIFY_BLOCK, (off_t)at)) > 0; at += (uint64_t)got) {
+    for (uint64_t at = 0; ok && (got = pread(fd, verify->block, VERIFY_BLOCK, (off_t)at)) > 0;
+         at += (uint64_t)got) {
         uint64_t skip = at < expected->offset ? expected->offset - at : 0;
         if (skip < (uint64_t)got)
             XXH3_128bits_update(&state, verify->block + skip, (size_t)((uint64_t)got - skip));
@@ -68,15 +70,17 @@ static bool read_digests(const struct verify *verify, int fd, const struct expec
     return ok;
 }
 
-static bool tell_sha256(struct verify *verify, const struct expected *expected, const uint8_t sha[static SHA256_BYTES],
-                        struct vt_err *err)
+static bool tell_sha256(struct verify *verify, const struct expected *expected,
+                        const uint8_t sha[static SHA256_BYTES], struct vt_err *err)
 {
     char text[2 * SHA256_BYTES + 1];
 
     for (size_t i = 0; i < SHA256_BYTES; i++)
         snprintf(text + 2 * i, 3, "%02x", sha[i]);
-    return vt_admin_send(verify->admin, json_pack("{s:s, s:s, s:s}", "file", expected->file, "SOPInstanceUID",
-                                                  expected->sop_uid, "sha256", text), err);
+    return vt_admin_send(verify->admin,
+                         json_pack("{s:s, s:s, s:s}", "file", expected->file, "SOPInstanceUID",
+                                   expected->sop_uid, "sha256", text),
+                         err);
 }
 
 static bool check_file(struct verify *verify, const struct expected *expected, struct vt_err *err)
@@ -114,20 +118,24 @@ static bool check_row(void *context, const struct vt_index_entry *entry, struct 
         if (!found || strcmp(now.file, entry->file) != 0)
             return true;
     }
-    struct expected expected = { entry->file, entry->sop_uid, entry->file_size, entry->data_set_offset, entry->data_set_digest };
+    struct expected expected = { entry->file, entry->sop_uid, entry->file_size,
+                                 entry->data_set_offset, entry->data_set_digest };
     return check_file(verify, &expected, err);
 }
 
 /* ---- files ---- */
 
 /* Is it the file of a version that is not served? Then it is checked. */
-static bool check_version(struct verify *verify, const char *file, bool *out_known, struct vt_err *err)
+static bool check_version(struct verify *verify, const char *file, bool *out_known,
+                          struct vt_err *err)
 {
     struct vt_db *db = vt_state_lock(verify->archive->state);
-    struct sqlite3_stmt *stmt = vt_db_prepare(db, "SELECT sop_uid, size, digest FROM version WHERE file = ?", err);
+    struct sqlite3_stmt *stmt =
+        vt_db_prepare(db, "SELECT sop_uid, size, digest FROM version WHERE file = ?", err);
     struct expected expected = { .file = file };
     char sop_uid[VT_UID_MAX + 1] = "";
-    bool row = false, ok = stmt && vt_stmt_bind(db, stmt, err, "t", file) && vt_stmt_step(db, stmt, &row, err);
+    bool row = false,
+         ok = stmt && vt_stmt_bind(db, stmt, err, "t", file) && vt_stmt_step(db, stmt, &row, err);
 
     if (ok && row) {
         snprintf(sop_uid, sizeof sop_uid, "%s", (const char *)sqlite3_column_text(stmt, 0));
@@ -150,7 +158,8 @@ static bool check_version(struct verify *verify, const char *file, bool *out_kno
     return check_file(verify, &expected, err);
 }
 
-static bool has_row(struct verify *verify, const char *sop_uid, const char *file, bool *out_has, struct vt_err *err)
+static bool has_row(struct verify *verify, const char *sop_uid, const char *file, bool *out_has,
+                    struct vt_err *err)
 {
     struct vt_index_entry entry;
     bool found = false;
@@ -171,7 +180,7 @@ static bool check_object(void *context, const char *file, struct vt_err *err)
     bool has = false;
 
     if (fd < 0)
-        return true;   /* gone meanwhile */
+        return true; /* gone meanwhile */
     if (!vt_part10_read_file(fd, file, &meta, &wrong))
         return tell(verify, "unreadable", file, NULL, wrong.text, err);
     if (!has_row(verify, meta.sop_instance_uid, file, &has, err))
@@ -191,8 +200,8 @@ static bool check_object(void *context, const char *file, struct vt_err *err)
     return tell(verify, "orphan", file, NULL, "no row in the index names this file", err);
 }
 
-bool vt_admin_verify(const struct vt_admin *admin, const struct vt_query *query, bool sha256, uint64_t *out_checked,
-                     uint64_t *out_faults, struct vt_err *err)
+bool vt_admin_verify(const struct vt_admin *admin, const struct vt_query *query, bool sha256,
+                     uint64_t *out_checked, uint64_t *out_faults, struct vt_err *err)
 {
     struct verify verify = { .admin = admin, .archive = admin->archive, .sha256 = sha256 };
     vt_autofree uint8_t *block = malloc(VERIFY_BLOCK);

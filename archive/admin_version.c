@@ -18,8 +18,10 @@ enum { VERSIONS_MAX = 100000 };
 /* ---- quarantine ---- */
 
 #define QUARANTINE_COLUMNS                                                                         \
-    "SELECT id, sop_uid AS SOPInstanceUID, study_uid AS StudyInstanceUID, series_uid AS SeriesInstanceUID," \
-    " sop_class AS SOPClassUID, file, size, digest, printf('%04X', status) AS status, reason, arrived," \
+    "SELECT id, sop_uid AS SOPInstanceUID, study_uid AS StudyInstanceUID, series_uid AS "          \
+    "SeriesInstanceUID,"                                                                           \
+    " sop_class AS SOPClassUID, file, size, digest, printf('%04X', status) AS status, reason, "    \
+    "arrived,"                                                                                     \
     " calling_ae_title, host FROM quarantine WHERE resolved IS NULL"
 
 struct quarantined {
@@ -38,28 +40,34 @@ bool vt_admin_quarantine_show(const struct vt_admin *admin, int64_t id, struct v
     size_t count = 0;
 
     return vt_admin_rows_of(admin, QUARANTINE_COLUMNS " AND id = ?", "i", NULL, id, &count, err) &&
-           (count > 0 || vt_fail(err, VT_E_NOTFOUND, "nothing with id %" PRId64 " is in quarantine", id));
+           (count > 0 ||
+            vt_fail(err, VT_E_NOTFOUND, "nothing with id %" PRId64 " is in quarantine", id));
 }
 
-static bool find_quarantined(struct vt_archive *archive, int64_t id, struct quarantined *out, struct vt_err *err)
+static bool find_quarantined(struct vt_archive *archive, int64_t id, struct quarantined *out,
+                             struct vt_err *err)
 {
     struct vt_db *db = vt_state_lock(archive->state);
-    struct sqlite3_stmt *stmt =
-        vt_db_prepare(db, "SELECT sop_uid, file, size FROM quarantine WHERE id = ? AND resolved IS NULL", err);
-    bool row = false, ok = stmt && vt_stmt_bind(db, stmt, err, "i", id) && vt_stmt_step(db, stmt, &row, err);
+    struct sqlite3_stmt *stmt = vt_db_prepare(
+        db, "SELECT sop_uid, file, size FROM quarantine WHERE id = ? AND resolved IS NULL", err);
+    bool row = false,
+         ok = stmt && vt_stmt_bind(db, stmt, err, "i", id) && vt_stmt_step(db, stmt, &row, err);
 
     if (ok && row) {
-        snprintf(out->sop_uid, sizeof out->sop_uid, "%s", (const char *)sqlite3_column_text(stmt, 0));
+        snprintf(out->sop_uid, sizeof out->sop_uid, "%s",
+                 (const char *)sqlite3_column_text(stmt, 0));
         snprintf(out->file, sizeof out->file, "%s", (const char *)sqlite3_column_text(stmt, 1));
         out->size = (uint64_t)sqlite3_column_int64(stmt, 2);
     }
     vt_stmt_free(stmt);
     vt_state_unlock(archive->state);
-    return ok && (row || vt_fail(err, VT_E_NOTFOUND, "nothing with id %" PRId64 " is in quarantine", id));
+    return ok &&
+           (row || vt_fail(err, VT_E_NOTFOUND, "nothing with id %" PRId64 " is in quarantine", id));
 }
 
 /* A free place in objects/ behind the version that is served. */
-static bool place(struct vt_archive *archive, struct vt_instance *instance, uint32_t version, struct vt_err *err)
+static bool place(struct vt_archive *archive, struct vt_instance *instance, uint32_t version,
+                  struct vt_err *err)
 {
     const struct vt_buf *study = &instance->attributes[VT_LEVEL_STUDY];
     struct vt_element element;
@@ -75,21 +83,22 @@ static bool place(struct vt_archive *archive, struct vt_instance *instance, uint
     return vt_fail(err, VT_E_LIMIT, "more than %d versions of %s", VERSIONS_MAX, instance->sop_uid);
 }
 
-static bool collect_accept(struct vt_archive *archive, const struct quarantined *quarantined, struct vt_moves *moves,
-                           struct vt_err *err)
+static bool collect_accept(struct vt_archive *archive, const struct quarantined *quarantined,
+                           struct vt_moves *moves, struct vt_err *err)
 {
     struct vt_index_entry there;
     struct vt_instance instance;
     bool found = false;
 
     vt_instance_init(&instance);
-    bool ok = vt_archive_reread(archive, quarantined->file, &instance, err) &&
-              vt_index_lookup(vt_archive_index(archive), quarantined->sop_uid, &there, &found, err) &&
-              place(archive, &instance, found ? there.version + 1 : 1, err) &&
-              (!found || vt_moves_add(moves, there.sop_uid, there.version, there.file, there.file, there.file_size,
-                                      VT_MOVE_FILE, err)) &&
-              vt_moves_add(moves, instance.sop_uid, instance.version, quarantined->file, instance.file, quarantined->size,
-                           VT_MOVE_PUT, err);
+    bool ok =
+        vt_archive_reread(archive, quarantined->file, &instance, err) &&
+        vt_index_lookup(vt_archive_index(archive), quarantined->sop_uid, &there, &found, err) &&
+        place(archive, &instance, found ? there.version + 1 : 1, err) &&
+        (!found || vt_moves_add(moves, there.sop_uid, there.version, there.file, there.file,
+                                there.file_size, VT_MOVE_FILE, err)) &&
+        vt_moves_add(moves, instance.sop_uid, instance.version, quarantined->file, instance.file,
+                     quarantined->size, VT_MOVE_PUT, err);
     vt_instance_fini(&instance);
     return ok;
 }
@@ -107,8 +116,8 @@ static bool resolve(struct vt_archive *archive, const struct quarantined *quaran
     bool ok = vt_exclusive_begin(archive, err);
     if (ok) {
         ok = (accept ? collect_accept(archive, quarantined, &moves, err)
-                     : vt_moves_add(&moves, quarantined->sop_uid, 1, quarantined->file, NULL, quarantined->size, VT_MOVE_FILE,
-                                    err)) &&
+                     : vt_moves_add(&moves, quarantined->sop_uid, 1, quarantined->file, NULL,
+                                    quarantined->size, VT_MOVE_FILE, err)) &&
              vt_moves_run(archive, &moves, operation, &ignored, &instances, err);
         vt_exclusive_end(archive);
     }
@@ -117,7 +126,8 @@ static bool resolve(struct vt_archive *archive, const struct quarantined *quaran
     return ok;
 }
 
-bool vt_admin_quarantine_resolve(const struct vt_admin *admin, int64_t id, const char *how, struct vt_err *err)
+bool vt_admin_quarantine_resolve(const struct vt_admin *admin, int64_t id, const char *how,
+                                 struct vt_err *err)
 {
     bool accept = strcmp(how, "accept") == 0;
     struct vt_archive *archive = admin->archive;
@@ -129,9 +139,14 @@ bool vt_admin_quarantine_resolve(const struct vt_admin *admin, int64_t id, const
     if (!find_quarantined(archive, id, &quarantined, err))
         return false;
     snprintf(subject, sizeof subject, "%" PRId64, id);
-    snprintf(also, sizeof also, "UPDATE quarantine SET resolved = '%s' WHERE id = %" PRId64, how, id);
-    struct vt_file_operation operation = { .kind = accept ? "quarantine-accept" : "quarantine-discard", .subject = subject,
-                                           .who = admin->who, .trash = !accept, .also = also };
+    snprintf(also, sizeof also, "UPDATE quarantine SET resolved = '%s' WHERE id = %" PRId64, how,
+             id);
+    struct vt_file_operation operation = { .kind =
+                                               accept ? "quarantine-accept" : "quarantine-discard",
+                                           .subject = subject,
+                                           .who = admin->who,
+                                           .trash = !accept,
+                                           .also = also };
     if (!resolve(archive, &quarantined, accept, &operation, err) ||
         !vt_state_log(archive->state, admin->who, operation.kind, quarantined.sop_uid, NULL, err))
         return false;
@@ -143,9 +158,12 @@ bool vt_admin_quarantine_resolve(const struct vt_admin *admin, int64_t id, const
 
 bool vt_admin_version_list(const struct vt_admin *admin, struct vt_err *err)
 {
-    return vt_admin_rows_of(admin, "SELECT sop_uid AS SOPInstanceUID, study_uid AS StudyInstanceUID, count(*) AS versions,"
-                                   " max(arrived) AS arrived FROM version GROUP BY sop_uid HAVING count(*) > 1"
-                                   " ORDER BY max(arrived) DESC", "", NULL, 0, NULL, err);
+    return vt_admin_rows_of(
+        admin,
+        "SELECT sop_uid AS SOPInstanceUID, study_uid AS StudyInstanceUID, count(*) AS versions,"
+        " max(arrived) AS arrived FROM version GROUP BY sop_uid HAVING count(*) > 1"
+        " ORDER BY max(arrived) DESC",
+        "", NULL, 0, NULL, err);
 }
 
 struct shown {
@@ -156,13 +174,15 @@ struct shown {
 static bool mark_served(void *context, json_t *row)
 {
     struct shown *shown = context;
-    bool served = json_integer_value(json_object_get(row, "version")) == (json_int_t)shown->served.version;
+    bool served =
+        json_integer_value(json_object_get(row, "version")) == (json_int_t)shown->served.version;
 
     json_object_set_new(row, "served", json_boolean(served));
     return !shown->admin->row || shown->admin->row(shown->admin->context, row);
 }
 
-static bool served_version(struct vt_archive *archive, const char *sop_uid, struct vt_index_entry *out, struct vt_err *err)
+static bool served_version(struct vt_archive *archive, const char *sop_uid,
+                           struct vt_index_entry *out, struct vt_err *err)
 {
     bool found = false;
 
@@ -179,18 +199,22 @@ bool vt_admin_version_show(const struct vt_admin *admin, const char *sop_uid, st
     marking.row = mark_served;
     marking.context = &shown;
     return served_version(admin->archive, sop_uid, &shown.served, err) &&
-           vt_admin_rows_of(&marking, "SELECT version, file, size, digest, pixel_digest, transfer_syntax AS TransferSyntaxUID,"
-                                      " arrived FROM version WHERE sop_uid = ? ORDER BY version", "t", sop_uid, 0, &count,
-                            err) &&
-           (count > 0 || vt_fail(err, VT_E_NOTFOUND, "instance %.64s has one version only", sop_uid));
+           vt_admin_rows_of(&marking,
+                            "SELECT version, file, size, digest, pixel_digest, transfer_syntax AS "
+                            "TransferSyntaxUID,"
+                            " arrived FROM version WHERE sop_uid = ? ORDER BY version",
+                            "t", sop_uid, 0, &count, err) &&
+           (count > 0 ||
+            vt_fail(err, VT_E_NOTFOUND, "instance %.64s has one version only", sop_uid));
 }
 
 /* The kept one is served (its row is put again when another was), the others go. */
-static bool collect_others(struct vt_archive *archive, const struct vt_index_entry *served, uint32_t keep,
-                           struct vt_moves *moves, struct vt_err *err)
+static bool collect_others(struct vt_archive *archive, const struct vt_index_entry *served,
+                           uint32_t keep, struct vt_moves *moves, struct vt_err *err)
 {
     struct vt_db *db = vt_state_lock(archive->state);
-    struct sqlite3_stmt *stmt = vt_db_prepare(db, "SELECT version, file, size FROM version WHERE sop_uid = ? ORDER BY version", err);
+    struct sqlite3_stmt *stmt = vt_db_prepare(
+        db, "SELECT version, file, size FROM version WHERE sop_uid = ? ORDER BY version", err);
     bool row = false, kept = false, ok = stmt && vt_stmt_bind(db, stmt, err, "t", served->sop_uid);
 
     while (ok && (ok = vt_stmt_step(db, stmt, &row, err)) && row) {
@@ -205,13 +229,17 @@ static bool collect_others(struct vt_archive *archive, const struct vt_index_ent
     }
     vt_stmt_free(stmt);
     vt_state_unlock(archive->state);
-    return ok && (kept || vt_fail(err, VT_E_NOTFOUND, "instance %s has no version %u", served->sop_uid, keep));
+    return ok && (kept || vt_fail(err, VT_E_NOTFOUND, "instance %s has no version %u",
+                                  served->sop_uid, keep));
 }
 
-bool vt_admin_version_resolve(const struct vt_admin *admin, const char *sop_uid, uint32_t keep, struct vt_err *err)
+bool vt_admin_version_resolve(const struct vt_admin *admin, const char *sop_uid, uint32_t keep,
+                              struct vt_err *err)
 {
     struct vt_archive *archive = admin->archive;
-    struct vt_file_operation operation = { .kind = "version", .subject = sop_uid, .who = admin->who, .trash = true };
+    struct vt_file_operation operation = {
+        .kind = "version", .subject = sop_uid, .who = admin->who, .trash = true
+    };
     struct vt_index_entry served;
     struct vt_moves moves = { 0 };
     struct vt_uid_lock lock;
@@ -221,8 +249,10 @@ bool vt_admin_version_resolve(const struct vt_admin *admin, const char *sop_uid,
     vt_locks_take(archive->locks, &lock, sop_uid);
     bool ok = vt_exclusive_begin(archive, err);
     if (ok) {
-        ok = served_version(archive, sop_uid, &served, err) && collect_others(archive, &served, keep, &moves, err) &&
-             (moves.count == 0 || vt_moves_run(archive, &moves, &operation, &ignored, &instances, err));
+        ok = served_version(archive, sop_uid, &served, err) &&
+             collect_others(archive, &served, keep, &moves, err) &&
+             (moves.count == 0 ||
+              vt_moves_run(archive, &moves, &operation, &ignored, &instances, err));
         vt_exclusive_end(archive);
     }
     vt_locks_give(archive->locks, &lock);

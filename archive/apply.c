@@ -18,7 +18,8 @@ void vt_staging_name(uint64_t id, char out[static VT_STAGING_NAME])
     snprintf(out, VT_STAGING_NAME, "%016" PRIx64, id);
 }
 
-static bool write_object(int folder, const struct vt_record_body *body, int flags, struct vt_err *err)
+static bool write_object(int folder, const struct vt_record_body *body, int flags,
+                         struct vt_err *err)
 {
     const char *name = vt_folders_name(body->instance->file);
     vt_autoclose fd = openat(folder, name, O_WRONLY | O_CREAT | O_CLOEXEC | flags, OBJECT_MODE);
@@ -31,7 +32,8 @@ static bool write_object(int folder, const struct vt_record_body *body, int flag
     return false;
 }
 
-bool vt_apply_file(struct vt_archive *archive, const struct vt_record_body *body, struct vt_err *err)
+bool vt_apply_file(struct vt_archive *archive, const struct vt_record_body *body,
+                   struct vt_err *err)
 {
     const char *file = body->instance->file;
     int folder = vt_folders_of(archive->folders, file, true, err);
@@ -84,7 +86,8 @@ static bool small_again(int folder, const struct vt_record_body *body, struct vt
     return (fd >= 0 && same_bytes(fd, body)) || write_object(folder, body, O_TRUNC, err);
 }
 
-bool vt_apply_file_again(struct vt_archive *archive, const struct vt_record_body *body, bool *out_there, struct vt_err *err)
+bool vt_apply_file_again(struct vt_archive *archive, const struct vt_record_body *body,
+                         bool *out_there, struct vt_err *err)
 {
     const char *file = body->instance->file, *name = vt_folders_name(file);
     int folder = vt_folders_of(archive->folders, file, true, err);
@@ -108,20 +111,25 @@ bool vt_apply_file_again(struct vt_archive *archive, const struct vt_record_body
 /* ---- state.db ---- */
 
 #define INSERT_VERSION                                                                             \
-    "INSERT OR IGNORE INTO version (sop_uid, version, file, study_uid, size, digest, pixel_digest," \
+    "INSERT OR IGNORE INTO version (sop_uid, version, file, study_uid, size, digest, "             \
+    "pixel_digest,"                                                                                \
     " transfer_syntax, arrived) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 #define BIND_VERSION(db, stmt, x, err)                                                             \
-    vt_stmt_bind(db, stmt, err, "tittibbti", (x)->sop_uid, (int64_t)(x)->version, (x)->file, (x)->study_uid, \
-                 (int64_t)(x)->file_size, (x)->data_set_digest.bytes, sizeof(struct vt_digest),    \
-                 (x)->pixel_digest.bytes, sizeof(struct vt_digest), (x)->transfer_syntax, (x)->arrived)
+    vt_stmt_bind(db, stmt, err, "tittibbti", (x)->sop_uid, (int64_t)(x)->version, (x)->file,       \
+                 (x)->study_uid, (int64_t)(x)->file_size, (x)->data_set_digest.bytes,              \
+                 sizeof(struct vt_digest), (x)->pixel_digest.bytes, sizeof(struct vt_digest),      \
+                 (x)->transfer_syntax, (x)->arrived)
 
 /* The one that was served until now may have been deleted between the decision and its commit. */
-static bool add_versions(struct vt_archive *archive, struct vt_db *db, const struct vt_record_body *body, struct vt_err *err)
+static bool add_versions(struct vt_archive *archive, struct vt_db *db,
+                         const struct vt_record_body *body, struct vt_err *err)
 {
-    bool previous = body->has_previous && faccessat(archive->root, body->previous.file, F_OK, 0) == 0;
+    bool previous =
+        body->has_previous && faccessat(archive->root, body->previous.file, F_OK, 0) == 0;
     struct sqlite3_stmt *stmt = vt_db_prepare(db, INSERT_VERSION, err);
-    bool ok = stmt && (!previous ||
-                       (BIND_VERSION(db, stmt, &body->previous, err) && vt_stmt_run(db, stmt, err))) &&
+    bool ok = stmt &&
+              (!previous ||
+               (BIND_VERSION(db, stmt, &body->previous, err) && vt_stmt_run(db, stmt, err))) &&
               BIND_VERSION(db, stmt, body->instance, err) && vt_stmt_run(db, stmt, err);
 
     vt_stmt_free(stmt);
@@ -131,21 +139,26 @@ static bool add_versions(struct vt_archive *archive, struct vt_db *db, const str
 static bool add_quarantine(struct vt_db *db, const struct vt_record_body *body, struct vt_err *err)
 {
     const struct vt_instance *instance = body->instance;
-    struct sqlite3_stmt *stmt = vt_db_prepare(db,
-        "INSERT OR IGNORE INTO quarantine (sop_uid, study_uid, series_uid, sop_class, file, size, digest, status, reason,"
-        " arrived, calling_ae_title, host) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", err);
-    bool ok = stmt && vt_stmt_bind(db, stmt, err, "tttttibititt", instance->sop_uid, instance->study_uid,
-                                   instance->series_uid, instance->sop_class, instance->file,
-                                   (int64_t)instance->file_size, instance->data_set_digest.bytes,
-                                   sizeof(struct vt_digest), (int64_t)body->status, body->reason, instance->arrived,
-                                   instance->calling_ae_title, instance->host) &&
+    struct sqlite3_stmt *stmt = vt_db_prepare(
+        db,
+        "INSERT OR IGNORE INTO quarantine (sop_uid, study_uid, series_uid, sop_class, file, size, "
+        "digest, status, reason,"
+        " arrived, calling_ae_title, host) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        err);
+    bool ok = stmt &&
+              vt_stmt_bind(db, stmt, err, "tttttibititt", instance->sop_uid, instance->study_uid,
+                           instance->series_uid, instance->sop_class, instance->file,
+                           (int64_t)instance->file_size, instance->data_set_digest.bytes,
+                           sizeof(struct vt_digest), (int64_t)body->status, body->reason,
+                           instance->arrived, instance->calling_ae_title, instance->host) &&
               vt_stmt_run(db, stmt, err);
 
     vt_stmt_free(stmt);
     return ok;
 }
 
-bool vt_apply_state(struct vt_archive *archive, enum vt_record kind, const struct vt_record_body *body, struct vt_err *err)
+bool vt_apply_state(struct vt_archive *archive, enum vt_record kind,
+                    const struct vt_record_body *body, struct vt_err *err)
 {
     if (kind != VT_RECORD_VERSION && kind != VT_RECORD_QUARANTINE)
         return true;
@@ -153,7 +166,8 @@ bool vt_apply_state(struct vt_archive *archive, enum vt_record kind, const struc
     struct vt_db *db = vt_state_lock(archive->state);
     bool ok = vt_db_exec(db, "BEGIN IMMEDIATE", err);
     if (ok) {
-        ok = (kind == VT_RECORD_VERSION ? add_versions(archive, db, body, err) : add_quarantine(db, body, err)) &&
+        ok = (kind == VT_RECORD_VERSION ? add_versions(archive, db, body, err)
+                                        : add_quarantine(db, body, err)) &&
              vt_db_exec(db, "COMMIT", err);
         struct vt_err ignored = { 0 };
         if (!ok)
@@ -163,8 +177,8 @@ bool vt_apply_state(struct vt_archive *archive, enum vt_record kind, const struc
     return ok;
 }
 
-bool vt_apply_index(struct vt_archive *archive, enum vt_record kind, const struct vt_record_body *body, unsigned *out_flags,
-                    struct vt_err *err)
+bool vt_apply_index(struct vt_archive *archive, enum vt_record kind,
+                    const struct vt_record_body *body, unsigned *out_flags, struct vt_err *err)
 {
     if (kind != VT_RECORD_STORE && kind != VT_RECORD_VERSION)
         return true;

@@ -1,5 +1,6 @@
-/* archive/apply.h: what a journal record means, done to files, state.db and index. The commit does it the first
- * time, recovery again: each of these finds out by itself whether it was done before. Under the apply stage. */
+/* archive/apply.h: what a journal record means, done to files, state.db and index. The commit does
+ * it the first time, recovery again: each of these finds out by itself whether it was done before.
+ * Under the apply stage. */
 #pragma once
 
 #include <stdbool.h>
@@ -15,14 +16,17 @@ enum { VT_STAGING_NAME = 32 };
 void vt_staging_name(uint64_t id, char out[static VT_STAGING_NAME]);
 
 /* The first time: the final path is free. */
-bool vt_apply_file(struct vt_archive *archive, const struct vt_record_body *body, struct vt_err *err);
+bool vt_apply_file(struct vt_archive *archive, const struct vt_record_body *body,
+                   struct vt_err *err);
 /* Again, after a crash: whatever is there. *out_there false: neither staged nor in place. */
-bool vt_apply_file_again(struct vt_archive *archive, const struct vt_record_body *body, bool *out_there, struct vt_err *err);
+bool vt_apply_file_again(struct vt_archive *archive, const struct vt_record_body *body,
+                         bool *out_there, struct vt_err *err);
 /* What did not happen after all: removes it from staging and from its place. */
 void vt_apply_undo_file(struct vt_archive *archive, const struct vt_record_body *body);
 
 /* Rows of versions and quarantine; nothing for VT_RECORD_STORE. */
-bool vt_apply_state(struct vt_archive *archive, enum vt_record kind, const struct vt_record_body *body, struct vt_err *err);
+bool vt_apply_state(struct vt_archive *archive, enum vt_record kind,
+                    const struct vt_record_body *body, struct vt_err *err);
 /* Within an index transaction. Nothing for VT_RECORD_QUARANTINE. */
-bool vt_apply_index(struct vt_archive *archive, enum vt_record kind, const struct vt_record_body *body, unsigned *out_flags,
-                    struct vt_err *err);
+bool vt_apply_index(struct vt_archive *archive, enum vt_record kind,
+                    const struct vt_record_body *body, unsigned *out_flags, struct vt_err *err);

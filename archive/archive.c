@@ -36,7 +36,8 @@ static void fill_defaults(struct vt_archive_options *options)
         options->small_object = DEFAULT_SMALL;
     if (options->small_object > options->journal_segment / SMALL_SHARE)
         options->small_object = options->journal_segment / SMALL_SHARE;
-    options->small_object = options->small_object < SMALL_MIN ? SMALL_MIN : options->small_object & ~UINT64_C(4095);
+    options->small_object =
+        options->small_object < SMALL_MIN ? SMALL_MIN : options->small_object & ~UINT64_C(4095);
     if (options->max_instance == 0)
         options->max_instance = DEFAULT_MAX_INSTANCE;
     if (options->trash_retention == 0)
@@ -47,8 +48,8 @@ static void fill_defaults(struct vt_archive_options *options)
 
 static void init_locks(struct vt_archive *archive)
 {
-    pthread_mutex_t *locks[] = { &archive->journal_lock, &archive->progress_lock, &archive->fault_lock,
-                                 &archive->space_lock };
+    pthread_mutex_t *locks[] = { &archive->journal_lock, &archive->progress_lock,
+                                 &archive->fault_lock, &archive->space_lock };
     pthread_cond_t *conds[] = { &archive->journal_room, &archive->progress, &archive->cut_wanted };
     pthread_condattr_t monotonic;
 
@@ -79,7 +80,8 @@ static struct vt_archive *make(const struct vt_archive_options *options, struct 
     if (!archive->path)
         vt_fail(err, VT_E_NOMEM, "no memory for the archive");
     else if (strlen(archive->path) > VT_ARCHIVE_PATH_MAX)
-        vt_fail(err, VT_E_INVALID, "the archive's path is longer than %d bytes", VT_ARCHIVE_PATH_MAX);
+        vt_fail(err, VT_E_INVALID, "the archive's path is longer than %d bytes",
+                VT_ARCHIVE_PATH_MAX);
     else
         return archive;
     vt_archive_free(archive);
@@ -142,7 +144,8 @@ static bool put_index_aside(struct vt_archive *archive, struct vt_err *err)
 
 static bool open_index(struct vt_archive *archive, struct vt_err *err)
 {
-    struct vt_index_options options = { .path = archive->path, .readers = archive->options.readers };
+    struct vt_index_options options = { .path = archive->path,
+                                        .readers = archive->options.readers };
 
     if (archive->options.rebuild_index && !put_index_aside(archive, err))
         return false;
@@ -174,8 +177,8 @@ struct vt_archive *vt_archive_open(const struct vt_archive_options *options, str
 {
     VT_AUTO(vt_archive) archive = make(options, err);
 
-    if (!archive || !make_folders(archive, err) || !open_parts(archive, err) || !vt_archive_recover(archive, err) ||
-        !vt_patients_recover(archive, err))
+    if (!archive || !make_folders(archive, err) || !open_parts(archive, err) ||
+        !vt_archive_recover(archive, err) || !vt_patients_recover(archive, err))
         return NULL;
     archive->slots = vt_slots_new(archive->staging, (uint64_t)archive->opened);
     if (!archive->slots) {
@@ -245,14 +248,15 @@ struct vt_state *vt_archive_state(struct vt_archive *archive)
 
 /* ---- reading ---- */
 
-static bool corrupt(struct vt_archive *archive, const struct vt_index_entry *entry, struct vt_err *err)
+static bool corrupt(struct vt_archive *archive, const struct vt_index_entry *entry,
+                    struct vt_err *err)
 {
     vt_events_publish(archive->options.events, "instance.corrupt", entry->sop_uid, NULL);
     return vt_fail_context(err, "instance %s", entry->sop_uid);
 }
 
-static bool open_object(struct vt_archive *archive, const struct vt_index_entry *entry, int *out_fd, bool *out_missing,
-                        struct vt_err *err)
+static bool open_object(struct vt_archive *archive, const struct vt_index_entry *entry, int *out_fd,
+                        bool *out_missing, struct vt_err *err)
 {
     vt_autoclose fd = openat(archive->root, entry->file, O_RDONLY | O_CLOEXEC);
     struct stat info;
@@ -267,8 +271,8 @@ static bool open_object(struct vt_archive *archive, const struct vt_index_entry 
     return true;
 }
 
-bool vt_archive_open_instance(struct vt_archive *archive, const struct vt_index_entry *entry, struct vt_stored *out,
-                              struct vt_err *err)
+bool vt_archive_open_instance(struct vt_archive *archive, const struct vt_index_entry *entry,
+                              struct vt_stored *out, struct vt_err *err)
 {
     struct vt_stored stored = { .fd = -1, .entry = *entry };
     bool missing = false, found = false;
@@ -278,10 +282,12 @@ bool vt_archive_open_instance(struct vt_archive *archive, const struct vt_index_
             return err->code == VT_E_CORRUPT ? corrupt(archive, entry, err) : false;
         /* It may have been deleted or moved since the row was read. */
         vt_err_clear(err);
-        if (!vt_index_lookup(atomic_load(&archive->index), entry->sop_uid, &stored.entry, &found, err))
+        if (!vt_index_lookup(atomic_load(&archive->index), entry->sop_uid, &stored.entry, &found,
+                             err))
             return false;
         if (!found)
-            return vt_fail(err, VT_E_NOTFOUND, "instance %s is not stored any more", entry->sop_uid);
+            return vt_fail(err, VT_E_NOTFOUND, "instance %s is not stored any more",
+                           entry->sop_uid);
         if (!open_object(archive, &stored.entry, &stored.fd, &missing, err)) {
             if (missing)
                 err->code = VT_E_CORRUPT;
@@ -306,7 +312,8 @@ void vt_stored_close(struct vt_stored *stored)
 
 /* ---- importing ---- */
 
-static bool pass_file(struct vt_receive *receive, int fd, const char *path, uint64_t offset, struct vt_err *err)
+static bool pass_file(struct vt_receive *receive, int fd, const char *path, uint64_t offset,
+                      struct vt_err *err)
 {
     vt_autofree uint8_t *block = malloc(IMPORT_BLOCK);
     ssize_t got = 0;
@@ -321,8 +328,8 @@ static bool pass_file(struct vt_receive *receive, int fd, const char *path, uint
     return got == 0 || vt_fail_errno(err, "reading %s", path);
 }
 
-bool vt_archive_import_file(struct vt_archive *archive, struct vt_receive *receive, const char *path,
-                            struct vt_receive_result *out, struct vt_err *err)
+bool vt_archive_import_file(struct vt_archive *archive, struct vt_receive *receive,
+                            const char *path, struct vt_receive_result *out, struct vt_err *err)
 {
     vt_autoclose fd = open(path, O_RDONLY | O_CLOEXEC);
     struct vt_part10 meta;
@@ -333,7 +340,8 @@ bool vt_archive_import_file(struct vt_archive *archive, struct vt_receive *recei
     if (!vt_part10_read_file(fd, path, &meta, err))
         return false;
     const struct vt_transfer_syntax *syntax = vt_transfer_syntax_find(meta.transfer_syntax_uid);
-    /* What a file says of itself in group 0002 is a copy of what its data set says, sometimes a wrong one. */
+    /* What a file says of itself in group 0002 is a copy of what its data set says, sometimes a
+     * wrong one. */
     struct vt_receive_from from = {
         .transfer_syntax_uid = meta.transfer_syntax_uid,
         .encoding = syntax ? syntax->encoding : VT_EXPLICIT_LE,

@@ -98,7 +98,8 @@ bool vt_archive_break(struct vt_archive *archive, struct vt_err *err)
     pthread_mutex_lock(&archive->fault_lock);
     bool first = archive->fault[0] == '\0';
     if (first)
-        snprintf(archive->fault, sizeof archive->fault, "%.*s", (int)sizeof archive->fault - 1, err->text);
+        snprintf(archive->fault, sizeof archive->fault, "%.*s", (int)sizeof archive->fault - 1,
+                 err->text);
     pthread_mutex_unlock(&archive->fault_lock);
     atomic_store(&archive->read_only, true);
     if (first)
@@ -108,7 +109,8 @@ bool vt_archive_break(struct vt_archive *archive, struct vt_err *err)
 
 /* ---- stage 1: the journal ---- */
 
-static bool sync_staging(struct vt_archive *archive, const struct vt_request *list, struct vt_err *err)
+static bool sync_staging(struct vt_archive *archive, const struct vt_request *list,
+                         struct vt_err *err)
 {
     bool staged = false;
 
@@ -134,15 +136,18 @@ static void wait_for_room(struct vt_archive *archive)
     pthread_cond_timedwait(&archive->journal_room, &archive->journal_lock, &until);
 }
 
-/* Under journal_lock. *out_later: no room, and the records of this group are in the way: they must be applied before a
- * segment can be released, so this one goes with the next group. Otherwise waits for the release; a cut that fails ends the wait. */
-static bool append(struct vt_archive *archive, struct vt_request *request, bool first, bool *out_later, struct vt_err *err)
+/* Under journal_lock. *out_later: no room, and the records of this group are in the way: they must
+ * be applied before a segment can be released, so this one goes with the next group. Otherwise
+ * waits for the release; a cut that fails ends the wait. */
+static bool append(struct vt_archive *archive, struct vt_request *request, bool first,
+                   bool *out_later, struct vt_err *err)
 {
     const struct vt_record_body *body = request->body;
 
     for (;;) {
-        if (vt_journal_append(archive->journal, request->kind, request->head->data, request->head->size, body->bytes,
-                              body->size, &request->sequence, err))
+        if (vt_journal_append(archive->journal, request->kind, request->head->data,
+                              request->head->size, body->bytes, body->size, &request->sequence,
+                              err))
             return true;
         if (err->code != VT_E_FULL)
             return false;
@@ -167,7 +172,8 @@ static void issue(struct vt_archive *archive, uint64_t sequence)
 
 static bool sync_journal(struct vt_archive *archive, struct vt_err *err)
 {
-    return archive->options.relaxed ? vt_journal_write(archive->journal, err) : vt_journal_sync(archive->journal, err);
+    return archive->options.relaxed ? vt_journal_write(archive->journal, err)
+                                    : vt_journal_sync(archive->journal, err);
 }
 
 static void fail_all(struct vt_archive *archive, struct vt_request *list, struct vt_err *err)
@@ -177,8 +183,10 @@ static void fail_all(struct vt_archive *archive, struct vt_request *list, struct
         fail_request(request, err, 0xA701);
 }
 
-/* Under journal_lock. Gives the list of those that must wait for the next group, cut off from `list`. */
-static struct vt_request *append_all(struct vt_archive *archive, struct vt_request *list, bool *out_any)
+/* Under journal_lock. Gives the list of those that must wait for the next group, cut off from
+ * `list`. */
+static struct vt_request *append_all(struct vt_archive *archive, struct vt_request *list,
+                                     bool *out_any)
 {
     struct vt_request *before = NULL;
 
@@ -198,7 +206,8 @@ static struct vt_request *append_all(struct vt_archive *archive, struct vt_reque
     return NULL;
 }
 
-/* Appends and syncs the list; each request's err says what became of it. Gives those that found no room. */
+/* Appends and syncs the list; each request's err says what became of it. Gives those that found no
+ * room. */
 static struct vt_request *write_journal(struct vt_archive *archive, struct vt_request *list)
 {
     struct vt_err err = { 0 };
@@ -243,8 +252,8 @@ static bool is_indexed(const struct vt_request *request)
     return request->err.code == VT_OK && request->kind != VT_RECORD_QUARANTINE;
 }
 
-static bool index_transaction(struct vt_archive *archive, struct vt_request *first, const struct vt_request *end,
-                              uint64_t sequence, struct vt_err *err)
+static bool index_transaction(struct vt_archive *archive, struct vt_request *first,
+                              const struct vt_request *end, uint64_t sequence, struct vt_err *err)
 {
     struct vt_index *index = atomic_load(&archive->index);
     bool ok = vt_index_begin(index, err);
@@ -274,12 +283,14 @@ static void write_index(struct vt_archive *archive, struct vt_request *list, uin
     for (struct vt_request *request = list; request; request = request->next) {
         struct vt_err wrong = err;
         if (is_indexed(request) &&
-            (count == 1 || !index_transaction(archive, request, request->next, request->sequence, &wrong)))
+            (count == 1 ||
+             !index_transaction(archive, request, request->next, request->sequence, &wrong)))
             fail_request(request, &wrong, status_of(&wrong, 0xA703));
     }
 }
 
-/* What failed behind the journal did not happen: that must be durable before its file goes, or replay would look for it. */
+/* What failed behind the journal did not happen: that must be durable before its file goes, or
+ * replay would look for it. */
 static void abort_failed(struct vt_archive *archive, struct vt_request *list)
 {
     struct vt_err err = { 0 };
@@ -291,8 +302,8 @@ static void abort_failed(struct vt_archive *archive, struct vt_request *list)
         if (request->err.code == VT_OK || request->sequence == 0)
             continue;
         any = true;
-        ok = vt_journal_append(archive->journal, VT_RECORD_ABORT, &request->sequence, sizeof request->sequence, NULL, 0,
-                               &ignored, &err);
+        ok = vt_journal_append(archive->journal, VT_RECORD_ABORT, &request->sequence,
+                               sizeof request->sequence, NULL, 0, &ignored, &err);
     }
     ok = ok && (!any || sync_journal(archive, &err));
     pthread_mutex_unlock(&archive->journal_lock);

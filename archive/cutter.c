@@ -1,5 +1,6 @@
-/* The journal's cutter: when a segment is full, and all in it applied, everything is made durable where it belongs
- * (syncfs, index checkpoint), and the segment can be used again. Its thread does the archive's other chores as well. */
+/* The journal's cutter: when a segment is full, and all in it applied, everything is made durable
+ * where it belongs (syncfs, index checkpoint), and the segment can be used again. Its thread does
+ * the archive's other chores as well. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,9 +15,9 @@
 enum { CUTTER_TICK_S = 2 };
 
 struct chores {
-    int64_t next;        /* monotonic */
-    uint64_t groups;     /* committed at the last tick */
-    bool prepared;       /* both segments are there */
+    int64_t next;    /* monotonic */
+    uint64_t groups; /* committed at the last tick */
+    bool prepared;   /* both segments are there */
 };
 
 static bool make_durable(struct vt_archive *archive, struct vt_err *err)
@@ -50,7 +51,8 @@ static void cut(struct vt_archive *archive, uint64_t sequence)
     if (ok && vt_journal_to_release(archive->journal) == sequence)
         ok = vt_journal_release(archive->journal, &err);
     archive->cut_failed = !ok;
-    snprintf(archive->cut_error, sizeof archive->cut_error, "%.*s", (int)sizeof archive->cut_error - 1, ok ? "" : err.text);
+    snprintf(archive->cut_error, sizeof archive->cut_error, "%.*s",
+             (int)sizeof archive->cut_error - 1, ok ? "" : err.text);
     pthread_cond_broadcast(&archive->journal_room);
 }
 
@@ -63,7 +65,8 @@ static void wait_a_tick(struct vt_archive *archive)
     pthread_cond_timedwait(&archive->cut_wanted, &archive->journal_lock, &until);
 }
 
-/* Without its second segment the journal fills up once: those who wait for room are told why there is none. */
+/* Without its second segment the journal fills up once: those who wait for room are told why there
+ * is none. */
 static void prepare(struct vt_archive *archive, struct chores *chores)
 {
     struct vt_err err = { 0 };
@@ -71,7 +74,8 @@ static void prepare(struct vt_archive *archive, struct chores *chores)
     chores->prepared = vt_journal_prepare(archive->journal, &err);
     pthread_mutex_lock(&archive->journal_lock);
     archive->cut_failed = !chores->prepared;
-    snprintf(archive->cut_error, sizeof archive->cut_error, "%.*s", (int)sizeof archive->cut_error - 1, err.text);
+    snprintf(archive->cut_error, sizeof archive->cut_error, "%.*s",
+             (int)sizeof archive->cut_error - 1, err.text);
     pthread_cond_broadcast(&archive->journal_room);
     pthread_mutex_unlock(&archive->journal_lock);
 }

@@ -16,13 +16,15 @@ static bool same_digest(const struct vt_digest *a, const struct vt_digest *b)
     return memcmp(a, b, sizeof *a) == 0;
 }
 
-enum vt_duplicate vt_duplicate_judge(const struct vt_index_entry *there, const struct vt_instance *arrival)
+enum vt_duplicate vt_duplicate_judge(const struct vt_index_entry *there,
+                                     const struct vt_instance *arrival)
 {
     if (!there)
         return VT_DUPLICATE_NONE;
     if (strcmp(there->sop_class, arrival->sop_class) != 0)
         return VT_DUPLICATE_OTHER_CLASS;
-    if (strcmp(there->study_uid, arrival->study_uid) != 0 || strcmp(there->series_uid, arrival->series_uid) != 0)
+    if (strcmp(there->study_uid, arrival->study_uid) != 0 ||
+        strcmp(there->series_uid, arrival->series_uid) != 0)
         return VT_DUPLICATE_OTHER_PLACE;
     bool same_syntax = strcmp(there->transfer_syntax, arrival->transfer_syntax) == 0;
     if (same_syntax && there->data_set_size == arrival->data_set_size &&
@@ -38,8 +40,8 @@ enum vt_duplicate vt_duplicate_judge(const struct vt_index_entry *there, const s
     return VT_DUPLICATE_OTHER_PIXELS;
 }
 
-/* One row for each kind; how the configured policy decides. Bytes are never replaced: last_wins serves the new
- * and keeps the old as a version all the same. */
+/* One row for each kind; how the configured policy decides. Bytes are never replaced: last_wins
+ * serves the new and keeps the old as a version all the same. */
 static struct vt_verdict by_policy(enum vt_policy policy, const char *comment)
 {
     switch (policy) {
@@ -52,17 +54,21 @@ static struct vt_verdict by_policy(enum vt_policy policy, const char *comment)
     }
 }
 
-struct vt_verdict vt_duplicate_verdict(enum vt_duplicate kind, const struct vt_archive_options *options)
+struct vt_verdict vt_duplicate_verdict(enum vt_duplicate kind,
+                                       const struct vt_archive_options *options)
 {
     switch (kind) {
     case VT_DUPLICATE_OTHER_CLASS:
-        return (struct vt_verdict){ VT_DECISION_REFUSED, 0xA902, "instance is stored under another SOP class" };
+        return (struct vt_verdict){ VT_DECISION_REFUSED, 0xA902,
+                                    "instance is stored under another SOP class" };
     case VT_DUPLICATE_OTHER_PLACE:
-        return (struct vt_verdict){ VT_DECISION_QUARANTINED, 0xC011, "instance is stored in another series or study" };
+        return (struct vt_verdict){ VT_DECISION_QUARANTINED, 0xC011,
+                                    "instance is stored in another series or study" };
     case VT_DUPLICATE_IDENTICAL:
         return (struct vt_verdict){ VT_DECISION_DUPLICATE, 0, "" };
     case VT_DUPLICATE_SAME_PIXELS:
-        return by_policy(options->changed_attributes ? options->changed_attributes : VT_POLICY_VERSION,
+        return by_policy(options->changed_attributes ? options->changed_attributes
+                                                     : VT_POLICY_VERSION,
                          "instance is stored with other attributes");
     case VT_DUPLICATE_OTHER_SYNTAX:
     case VT_DUPLICATE_OTHER_PIXELS:
@@ -80,13 +86,13 @@ static bool is_of_encoding(uint32_t tag)
 {
     static const uint32_t tags[] = {
         VT_TAG_SPECIFIC_CHARACTER_SET, VT_TAG_PHOTOMETRIC_INTERPRETATION,
-        VT_TAG(0x0028, 0x0006),   /* Planar Configuration */
-        VT_TAG(0x0028, 0x2110),   /* Lossy Image Compression ... */
-        VT_TAG(0x0028, 0x2112), VT_TAG(0x0028, 0x2114),
+        VT_TAG(0x0028, 0x0006), /* Planar Configuration */
+        VT_TAG(0x0028, 0x2110), /* Lossy Image Compression ... */
+        VT_TAG(0x0028, 0x2112),        VT_TAG(0x0028, 0x2114),
     };
 
     if (VT_TAG_ELEMENT(tag) == 0)
-        return true;   /* group length */
+        return true; /* group length */
     for (size_t i = 0; i < VT_COUNT(tags); i++)
         if (tags[i] == tag)
             return true;
@@ -100,12 +106,14 @@ static bool canonical(const struct vt_header *header, struct vt_buf *out, struct
     struct vt_element element;
 
     for (size_t i = 0; vt_header_at(header, i, &element); i++)
-        if (!is_of_encoding(element.tag) && !vt_write_element(&writer, &element, vt_header_encoding(header), err))
+        if (!is_of_encoding(element.tag) &&
+            !vt_write_element(&writer, &element, vt_header_encoding(header), err))
             return false;
     return true;
 }
 
-static bool feed_file(int fd, const char *file, uint64_t offset, struct vt_header *header, struct vt_err *err)
+static bool feed_file(int fd, const char *file, uint64_t offset, struct vt_header *header,
+                      struct vt_err *err)
 {
     vt_autofree uint8_t *block = malloc(COMPARE_BLOCK);
     ssize_t got = 0;
@@ -120,8 +128,9 @@ static bool feed_file(int fd, const char *file, uint64_t offset, struct vt_heade
     return got == 0 ? vt_header_finish(header, err) : vt_fail_errno(err, "reading %s", file);
 }
 
-bool vt_duplicate_same_attributes(struct vt_archive *archive, const char *file, const struct vt_header *arrival,
-                                  bool *out_same, struct vt_err *err)
+bool vt_duplicate_same_attributes(struct vt_archive *archive, const char *file,
+                                  const struct vt_header *arrival, bool *out_same,
+                                  struct vt_err *err)
 {
     vt_autoclose fd = openat(archive->root, file, O_RDONLY | O_CLOEXEC);
     VT_AUTO(vt_header) header = vt_header_new();
@@ -139,8 +148,8 @@ bool vt_duplicate_same_attributes(struct vt_archive *archive, const char *file, 
     if (!syntax)
         return vt_fail(err, VT_E_UNSUPPORTED, "%s is in a private transfer syntax", file);
     vt_header_reset(header, syntax->encoding, syntax->encapsulated, &archive->options.limits);
-    if (!feed_file(fd, file, meta.data_set_offset, header, err) || !canonical(header, &there, err) ||
-        !canonical(arrival, &arriving, err))
+    if (!feed_file(fd, file, meta.data_set_offset, header, err) ||
+        !canonical(header, &there, err) || !canonical(arrival, &arriving, err))
         return false;
     *out_same = there.size == arriving.size && memcmp(there.data, arriving.data, there.size) == 0;
     return true;
@@ -168,8 +177,8 @@ static bool same_text(const struct vt_row *row, const struct vt_instance *arriva
     return strcmp(a, b) == 0;
 }
 
-bool vt_decide_other_patient(struct vt_archive *archive, const struct vt_instance *arrival, bool *out_other,
-                             struct vt_err *err)
+bool vt_decide_other_patient(struct vt_archive *archive, const struct vt_instance *arrival,
+                             bool *out_other, struct vt_err *err)
 {
     static const struct vt_query_rules rules = { .model = VT_MODEL_STUDY_ROOT, .relational = true };
     char word[sizeof "StudyInstanceUID=" + VT_UID_MAX];

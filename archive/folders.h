@@ -1,6 +1,7 @@
-/* archive/folders.h: the folders below the archive's root that are in use, as open descriptors: a series sends its
- * instances one after another, and each costs one openat or renameat in a folder that is already open. The least
- * recently used one is closed when there are too many. One thread at a time. */
+/* archive/folders.h: the folders below the archive's root that are in use, as open descriptors: a
+ * series sends its instances one after another, and each costs one openat or renameat in a folder
+ * that is already open. The least recently used one is closed when there are too many. One thread
+ * at a time. */
 #pragma once
 
 #include <stdbool.h>
@@ -13,17 +14,18 @@ struct vt_folders;
 
 enum { VT_FOLDERS_MAX = 64 };
 
-struct vt_folders *vt_folders_new(int root);   /* borrows the descriptor; NULL when out of memory */
+struct vt_folders *vt_folders_new(int root); /* borrows the descriptor; NULL when out of memory */
 void vt_folders_free(struct vt_folders *folders);
 VT_DEFINE_AUTO(vt_folders)
 
-/* The folder that `file` (relative to the root) lies in, made with its parents if `make`. Borrowed until the next call.
- * -1 on failure; VT_E_NOTFOUND when it is not there and is not to be made. */
+/* The folder that `file` (relative to the root) lies in, made with its parents if `make`. Borrowed
+ * until the next call. -1 on failure; VT_E_NOTFOUND when it is not there and is not to be made. */
 int vt_folders_of(struct vt_folders *folders, const char *file, bool make, struct vt_err *err);
 /* The name behind the last slash. */
 const char *vt_folders_name(const char *file);
 /* Closes all: folders may have been removed. */
 void vt_folders_forget(struct vt_folders *folders);
 
-/* Removes the file's folder and its parents up to, without, the first component as far as they are empty. */
+/* Removes the file's folder and its parents up to, without, the first component as far as they are
+ * empty. */
 void vt_folders_prune(struct vt_folders *folders, const char *file);

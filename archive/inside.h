@@ -2,7 +2,8 @@
  *
  *   receive (association threads) -> commit (stage 1: journal, stage 2: files + index) -> answers
  *
- * Locks, in the order they may be taken: journal_stage, apply_stage, journal_lock; the others are leaves. */
+ * Locks, in the order they may be taken: journal_stage, apply_stage, journal_lock; the others are
+ * leaves. */
 #pragma once
 
 #include <pthread.h>
@@ -25,79 +26,83 @@ struct vt_patients;
 struct vt_request;
 
 enum {
-    VT_ARCHIVE_BLOCK = 1 << 20,            /* a receiver's buffer, and what is written at once */
-    VT_ARCHIVE_POOL = 8,                   /* buffers kept for the next receiver */
-    VT_ARCHIVE_PATH_MAX = 3072,            /* of options.path */
+    VT_ARCHIVE_BLOCK = 1 << 20, /* a receiver's buffer, and what is written at once */
+    VT_ARCHIVE_POOL = 8,        /* buffers kept for the next receiver */
+    VT_ARCHIVE_PATH_MAX = 3072, /* of options.path */
 };
 
 /* Requests that wait for one stage of the group commit; who finds it empty leads the next group. */
 struct vt_stage {
-    pthread_mutex_t lock;                  /* held by the leader while it works */
-    pthread_mutex_t queue_lock;            /* guards the list */
+    pthread_mutex_t lock;       /* held by the leader while it works */
+    pthread_mutex_t queue_lock; /* guards the list */
     struct vt_request *first, **last;
 };
 
 struct vt_archive {
     /* Fixed after open. */
-    struct vt_archive_options options;     /* with defaults filled in */
+    struct vt_archive_options options; /* with defaults filled in */
     char *path;
-    int root, lock_file, staging;          /* descriptors */
+    int root, lock_file, staging; /* descriptors */
     struct vt_state *state;
-    _Atomic(struct vt_patients *) patients;   /* archive/patient.c; made when first asked for */
+    _Atomic(struct vt_patients *) patients; /* archive/patient.c; made when first asked for */
     struct vt_pool *pool;
-    struct vt_slots *slots;                /* after recovery */
-    struct vt_locks *locks;                /* SOP Instance UIDs between decision and answer */
-    struct vt_journal *journal;            /* calls under journal_lock */
+    struct vt_slots *slots;     /* after recovery */
+    struct vt_locks *locks;     /* SOP Instance UIDs between decision and answer */
+    struct vt_journal *journal; /* calls under journal_lock */
 
     struct vt_stage journal_stage;
     struct vt_stage apply_stage;
-    struct vt_folders *folders;            /* under apply_stage.lock */
+    struct vt_folders *folders; /* under apply_stage.lock */
 
-    pthread_mutex_t journal_lock;          /* guards the journal's calls and the next three */
-    pthread_cond_t journal_room;           /* a segment was released */
+    pthread_mutex_t journal_lock; /* guards the journal's calls and the next three */
+    pthread_cond_t journal_room;  /* a segment was released */
     bool closing;
     bool cut_failed;
     char cut_error[160];
 
-    pthread_mutex_t progress_lock;         /* guards the next two */
+    pthread_mutex_t progress_lock; /* guards the next two */
     pthread_cond_t progress;
-    uint64_t issued;                       /* last sequence given to the apply stage */
-    uint64_t finished;                     /* last sequence that it is done with */
+    uint64_t issued;   /* last sequence given to the apply stage */
+    uint64_t finished; /* last sequence that it is done with */
 
-    _Atomic(struct vt_index *) index;      /* replaced by reindex, under both stages */
-    struct vt_index *retired[4];           /* replaced ones: readers may still be in them; freed with the archive */
+    _Atomic(struct vt_index *) index; /* replaced by reindex, under both stages */
+    struct vt_index
+        *retired[4]; /* replaced ones: readers may still be in them; freed with the archive */
     size_t retired_count;
 
     pthread_t cutter;
     bool cutter_runs;
-    pthread_cond_t cut_wanted;             /* with journal_lock */
+    pthread_cond_t cut_wanted; /* with journal_lock */
 
-    atomic_bool read_only;                 /* a sync failed; for good */
-    pthread_mutex_t fault_lock;            /* guards fault */
+    atomic_bool read_only;      /* a sync failed; for good */
+    pthread_mutex_t fault_lock; /* guards fault */
     char fault[160];
 
-    pthread_mutex_t space_lock;            /* guards the next four */
-    int64_t space_checked;                 /* monotonic */
+    pthread_mutex_t space_lock; /* guards the next four */
+    int64_t space_checked;      /* monotonic */
     uint64_t space_free, space_total;
-    int space_state;                       /* enum vt_space */
+    int space_state; /* enum vt_space */
 
     atomic_uint_fast64_t stored, duplicates, versions, quarantined, refused, failed;
     atomic_uint_fast64_t groups;
-    int64_t opened;                        /* wall ns */
+    int64_t opened; /* wall ns */
 };
 
 /* ---- commit.c: the group commit ---- */
 
-/* Nobody stores while it is held: both stages are empty and owned. The holder may use the index's writer side, the
- * journal and the folders. false: the archive is read-only (err) and nothing is held. */
+/* Nobody stores while it is held: both stages are empty and owned. The holder may use the index's
+ * writer side, the journal and the folders. false: the archive is read-only (err) and nothing is
+ * held. */
 bool vt_exclusive_begin(struct vt_archive *archive, struct vt_err *err);
 void vt_exclusive_end(struct vt_archive *archive);
 /* Ends the index transaction of the exclusive holder with the sequence that is applied. */
 bool vt_exclusive_commit(struct vt_archive *archive, struct vt_err *err);
-/* All that was applied is durable elsewhere and the journal is empty. By the exclusive holder, or with no one else. */
+/* All that was applied is durable elsewhere and the journal is empty. By the exclusive holder, or
+ * with no one else. */
 bool vt_archive_cut_all(struct vt_archive *archive, struct vt_err *err);
 
-/* A sync failed: nothing is stored any more. Publishes volume.read-only once. Fills err (A701); returns false. */
+/* A sync failed: nothing is stored any more. Publishes volume.read-only once. Fills err (A701);
+ * returns false. */
 bool vt_archive_break(struct vt_archive *archive, struct vt_err *err);
 /* err A701 when that has happened. */
 bool vt_archive_writable(struct vt_archive *archive, struct vt_err *err);
@@ -110,7 +115,8 @@ void vt_cutter_stop(struct vt_archive *archive);
 enum vt_space { VT_SPACE_OK, VT_SPACE_WARN, VT_SPACE_FULL };
 /* A700 under the stop mark. Asks the file system at most every 100 ms; publishes changes. */
 bool vt_space_check(struct vt_archive *archive, struct vt_err *err);
-void vt_space_read(struct vt_archive *archive, uint64_t *out_free, uint64_t *out_total, enum vt_space *out_state);
+void vt_space_read(struct vt_archive *archive, uint64_t *out_free, uint64_t *out_total,
+                   enum vt_space *out_state);
 /* The next check asks again: something failed for want of space, or was freed. */
 void vt_space_forget(struct vt_archive *archive);
 
@@ -119,9 +125,10 @@ bool vt_archive_recover(struct vt_archive *archive, struct vt_err *err);
 
 /* ---- reread.c: what reindex, restore and replay know of an object that is there ---- */
 
-/* Reads the whole file: identity, attributes, digests, frames; file, version, size and arrival (its time) as well.
- * VT_E_CORRUPT: not an object of ours. */
-bool vt_archive_reread(struct vt_archive *archive, const char *file, struct vt_instance *out, struct vt_err *err);
+/* Reads the whole file: identity, attributes, digests, frames; file, version, size and arrival (its
+ * time) as well. VT_E_CORRUPT: not an object of ours. */
+bool vt_archive_reread(struct vt_archive *archive, const char *file, struct vt_instance *out,
+                       struct vt_err *err);
 
 /* ---- test hook: called at named points of the commit, NULL in programs ---- */
 extern void (*vt_archive_point)(const char *name);

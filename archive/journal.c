@@ -1,11 +1,10 @@
 /* A segment is a header block and records, each aligned to 8 bytes:
  *
- *   header  magic, generation (0: empty), highest generation ever used, sequence before its first record, size,
- *           checksum; 4096 bytes
- *   record  size of body, kind, sequence, checksum; body
+ *   header  magic, generation (0: empty), highest generation ever used, sequence before its first
+ * record, size, checksum; 4096 bytes record  size of body, kind, sequence, checksum; body
  *
- * The generation seeds every checksum, so what an earlier use left behind never fits. Numbers are in the machine's own
- * byte order: a journal does not travel, a backup has none. */
+ * The generation seeds every checksum, so what an earlier use left behind never fits. Numbers are
+ * in the machine's own byte order: a journal does not travel, a backup has none. */
 #include "archive/journal.h"
 
 #include <errno.h>
@@ -15,7 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#define XXH_STATIC_LINKING_ONLY   /* the state on the stack */
+#define XXH_STATIC_LINKING_ONLY /* the state on the stack */
 #include <xxhash.h>
 
 #include "core/buf.h"
@@ -24,7 +23,7 @@
 
 enum { HEADER_SIZE = 4096, WRITE_BUFFER = 256 << 10, ZERO_BLOCK = 1 << 20 };
 
-#define MAGIC UINT64_C(0x314c4e524a5456)   /* "VTJRNL1" */
+#define MAGIC UINT64_C(0x314c4e524a5456) /* "VTJRNL1" */
 
 struct header {
     uint64_t magic, generation, highest, sequence, bytes, checksum;
@@ -37,12 +36,12 @@ struct record {
 
 struct segment {
     int fd;
-    atomic_bool made;      /* the file is there in its full size */
+    atomic_bool made; /* the file is there in its full size */
     uint64_t bytes;
-    uint64_t generation;   /* 0: empty */
-    uint64_t first;        /* sequence before its first record */
-    uint64_t last;         /* of its last record */
-    uint64_t end;          /* offset behind its last record */
+    uint64_t generation; /* 0: empty */
+    uint64_t first;      /* sequence before its first record */
+    uint64_t last;       /* of its last record */
+    uint64_t end;        /* offset behind its last record */
 };
 
 struct vt_journal {
@@ -50,9 +49,9 @@ struct vt_journal {
     uint64_t segment_bytes;
     struct segment segments[2];
     int current;
-    uint64_t last;             /* sequence number given last */
-    uint64_t generation;       /* highest ever used */
-    struct vt_buf waiting;     /* appended, not written; goes to the current segment at `waiting_at` */
+    uint64_t last;         /* sequence number given last */
+    uint64_t generation;   /* highest ever used */
+    struct vt_buf waiting; /* appended, not written; goes to the current segment at `waiting_at` */
     uint64_t waiting_at;
     bool unsynced;
     bool broken;
@@ -73,12 +72,13 @@ static uint64_t header_checksum(const struct header *header)
     return XXH3_64bits(header, offsetof(struct header, checksum));
 }
 
-static uint64_t record_checksum(const struct record *record, uint64_t generation, const void *head, size_t head_size,
-                                const void *tail, size_t tail_size)
+static uint64_t record_checksum(const struct record *record, uint64_t generation, const void *head,
+                                size_t head_size, const void *tail, size_t tail_size)
 {
     XXH3_state_t state;
 
-    XXH3_INITSTATE(&state);      /* else a seed left on the stack by the call before passes for one that was set up */
+    XXH3_INITSTATE(&state); /* else a seed left on the stack by the call before passes for one that
+                               was set up */
     XXH3_64bits_reset_withSeed(&state, generation);
     XXH3_64bits_update(&state, record, offsetof(struct record, checksum));
     if (head_size > 0)
@@ -88,7 +88,8 @@ static uint64_t record_checksum(const struct record *record, uint64_t generation
     return XXH3_64bits_digest(&state);
 }
 
-/* Writes zeros without going through the page cache where that can be: a first start should not warm 32 MiB. */
+/* Writes zeros without going through the page cache where that can be: a first start should not
+ * warm 32 MiB. */
 static bool fill_with_zeros(int fd, uint64_t bytes, const char *path, struct vt_err *err)
 {
     vt_autofree void *zeros = NULL;
@@ -136,8 +137,8 @@ static bool make_segment(struct vt_journal *journal, int i, struct vt_err *err)
 }
 
 /* The record at `at` into body (made as large as need be); false in *out_there: none that fits. */
-static bool read_record(const struct segment *segment, uint64_t at, struct record *out, struct vt_buf *body, bool *out_there,
-                        const char *path, struct vt_err *err)
+static bool read_record(const struct segment *segment, uint64_t at, struct record *out,
+                        struct vt_buf *body, bool *out_there, const char *path, struct vt_err *err)
 {
     *out_there = false;
     if (at + sizeof *out > segment->bytes)
@@ -147,10 +148,12 @@ static bool read_record(const struct segment *segment, uint64_t at, struct recor
     if (out->kind == 0 || out->size > segment->bytes - at - sizeof *out)
         return true;
     vt_buf_reset(body);
-    if (!vt_buf_reserve(body, out->size, err) || !vt_io_pread(segment->fd, body->data, out->size, at + sizeof *out, path, err))
+    if (!vt_buf_reserve(body, out->size, err) ||
+        !vt_io_pread(segment->fd, body->data, out->size, at + sizeof *out, path, err))
         return false;
     body->size = out->size;
-    *out_there = record_checksum(out, segment->generation, body->data, body->size, NULL, 0) == out->checksum;
+    *out_there =
+        record_checksum(out, segment->generation, body->data, body->size, NULL, 0) == out->checksum;
     return true;
 }
 
@@ -177,8 +180,8 @@ static bool scan(struct vt_journal *journal, int i, struct vt_err *err)
     return true;
 }
 
-/* A header that does not fit means empty: it is written together with the first group of its use, and nobody was
- * answered before both were synced. */
+/* A header that does not fit means empty: it is written together with the first group of its use,
+ * and nobody was answered before both were synced. */
 static bool read_segment(struct vt_journal *journal, int i, struct vt_err *err)
 {
     struct segment *segment = &journal->segments[i];
@@ -195,7 +198,8 @@ static bool read_segment(struct vt_journal *journal, int i, struct vt_err *err)
     if (segment->bytes >= VT_JOURNAL_SEGMENT_MIN &&
         !vt_io_pread(segment->fd, &header, sizeof header, 0, path, err))
         return false;
-    bool whole = header.magic == MAGIC && header.checksum == header_checksum(&header) && header.bytes == segment->bytes;
+    bool whole = header.magic == MAGIC && header.checksum == header_checksum(&header) &&
+                 header.bytes == segment->bytes;
     if (whole) {
         segment->generation = header.generation;
         segment->first = segment->last = header.sequence;
@@ -224,18 +228,21 @@ struct vt_journal *vt_journal_open(const char *folder, uint64_t segment_bytes, s
         return NULL;
     }
     journal->segments[0].fd = journal->segments[1].fd = -1;
-    journal->segment_bytes = segment_bytes < VT_JOURNAL_SEGMENT_MIN ? VT_JOURNAL_SEGMENT_MIN
-                                                                    : (segment_bytes + 4095) & ~UINT64_C(4095);
+    journal->segment_bytes = segment_bytes < VT_JOURNAL_SEGMENT_MIN
+                                 ? VT_JOURNAL_SEGMENT_MIN
+                                 : (segment_bytes + 4095) & ~UINT64_C(4095);
     vt_buf_init(&journal->waiting, WRITE_BUFFER);
     if (strlen(folder) >= sizeof journal->folder) {
         vt_fail(err, VT_E_INVALID, "path is too long: %s", folder);
         return NULL;
     }
     memcpy(journal->folder, folder, strlen(folder) + 1);
-    if (!vt_io_make_folder(folder, err) || !read_segment(journal, 0, err) || !read_segment(journal, 1, err))
+    if (!vt_io_make_folder(folder, err) || !read_segment(journal, 0, err) ||
+        !read_segment(journal, 1, err))
         return NULL;
     find_current(journal);
-    if (!atomic_load(&journal->segments[journal->current].made) && !make_segment(journal, journal->current, err))
+    if (!atomic_load(&journal->segments[journal->current].made) &&
+        !make_segment(journal, journal->current, err))
         return NULL;
     return vt_take(&journal);
 }
@@ -262,8 +269,9 @@ void vt_journal_free(struct vt_journal *journal)
 /* ---- replay ---- */
 
 static bool replay_segment(struct vt_journal *journal, int i, uint64_t after,
-                           bool (*each)(void *context, const struct vt_journal_entry *entry, struct vt_err *err), void *context,
-                           struct vt_err *err)
+                           bool (*each)(void *context, const struct vt_journal_entry *entry,
+                                        struct vt_err *err),
+                           void *context, struct vt_err *err)
 {
     const struct segment *segment = &journal->segments[i];
     char path[PATH_MAX];
@@ -277,7 +285,8 @@ static bool replay_segment(struct vt_journal *journal, int i, uint64_t after,
             return false;
         if (!there)
             return vt_fail(err, VT_E_CORRUPT, "%s changed while it was read", path);
-        struct vt_journal_entry entry = { record.sequence, (enum vt_record)record.kind, body.data, body.size };
+        struct vt_journal_entry entry = { record.sequence, (enum vt_record)record.kind, body.data,
+                                          body.size };
         if (record.sequence > after && !each(context, &entry, err))
             return false;
     }
@@ -285,12 +294,14 @@ static bool replay_segment(struct vt_journal *journal, int i, uint64_t after,
 }
 
 bool vt_journal_replay(struct vt_journal *journal, uint64_t after,
-                       bool (*each)(void *context, const struct vt_journal_entry *entry, struct vt_err *err), void *context,
-                       struct vt_err *err)
+                       bool (*each)(void *context, const struct vt_journal_entry *entry,
+                                    struct vt_err *err),
+                       void *context, struct vt_err *err)
 {
     int older = !journal->current;
 
-    return (journal->segments[older].generation == 0 || replay_segment(journal, older, after, each, context, err)) &&
+    return (journal->segments[older].generation == 0 ||
+            replay_segment(journal, older, after, each, context, err)) &&
            (journal->segments[journal->current].generation == 0 ||
             replay_segment(journal, journal->current, after, each, context, err));
 }
@@ -312,8 +323,8 @@ bool vt_journal_write(struct vt_journal *journal, struct vt_err *err)
     if (journal->waiting.size == 0)
         return true;
     path_of(journal, journal->current, path);
-    if (!vt_io_pwrite(journal->segments[journal->current].fd, journal->waiting.data, journal->waiting.size, journal->waiting_at,
-                      path, err))
+    if (!vt_io_pwrite(journal->segments[journal->current].fd, journal->waiting.data,
+                      journal->waiting.size, journal->waiting_at, path, err))
         return broken(journal, err);
     journal->waiting_at += journal->waiting.size;
     vt_buf_reset(&journal->waiting);
@@ -345,7 +356,8 @@ static bool put(struct vt_journal *journal, const void *bytes, size_t size, stru
     if (size <= journal->waiting.limit)
         return vt_buf_append(&journal->waiting, bytes, size, err);
     path_of(journal, journal->current, path);
-    if (!vt_io_pwrite(journal->segments[journal->current].fd, bytes, size, journal->waiting_at, path, err))
+    if (!vt_io_pwrite(journal->segments[journal->current].fd, bytes, size, journal->waiting_at,
+                      path, err))
         return false;
     journal->waiting_at += size;
     journal->unsynced = true;
@@ -357,8 +369,11 @@ static bool begin_segment(struct vt_journal *journal, int i, struct vt_err *err)
 {
     struct segment *segment = &journal->segments[i];
     uint8_t block[HEADER_SIZE] = { 0 };
-    struct header header = { .magic = MAGIC, .generation = journal->generation + 1,
-                             .highest = journal->generation + 1, .sequence = journal->last, .bytes = segment->bytes };
+    struct header header = { .magic = MAGIC,
+                             .generation = journal->generation + 1,
+                             .highest = journal->generation + 1,
+                             .sequence = journal->last,
+                             .bytes = segment->bytes };
 
     header.checksum = header_checksum(&header);
     memcpy(block, &header, sizeof header);
@@ -384,13 +399,15 @@ static uint64_t smaller(const struct vt_journal *journal)
 }
 
 /* Makes room for `total` bytes: in the current segment, or by turning to the other one. */
-static bool find_room(struct vt_journal *journal, uint64_t total, enum vt_record kind, struct vt_err *err)
+static bool find_room(struct vt_journal *journal, uint64_t total, enum vt_record kind,
+                      struct vt_err *err)
 {
     struct segment *segment = &journal->segments[journal->current];
     uint64_t reserve = kind == VT_RECORD_ABORT ? 0 : VT_JOURNAL_RESERVE;
 
     if (total + reserve > smaller(journal) - HEADER_SIZE)
-        return vt_fail(err, VT_E_LIMIT, "a journal record of %llu bytes does not fit a segment of %llu",
+        return vt_fail(err, VT_E_LIMIT,
+                       "a journal record of %llu bytes does not fit a segment of %llu",
                        (unsigned long long)total, (unsigned long long)smaller(journal));
     if (segment->generation == 0)
         return begin_segment(journal, journal->current, err);
@@ -402,8 +419,9 @@ static bool find_room(struct vt_journal *journal, uint64_t total, enum vt_record
     return vt_journal_sync(journal, err) && begin_segment(journal, !journal->current, err);
 }
 
-bool vt_journal_append(struct vt_journal *journal, enum vt_record kind, const void *head, size_t head_size,
-                       const void *tail, size_t tail_size, uint64_t *out_sequence, struct vt_err *err)
+bool vt_journal_append(struct vt_journal *journal, enum vt_record kind, const void *head,
+                       size_t head_size, const void *tail, size_t tail_size, uint64_t *out_sequence,
+                       struct vt_err *err)
 {
     static const uint8_t zeros[8];
     uint64_t size = (uint64_t)head_size + tail_size, total = align8(sizeof(struct record) + size);
@@ -414,10 +432,14 @@ bool vt_journal_append(struct vt_journal *journal, enum vt_record kind, const vo
         return false;
 
     struct segment *segment = &journal->segments[journal->current];
-    struct record record = { .size = (uint32_t)size, .kind = (uint32_t)kind, .sequence = journal->last + 1 };
+    struct record record = { .size = (uint32_t)size,
+                             .kind = (uint32_t)kind,
+                             .sequence = journal->last + 1 };
     size_t padding = (size_t)(total - sizeof record - size);
-    record.checksum = record_checksum(&record, segment->generation, head, head_size, tail, tail_size);
-    /* Half a record in the buffer could not be taken back: make room for all of it first, or break. */
+    record.checksum =
+        record_checksum(&record, segment->generation, head, head_size, tail, tail_size);
+    /* Half a record in the buffer could not be taken back: make room for all of it first, or break.
+     */
     if (journal->waiting.size + total > journal->waiting.limit && !vt_journal_write(journal, err))
         return false;
     if (total <= journal->waiting.limit && !vt_buf_reserve(&journal->waiting, (size_t)total, err))
@@ -443,13 +465,16 @@ uint64_t vt_journal_to_release(struct vt_journal *journal)
 static bool write_empty(struct vt_journal *journal, int i, struct vt_err *err)
 {
     struct segment *segment = &journal->segments[i];
-    struct header header = { .magic = MAGIC, .highest = journal->generation, .sequence = journal->last,
+    struct header header = { .magic = MAGIC,
+                             .highest = journal->generation,
+                             .sequence = journal->last,
                              .bytes = segment->bytes };
     char path[PATH_MAX];
 
     path_of(journal, i, path);
     header.checksum = header_checksum(&header);
-    if (!vt_io_pwrite(segment->fd, &header, sizeof header, 0, path, err) || !vt_io_sync_data(segment->fd, path, err))
+    if (!vt_io_pwrite(segment->fd, &header, sizeof header, 0, path, err) ||
+        !vt_io_sync_data(segment->fd, path, err))
         return broken(journal, err);
     segment->generation = 0;
     segment->first = segment->last = journal->last;
@@ -468,7 +493,8 @@ bool vt_journal_empty(struct vt_journal *journal, struct vt_err *err)
 {
     if (!vt_journal_write(journal, err) || !vt_journal_release(journal, err))
         return false;
-    if (journal->segments[journal->current].generation > 0 && !write_empty(journal, journal->current, err))
+    if (journal->segments[journal->current].generation > 0 &&
+        !write_empty(journal, journal->current, err))
         return false;
     journal->unsynced = false;
     return true;
@@ -494,7 +520,8 @@ void vt_journal_usage(const struct vt_journal *journal, uint64_t *out_used, uint
 {
     *out_used = *out_room = 0;
     for (int i = 0; i < 2; i++) {
-        *out_used += journal->segments[i].generation > 0 ? journal->segments[i].end - HEADER_SIZE : 0;
+        *out_used +=
+            journal->segments[i].generation > 0 ? journal->segments[i].end - HEADER_SIZE : 0;
         *out_room += journal->segment_bytes - HEADER_SIZE;
     }
 }

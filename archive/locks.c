@@ -9,7 +9,7 @@
 enum { BUCKETS = 128 };
 
 struct bucket {
-    pthread_mutex_t lock;        /* guards the list */
+    pthread_mutex_t lock; /* guards the list */
     pthread_cond_t given;
     struct vt_uid_lock *held;
 };

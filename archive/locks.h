@@ -1,5 +1,6 @@
-/* archive/locks.h: one thread at a time for each SOP Instance UID, from the decision what to do with an arrival until its answer.
- * A thread holds one at a time, so nobody waits in a circle. Any thread. */
+/* archive/locks.h: one thread at a time for each SOP Instance UID, from the decision what to do
+ * with an arrival until its answer. A thread holds one at a time, so nobody waits in a circle. Any
+ * thread. */
 #pragma once
 
 #include <stddef.h>
@@ -16,7 +17,7 @@ struct vt_uid_lock {
     struct vt_uid_lock *next;
 };
 
-struct vt_locks *vt_locks_new(void);   /* NULL when out of memory */
+struct vt_locks *vt_locks_new(void); /* NULL when out of memory */
 void vt_locks_free(struct vt_locks *locks);
 VT_DEFINE_AUTO(vt_locks)
 

@@ -16,17 +16,23 @@ enum { MOVE_CHUNK = 64, COMPARE_BLOCK = 64 << 10 };
 
 /* ---- planning ---- */
 
-static bool insert_operation(struct vt_archive *archive, struct vt_db *db, const struct vt_file_operation *operation,
-                             int64_t *out_id, struct vt_err *err)
+static bool insert_operation(struct vt_archive *archive, struct vt_db *db,
+                             const struct vt_file_operation *operation, int64_t *out_id,
+                             struct vt_err *err)
 {
-    struct sqlite3_stmt *stmt = vt_db_prepare(db,
-        "INSERT INTO operation (kind, subject, who, reason, at, state, also, trash, purge_after, instances, bytes)"
-        " VALUES (?, ?, ?, ?, ?, 'planned', ?, ?, ?, 0, 0)", err);
+    struct sqlite3_stmt *stmt =
+        vt_db_prepare(db,
+                      "INSERT INTO operation (kind, subject, who, reason, at, state, also, trash, "
+                      "purge_after, instances, bytes)"
+                      " VALUES (?, ?, ?, ?, ?, 'planned', ?, ?, ?, 0, 0)",
+                      err);
     int64_t now = vt_clock_wall();
-    bool ok = stmt && vt_stmt_bind(db, stmt, err, "ttttitii", operation->kind, operation->subject,
-                                   operation->who ? operation->who : "", operation->reason ? operation->reason : "", now,
-                                   operation->also ? operation->also : "", (int64_t)operation->trash,
-                                   now + archive->options.trash_retention) &&
+    bool ok = stmt &&
+              vt_stmt_bind(db, stmt, err, "ttttitii", operation->kind, operation->subject,
+                           operation->who ? operation->who : "",
+                           operation->reason ? operation->reason : "", now,
+                           operation->also ? operation->also : "", (int64_t)operation->trash,
+                           now + archive->options.trash_retention) &&
               vt_stmt_run(db, stmt, err);
 
     vt_stmt_free(stmt);
@@ -35,12 +41,15 @@ static bool insert_operation(struct vt_archive *archive, struct vt_db *db, const
 }
 
 static bool insert_moves(struct vt_db *db, int64_t id,
-                         bool (*next)(void *context, int64_t id, struct vt_move *out, bool *out_more, struct vt_err *err),
+                         bool (*next)(void *context, int64_t id, struct vt_move *out,
+                                      bool *out_more, struct vt_err *err),
                          void *context, uint64_t *out_instances, struct vt_err *err)
 {
     struct sqlite3_stmt *stmt = vt_db_prepare(db,
-        "INSERT INTO operation_file (operation, n, sop_uid, version, from_file, to_file, size, action)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)", err);
+                                              "INSERT INTO operation_file (operation, n, sop_uid, "
+                                              "version, from_file, to_file, size, action)"
+                                              " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                                              err);
     struct vt_move move;
     bool more = true, ok = stmt != NULL;
 
@@ -49,8 +58,8 @@ static bool insert_moves(struct vt_db *db, int64_t id,
         ok = next(context, id, &move, &more, err);
         if (!ok || !more)
             break;
-        ok = vt_stmt_bind(db, stmt, err, "iitittii", id, n, move.sop_uid, (int64_t)move.version, move.from_file,
-                          move.to_file, (int64_t)move.size, (int64_t)move.action) &&
+        ok = vt_stmt_bind(db, stmt, err, "iitittii", id, n, move.sop_uid, (int64_t)move.version,
+                          move.from_file, move.to_file, (int64_t)move.size, (int64_t)move.action) &&
              vt_stmt_run(db, stmt, err);
         *out_instances += move.action != VT_MOVE_FILE;
     }
@@ -59,7 +68,8 @@ static bool insert_moves(struct vt_db *db, int64_t id,
 }
 
 bool vt_operation_plan(struct vt_archive *archive, const struct vt_file_operation *operation,
-                       bool (*next)(void *context, int64_t id, struct vt_move *out, bool *out_more, struct vt_err *err),
+                       bool (*next)(void *context, int64_t id, struct vt_move *out, bool *out_more,
+                                    struct vt_err *err),
                        void *context, int64_t *out_id, uint64_t *out_instances, struct vt_err *err)
 {
     struct vt_db *db = vt_state_lock(archive->state);
@@ -68,9 +78,11 @@ bool vt_operation_plan(struct vt_archive *archive, const struct vt_file_operatio
     bool ok = vt_db_exec(db, "BEGIN IMMEDIATE", err);
 
     if (ok) {
-        ok = insert_operation(archive, db, operation, &id, err) && insert_moves(db, id, next, context, out_instances, err);
+        ok = insert_operation(archive, db, operation, &id, err) &&
+             insert_moves(db, id, next, context, out_instances, err);
         snprintf(sql, sizeof sql,
-                 "UPDATE operation SET instances = %llu, bytes = (SELECT coalesce(sum(size), 0) FROM operation_file"
+                 "UPDATE operation SET instances = %llu, bytes = (SELECT coalesce(sum(size), 0) "
+                 "FROM operation_file"
                  " WHERE operation = %lld) WHERE id = %lld; COMMIT",
                  (unsigned long long)*out_instances, (long long)id, (long long)id);
         ok = ok && vt_db_exec(db, sql, err);
@@ -93,14 +105,17 @@ static void column_text(struct sqlite3_stmt *stmt, int column, char *out, size_t
     snprintf(out, room, "%s", text ? text : "");
 }
 
-/* The next moves behind n; rereading an object takes the lock of state.db, so none is held while they are done. */
-static bool load_moves(struct vt_archive *archive, int64_t id, int64_t after, struct vt_move out[static MOVE_CHUNK],
-                       size_t *out_count, struct vt_err *err)
+/* The next moves behind n; rereading an object takes the lock of state.db, so none is held while
+ * they are done. */
+static bool load_moves(struct vt_archive *archive, int64_t id, int64_t after,
+                       struct vt_move out[static MOVE_CHUNK], size_t *out_count, struct vt_err *err)
 {
     struct vt_db *db = vt_state_lock(archive->state);
-    struct sqlite3_stmt *stmt = vt_db_prepare(db,
+    struct sqlite3_stmt *stmt = vt_db_prepare(
+        db,
         "SELECT sop_uid, version, from_file, to_file, size, action FROM operation_file"
-        " WHERE operation = ? AND n > ? ORDER BY n", err);
+        " WHERE operation = ? AND n > ? ORDER BY n",
+        err);
     bool row = false, ok = stmt && vt_stmt_bind(db, stmt, err, "ii", id, after);
     size_t count = 0;
 
@@ -125,13 +140,16 @@ static bool same_content(int a, int b)
     ssize_t got = 0;
 
     for (off_t at = 0; block && (got = pread(a, block, COMPARE_BLOCK, at)) > 0; at += got)
-        if (pread(b, block + COMPARE_BLOCK, (size_t)got, at) != got || memcmp(block, block + COMPARE_BLOCK, (size_t)got) != 0)
+        if (pread(b, block + COMPARE_BLOCK, (size_t)got, at) != got ||
+            memcmp(block, block + COMPARE_BLOCK, (size_t)got) != 0)
             return false;
     struct stat sa, sb;
-    return block && got == 0 && fstat(a, &sa) == 0 && fstat(b, &sb) == 0 && sa.st_size == sb.st_size;
+    return block && got == 0 && fstat(a, &sa) == 0 && fstat(b, &sb) == 0 &&
+           sa.st_size == sb.st_size;
 }
 
-/* Idempotent. What is in both places was made again by replay when it is the same; else neither is touched. */
+/* Idempotent. What is in both places was made again by replay when it is the same; else neither is
+ * touched. */
 static bool move_file(struct vt_archive *archive, const struct vt_move *move, struct vt_err *err)
 {
     int root = archive->root;
@@ -153,24 +171,32 @@ static bool move_file(struct vt_archive *archive, const struct vt_move *move, st
     return true;
 }
 
-static bool add_version(struct vt_archive *archive, const struct vt_instance *instance, struct vt_err *err)
+static bool add_version(struct vt_archive *archive, const struct vt_instance *instance,
+                        struct vt_err *err)
 {
     struct vt_db *db = vt_state_lock(archive->state);
-    struct sqlite3_stmt *stmt = vt_db_prepare(db,
-        "INSERT OR REPLACE INTO version (sop_uid, version, file, study_uid, size, digest, pixel_digest, transfer_syntax,"
-        " arrived) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", err);
-    bool ok = stmt && vt_stmt_bind(db, stmt, err, "tittibbti", instance->sop_uid, (int64_t)instance->version,
-                                   instance->file, instance->study_uid, (int64_t)instance->file_size,
-                                   instance->data_set_digest.bytes, sizeof(struct vt_digest), instance->pixel_digest.bytes,
-                                   sizeof(struct vt_digest), instance->transfer_syntax, instance->arrived) &&
-              vt_stmt_run(db, stmt, err);
+    struct sqlite3_stmt *stmt =
+        vt_db_prepare(db,
+                      "INSERT OR REPLACE INTO version (sop_uid, version, file, study_uid, size, "
+                      "digest, pixel_digest, transfer_syntax,"
+                      " arrived) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                      err);
+    bool ok =
+        stmt &&
+        vt_stmt_bind(db, stmt, err, "tittibbti", instance->sop_uid, (int64_t)instance->version,
+                     instance->file, instance->study_uid, (int64_t)instance->file_size,
+                     instance->data_set_digest.bytes, sizeof(struct vt_digest),
+                     instance->pixel_digest.bytes, sizeof(struct vt_digest),
+                     instance->transfer_syntax, instance->arrived) &&
+        vt_stmt_run(db, stmt, err);
 
     vt_stmt_free(stmt);
     vt_state_unlock(archive->state);
     return ok;
 }
 
-static bool put_row(struct vt_archive *archive, const struct vt_move *move, struct vt_instance *instance, struct vt_err *err)
+static bool put_row(struct vt_archive *archive, const struct vt_move *move,
+                    struct vt_instance *instance, struct vt_err *err)
 {
     bool in_objects = strncmp(move->to_file, "objects/", sizeof "objects/" - 1) == 0;
     struct vt_index *index = atomic_load(&archive->index);
@@ -183,7 +209,8 @@ static bool put_row(struct vt_archive *archive, const struct vt_move *move, stru
         return true;
     if (!vt_archive_reread(archive, move->to_file, instance, err))
         return false;
-    if ((move->action == VT_MOVE_FILE || instance->version > 1) && !add_version(archive, instance, err))
+    if ((move->action == VT_MOVE_FILE || instance->version > 1) &&
+        !add_version(archive, instance, err))
         return false;
     return move->action != VT_MOVE_PUT || vt_index_put(index, instance, &flags, err);
 }
@@ -204,7 +231,8 @@ static bool do_moves(struct vt_archive *archive, int64_t id, struct vt_err *err)
                 vt_point("move");
         }
         for (size_t i = 0; ok && i < count; i++)
-            if (i + 1 == count || strcmp(vt_folders_name(moves[i].from_file), vt_folders_name(moves[i + 1].from_file)) != 0)
+            if (i + 1 == count || strcmp(vt_folders_name(moves[i].from_file),
+                                         vt_folders_name(moves[i + 1].from_file)) != 0)
                 vt_folders_prune(archive->folders, moves[i].from_file);
     }
     vt_instance_fini(&instance);
@@ -219,14 +247,18 @@ static bool end_operation(struct vt_archive *archive, int64_t id, struct vt_err 
     bool row = false;
     bool ok = stmt && vt_stmt_bind(db, stmt, err, "i", id) && vt_stmt_step(db, stmt, &row, err);
     const char *also = ok && row ? (const char *)sqlite3_column_text(stmt, 0) : NULL;
-    char *sql = ok ? sqlite3_mprintf(
-        "BEGIN IMMEDIATE; DELETE FROM version WHERE file IN (SELECT from_file FROM operation_file WHERE operation = %lld"
-        " AND from_file <> to_file); %s; UPDATE operation SET state = 'done' WHERE id = %lld; COMMIT",
-        (long long)id, also ? also : "", (long long)id) : NULL;
+    char *sql = ok ? sqlite3_mprintf("BEGIN IMMEDIATE; DELETE FROM version WHERE file IN (SELECT "
+                                     "from_file FROM operation_file WHERE operation = %lld"
+                                     " AND from_file <> to_file); %s; UPDATE operation SET state = "
+                                     "'done' WHERE id = %lld; COMMIT",
+                                     (long long)id, also ? also : "", (long long)id)
+                   : NULL;
 
     vt_stmt_free(stmt);
     if (ok && !row)
-        ok = vt_fail(err, VT_E_CORRUPT, "state.db does not know operation %lld, which the journal names", (long long)id);
+        ok = vt_fail(err, VT_E_CORRUPT,
+                     "state.db does not know operation %lld, which the journal names",
+                     (long long)id);
     else if (ok && !sql)
         ok = vt_fail(err, VT_E_NOMEM, "no memory to end operation %lld", (long long)id);
     struct vt_err ignored = { 0 };
@@ -253,7 +285,8 @@ static bool carry_out(struct vt_archive *archive, int64_t id, struct vt_err *err
     return end_operation(archive, id, err);
 }
 
-bool vt_operation_run(struct vt_archive *archive, int64_t id, enum vt_record kind, struct vt_err *err)
+bool vt_operation_run(struct vt_archive *archive, int64_t id, enum vt_record kind,
+                      struct vt_err *err)
 {
     uint64_t sequence = 0;
 
@@ -261,8 +294,9 @@ bool vt_operation_run(struct vt_archive *archive, int64_t id, enum vt_record kin
         return false;
     vt_point("planned");
     pthread_mutex_lock(&archive->journal_lock);
-    bool decided = vt_journal_append(archive->journal, kind, &id, sizeof id, NULL, 0, &sequence, err) &&
-                   vt_journal_sync(archive->journal, err);
+    bool decided =
+        vt_journal_append(archive->journal, kind, &id, sizeof id, NULL, 0, &sequence, err) &&
+        vt_journal_sync(archive->journal, err);
     pthread_mutex_unlock(&archive->journal_lock);
     if (!decided)
         return vt_archive_break(archive, err);
@@ -273,7 +307,8 @@ bool vt_operation_run(struct vt_archive *archive, int64_t id, enum vt_record kin
     return true;
 }
 
-bool vt_operation_redo(struct vt_archive *archive, const uint8_t *body, size_t size, struct vt_err *err)
+bool vt_operation_redo(struct vt_archive *archive, const uint8_t *body, size_t size,
+                       struct vt_err *err)
 {
     int64_t id = 0;
 

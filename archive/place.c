@@ -41,14 +41,16 @@ static const char *component(const char *uid, char out[static COMPONENT_MAX])
 
 void vt_place_object(struct vt_instance *instance, const char *study_date)
 {
-    char day[DAY_TEXT], study[COMPONENT_MAX], series[COMPONENT_MAX], sop[COMPONENT_MAX], version[16] = "";
+    char day[DAY_TEXT], study[COMPONENT_MAX], series[COMPONENT_MAX], sop[COMPONENT_MAX],
+        version[16] = "";
 
     if (!day_of_study(study_date, day))
         day_of_arrival(instance->arrived, day);
     if (instance->version > 1)
         snprintf(version, sizeof version, "~%" PRIu32, instance->version);
-    snprintf(instance->file, sizeof instance->file, "objects/%s/%s/%s/%s%s.dcm", day, component(instance->study_uid, study),
-             component(instance->series_uid, series), component(instance->sop_uid, sop), version);
+    snprintf(instance->file, sizeof instance->file, "objects/%s/%s/%s/%s%s.dcm", day,
+             component(instance->study_uid, study), component(instance->series_uid, series),
+             component(instance->sop_uid, sop), version);
 }
 
 void vt_place_quarantine(struct vt_instance *instance)

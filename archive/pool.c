@@ -7,8 +7,8 @@
 enum { POOL_ALIGNMENT = 4096 };
 
 struct vt_pool {
-    size_t block, keep;        /* fixed */
-    pthread_mutex_t lock;      /* guards the rest */
+    size_t block, keep;   /* fixed */
+    pthread_mutex_t lock; /* guards the rest */
     size_t count;
     uint8_t *kept[];
 };

@@ -24,10 +24,11 @@ struct walk {
     void *context;
 };
 
-static bool walk_folder(const struct walk *walk, char *path, size_t length, int depth, struct vt_err *err);
+static bool walk_folder(const struct walk *walk, char *path, size_t length, int depth,
+                        struct vt_err *err);
 
-static bool walk_entry(const struct walk *walk, const struct dirent *entry, DIR *folder, char *path, size_t length, int depth,
-                       struct vt_err *err)
+static bool walk_entry(const struct walk *walk, const struct dirent *entry, DIR *folder, char *path,
+                       size_t length, int depth, struct vt_err *err)
 {
     unsigned char type = entry->d_type;
     struct stat info;
@@ -36,17 +37,20 @@ static bool walk_entry(const struct walk *walk, const struct dirent *entry, DIR 
         return true;
     int added = snprintf(path + length, VT_FILE_MAX - length, "/%s", entry->d_name);
     if (added >= (int)(VT_FILE_MAX - length))
-        return true;   /* longer than any name of ours */
-    if (type == DT_UNKNOWN && fstatat(dirfd(folder), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0)
+        return true; /* longer than any name of ours */
+    if (type == DT_UNKNOWN &&
+        fstatat(dirfd(folder), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0)
         type = S_ISDIR(info.st_mode) ? DT_DIR : S_ISREG(info.st_mode) ? DT_REG : DT_UNKNOWN;
     if (type == DT_DIR)
         return walk_folder(walk, path, length + (size_t)added, depth + 1, err);
     return type != DT_REG || walk->each(walk->context, path, err);
 }
 
-static bool walk_folder(const struct walk *walk, char *path, size_t length, int depth, struct vt_err *err)
+static bool walk_folder(const struct walk *walk, char *path, size_t length, int depth,
+                        struct vt_err *err)
 {
-    vt_autoclose fd = openat(walk->archive->root, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    vt_autoclose fd =
+        openat(walk->archive->root, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     bool ok = true;
 
     if (depth > WALK_DEPTH)
@@ -64,8 +68,8 @@ static bool walk_folder(const struct walk *walk, char *path, size_t length, int 
 }
 
 bool vt_rebuild_walk(struct vt_archive *archive, const char *folder,
-                     bool (*each)(void *context, const char *file, struct vt_err *err), void *context,
-                     struct vt_err *err)
+                     bool (*each)(void *context, const char *file, struct vt_err *err),
+                     void *context, struct vt_err *err)
 {
     struct walk walk = { archive, each, context };
     char path[VT_FILE_MAX];
@@ -100,7 +104,7 @@ struct rebuild {
     uint64_t sequence;
     uint64_t done;
     size_t batch;
-    bool later_versions;      /* the second walk: files of versions behind the first */
+    bool later_versions; /* the second walk: files of versions behind the first */
 };
 
 static bool end_batch(struct rebuild *rebuild, struct vt_err *err)
@@ -114,7 +118,8 @@ static bool end_batch(struct rebuild *rebuild, struct vt_err *err)
         vt_index_rollback(rebuild->index);
         return false;
     }
-    return !admin || !admin->progress || admin->progress(admin->context, rebuild->done, 0, "instances") ||
+    return !admin || !admin->progress ||
+           admin->progress(admin->context, rebuild->done, 0, "instances") ||
            vt_fail(err, VT_E_CANCELLED, "reindex was cancelled");
 }
 
@@ -126,11 +131,13 @@ static bool tell_unreadable(const struct rebuild *rebuild, const char *file, str
     if (err->code == VT_E_NOMEM)
         return false;
     if (admin && admin->row) {
-        json_t *row = json_pack("{s:s, s:s, s:s}", "fault", "unreadable", "file", file, "reason", err->text);
+        json_t *row =
+            json_pack("{s:s, s:s, s:s}", "fault", "unreadable", "file", file, "reason", err->text);
         bool go_on = row && admin->row(admin->context, row);
         json_decref(row);
         if (!go_on)
-            return vt_fail(err, row ? VT_E_CANCELLED : VT_E_NOMEM, "reindex was stopped at %s", file);
+            return vt_fail(err, row ? VT_E_CANCELLED : VT_E_NOMEM, "reindex was stopped at %s",
+                           file);
     }
     vt_err_clear(err);
     return true;
@@ -163,22 +170,26 @@ static bool put_object(void *context, const char *file, struct vt_err *err)
     rebuild->done += !found;
     bool noted = flags & (VT_PUT_PATIENT_CONFLICT | VT_PUT_PATIENT_MISMATCH);
     /* Later versions ask what is there, which shows what was committed. */
-    if ((noted || rebuild->later_versions || rebuild->batch >= REBUILD_BATCH) && !end_batch(rebuild, err))
+    if ((noted || rebuild->later_versions || rebuild->batch >= REBUILD_BATCH) &&
+        !end_batch(rebuild, err))
         return false;
     return !noted || vt_patient_note_conflict(rebuild->archive, &rebuild->instance, flags, err);
 }
 
-bool vt_rebuild_index(struct vt_archive *archive, struct vt_index *index, const struct vt_admin *admin,
-                      uint64_t *out_instances, struct vt_err *err)
+bool vt_rebuild_index(struct vt_archive *archive, struct vt_index *index,
+                      const struct vt_admin *admin, uint64_t *out_instances, struct vt_err *err)
 {
-    struct rebuild rebuild = { .archive = archive, .index = index, .admin = admin,
+    struct rebuild rebuild = { .archive = archive,
+                               .index = index,
+                               .admin = admin,
                                .sequence = vt_journal_last(archive->journal) };
     bool ok = true;
 
     vt_instance_init(&rebuild.instance);
     for (int pass = 0; ok && pass < 2; pass++) {
         rebuild.later_versions = pass == 1;
-        ok = vt_rebuild_walk(archive, "objects", put_object, &rebuild, err) && end_batch(&rebuild, err);
+        ok = vt_rebuild_walk(archive, "objects", put_object, &rebuild, err) &&
+             end_batch(&rebuild, err);
     }
     vt_instance_fini(&rebuild.instance);
     if (!ok && rebuild.batch > 0)

@@ -1,5 +1,6 @@
-/* Receiving one instance after another: bytes pass through the header's state machine into a buffer, and from there to a
- * staging file when they are many. What becomes of them is decided at the end (receive_commit.c). */
+/* Receiving one instance after another: bytes pass through the header's state machine into a
+ * buffer, and from there to a staging file when they are many. What becomes of them is decided at
+ * the end (receive_commit.c). */
 #include "archive/receive.h"
 
 #include <errno.h>
@@ -91,28 +92,35 @@ static bool get_memory(struct vt_receive *receive, struct vt_err *err)
 
     if (!receive->header)
         receive->header = vt_header_new();
-    if (!small && posix_memalign(&small, BUFFER_ALIGNMENT, receive->archive->options.small_object) != 0)
+    if (!small &&
+        posix_memalign(&small, BUFFER_ALIGNMENT, receive->archive->options.small_object) != 0)
         small = NULL;
     receive->small = small;
-    return (receive->header && small) || vt_fail_dimse(err, VT_E_NOMEM, 0xA704, "no memory to receive");
+    return (receive->header && small) ||
+           vt_fail_dimse(err, VT_E_NOMEM, 0xA704, "no memory to receive");
 }
 
 /* Our group 0002 for the UIDs that are known now. */
-static bool make_meta(struct vt_receive *receive, const char *sop_class, const char *sop_uid, struct vt_err *err)
+static bool make_meta(struct vt_receive *receive, const char *sop_class, const char *sop_uid,
+                      struct vt_err *err)
 {
     struct vt_file_meta meta = { sop_class, sop_uid, receive->transfer_syntax,
-                                 receive->instance.calling_ae_title[0] ? receive->instance.calling_ae_title : NULL };
+                                 receive->instance.calling_ae_title[0]
+                                     ? receive->instance.calling_ae_title
+                                     : NULL };
 
     vt_buf_reset(&receive->meta);
     return vt_write_file_meta(&receive->meta, &meta, err);
 }
 
-bool vt_receive_begin(struct vt_receive *receive, const struct vt_receive_from *from, struct vt_err *err)
+bool vt_receive_begin(struct vt_receive *receive, const struct vt_receive_from *from,
+                      struct vt_err *err)
 {
     struct vt_archive *archive = receive->archive;
 
     vt_receive_abandon(receive);
-    if (!vt_archive_writable(archive, err) || !vt_space_check(archive, err) || !get_memory(receive, err)) {
+    if (!vt_archive_writable(archive, err) || !vt_space_check(archive, err) ||
+        !get_memory(receive, err)) {
         atomic_fetch_add(&archive->failed, 1);
         return false;
     }
@@ -120,7 +128,8 @@ bool vt_receive_begin(struct vt_receive *receive, const struct vt_receive_from *
     copy_text(receive->sop_class, sizeof receive->sop_class, from->sop_class_uid);
     copy_text(receive->sop_uid, sizeof receive->sop_uid, from->sop_instance_uid);
     copy_text(receive->transfer_syntax, sizeof receive->transfer_syntax, from->transfer_syntax_uid);
-    copy_text(receive->instance.calling_ae_title, sizeof receive->instance.calling_ae_title, from->calling_ae_title);
+    copy_text(receive->instance.calling_ae_title, sizeof receive->instance.calling_ae_title,
+              from->calling_ae_title);
     copy_text(receive->instance.host, sizeof receive->instance.host, from->host);
     vt_header_reset(receive->header, from->encoding, from->encapsulated, &archive->options.limits);
     receive->written = receive->data_size = 0;
@@ -163,7 +172,8 @@ static bool open_staging(struct vt_receive *receive, struct vt_err *err)
 {
     struct vt_archive *archive = receive->archive;
 
-    receive->fd = vt_slots_take(archive->slots, &receive->staging, &receive->name_synced, &receive->direct, err);
+    receive->fd = vt_slots_take(archive->slots, &receive->staging, &receive->name_synced,
+                                &receive->direct, err);
     if (vt_slots_wanted(archive->slots))
         pthread_cond_signal(&archive->cut_wanted);
     if (receive->fd < 0)
@@ -178,7 +188,8 @@ static void set_direct(struct vt_receive *receive, bool direct)
     receive->direct = direct;
 }
 
-/* Whole blocks as they are; the last part of a block through the page cache: cutting a padded one costs more. */
+/* Whole blocks as they are; the last part of a block through the page cache: cutting a padded one
+ * costs more. */
 bool vt_receive_spill(struct vt_receive *receive, struct vt_err *err)
 {
     const uint8_t *buffer = receive->block ? receive->block : receive->small;
@@ -197,7 +208,8 @@ bool vt_receive_spill(struct vt_receive *receive, struct vt_err *err)
     }
     if (receive->used > whole) {
         set_direct(receive, false);
-        if (!vt_io_pwrite(receive->fd, buffer + whole, receive->used - whole, receive->written + whole, "staging", err))
+        if (!vt_io_pwrite(receive->fd, buffer + whole, receive->used - whole,
+                          receive->written + whole, "staging", err))
             return false;
     }
     receive->written += receive->used;
@@ -209,7 +221,8 @@ bool vt_receive_spill(struct vt_receive *receive, struct vt_err *err)
 static bool make_room(struct vt_receive *receive, struct vt_err *err)
 {
     if (receive->block)
-        return vt_receive_place_meta(receive, err) && (receive->used < VT_ARCHIVE_BLOCK || vt_receive_spill(receive, err));
+        return vt_receive_place_meta(receive, err) &&
+               (receive->used < VT_ARCHIVE_BLOCK || vt_receive_spill(receive, err));
     receive->block = vt_pool_take(receive->archive->pool);
     if (!receive->block)
         return vt_fail_dimse(err, VT_E_NOMEM, 0xA704, "no memory to receive");
@@ -221,7 +234,9 @@ static bool keep(struct vt_receive *receive, const uint8_t *bytes, size_t size, 
 {
     while (size > 0) {
         uint8_t *buffer = receive->block ? receive->block : receive->small;
-        size_t room = (receive->block ? VT_ARCHIVE_BLOCK : (size_t)receive->archive->options.small_object) - receive->used;
+        size_t room =
+            (receive->block ? VT_ARCHIVE_BLOCK : (size_t)receive->archive->options.small_object) -
+            receive->used;
         size_t part = size < room ? size : room;
 
         memcpy(buffer + receive->used, bytes, part);

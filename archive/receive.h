@@ -1,4 +1,5 @@
-/* archive/receive.h: the inside of struct vt_receive, for receive.c (bytes) and receive_commit.c (decision). One thread. */
+/* archive/receive.h: the inside of struct vt_receive, for receive.c (bytes) and receive_commit.c
+ * (decision). One thread. */
 #pragma once
 
 #include <stdbool.h>
@@ -10,13 +11,15 @@
 #include "core/err.h"
 #include "dicom/element.h"
 
-enum { VT_RECEIVE_META_MAX = 1024 };   /* group 0002 of ours is shorter: three UIDs, a title, our own name */
+enum {
+    VT_RECEIVE_META_MAX = 1024
+}; /* group 0002 of ours is shorter: three UIDs, a title, our own name */
 
 enum vt_receive_phase {
     VT_RECEIVE_IDLE,
     VT_RECEIVE_DATA,
-    VT_RECEIVE_REFUSED,      /* the data set is not to be stored; `fault` tells why */
-    VT_RECEIVE_FAILED,       /* disk or memory; `fault` tells why */
+    VT_RECEIVE_REFUSED, /* the data set is not to be stored; `fault` tells why */
+    VT_RECEIVE_FAILED,  /* disk or memory; `fault` tells why */
 };
 
 struct vt_receive {
@@ -24,19 +27,22 @@ struct vt_receive {
     struct vt_header *header;
     struct vt_instance instance;
     struct vt_buf record, meta;
-    char sop_class[VT_UID_MAX + 1], sop_uid[VT_UID_MAX + 1], transfer_syntax[VT_UID_MAX + 1];   /* as the command says */
+    char sop_class[VT_UID_MAX + 1], sop_uid[VT_UID_MAX + 1],
+        transfer_syntax[VT_UID_MAX + 1]; /* as the command says */
     enum vt_receive_phase phase;
     struct vt_err fault;
 
-    /* File bytes: in `small` until they outgrow it, then in `block`; what is full goes to the staging file. */
-    uint8_t *small;          /* options.small_object bytes */
-    uint8_t *block;          /* from the pool */
-    size_t used;             /* bytes in the buffer in use */
-    uint64_t written;        /* bytes in the staging file */
-    uint64_t data_size;      /* bytes of data set */
-    bool offset_known;       /* group 0002 stands before the data; else VT_RECEIVE_META_MAX bytes are kept free for it */
-    uint64_t staging;        /* 0: no file */
-    bool name_synced;        /* its name in staging/ is durable already */
+    /* File bytes: in `small` until they outgrow it, then in `block`; what is full goes to the
+     * staging file. */
+    uint8_t *small;     /* options.small_object bytes */
+    uint8_t *block;     /* from the pool */
+    size_t used;        /* bytes in the buffer in use */
+    uint64_t written;   /* bytes in the staging file */
+    uint64_t data_size; /* bytes of data set */
+    bool offset_known; /* group 0002 stands before the data; else VT_RECEIVE_META_MAX bytes are kept
+                          free for it */
+    uint64_t staging;  /* 0: no file */
+    bool name_synced;  /* its name in staging/ is durable already */
     int fd;
     bool direct;
 };

@@ -34,8 +34,10 @@ static bool tell_refusal(struct vt_receive_result *out, uint16_t status, const c
 static bool offends(struct vt_receive_result *out, uint32_t tag)
 {
     out->offending[out->offending_count++] = tag;
-    return tell_refusal(out, 0xA900, tag == VT_TAG_SOP_CLASS_UID ? "SOP Class UID differs from the command's"
-                                                                 : "SOP Instance UID differs from the command's");
+    return tell_refusal(out, 0xA900,
+                        tag == VT_TAG_SOP_CLASS_UID
+                            ? "SOP Class UID differs from the command's"
+                            : "SOP Instance UID differs from the command's");
 }
 
 /* false with err clear: refused, *out tells. */
@@ -44,9 +46,9 @@ static bool examine(struct vt_receive *receive, struct vt_receive_result *out, s
     const struct vt_instance *instance = &receive->instance;
     struct vt_err fault = receive->fault;
 
-    if (receive->phase == VT_RECEIVE_DATA &&
-        vt_header_finish(receive->header, &fault) &&
-        vt_instance_read(&receive->instance, receive->header, &receive->archive->options.rules, &fault)) {
+    if (receive->phase == VT_RECEIVE_DATA && vt_header_finish(receive->header, &fault) &&
+        vt_instance_read(&receive->instance, receive->header, &receive->archive->options.rules,
+                         &fault)) {
         memcpy(out->sop_uid, instance->sop_uid, sizeof out->sop_uid);
         memcpy(out->study_uid, instance->study_uid, sizeof out->study_uid);
         if (receive->sop_uid[0] && strcmp(receive->sop_uid, instance->sop_uid) != 0)
@@ -87,9 +89,11 @@ static bool staging_path(const struct vt_receive *receive, char *out, size_t roo
     return snprintf(out, room, "%s/staging/%s", receive->archive->path, name) < (int)room;
 }
 
-/* The data set as it arrived against the one in the store: equal digests are no proof yet, and an object that is damaged must not
- * be taken for a good copy. *out_same false when it cannot be read. */
-static bool compare_bytes(struct vt_receive *receive, const struct vt_index_entry *there, bool *out_same, struct vt_err *err)
+/* The data set as it arrived against the one in the store: equal digests are no proof yet, and an
+ * object that is damaged must not be taken for a good copy. *out_same false when it cannot be read.
+ */
+static bool compare_bytes(struct vt_receive *receive, const struct vt_index_entry *there,
+                          bool *out_same, struct vt_err *err)
 {
     vt_autofree uint8_t *a = malloc(COMPARE_BLOCK), *b = malloc(COMPARE_BLOCK);
     vt_autoclose stored = openat(receive->archive->root, there->file, O_RDONLY | O_CLOEXEC);
@@ -110,24 +114,27 @@ static bool compare_bytes(struct vt_receive *receive, const struct vt_index_entr
     struct vt_err unreadable = { 0 };
     *out_same = stored >= 0;
     for (uint64_t at = 0; *out_same && at < receive->data_size; at += COMPARE_BLOCK) {
-        size_t size = receive->data_size - at < COMPARE_BLOCK ? (size_t)(receive->data_size - at) : COMPARE_BLOCK;
+        size_t size = receive->data_size - at < COMPARE_BLOCK ? (size_t)(receive->data_size - at)
+                                                              : COMPARE_BLOCK;
         if (staged >= 0 && !vt_io_pread(staged, a, size, receive->meta.size + at, path, err))
             return false;
-        *out_same = vt_io_pread(stored, b, size, there->data_set_offset + at, there->file, &unreadable) &&
-                    memcmp(staged >= 0 ? a : memory + at, b, size) == 0;
+        *out_same =
+            vt_io_pread(stored, b, size, there->data_set_offset + at, there->file, &unreadable) &&
+            memcmp(staged >= 0 ? a : memory + at, b, size) == 0;
     }
     return true;
 }
 
-static bool look_into_identical(struct vt_receive *receive, const struct vt_index_entry *there, struct vt_verdict *out,
-                                struct vt_err *err)
+static bool look_into_identical(struct vt_receive *receive, const struct vt_index_entry *there,
+                                struct vt_verdict *out, struct vt_err *err)
 {
     bool same = false;
 
     if (!compare_bytes(receive, there, &same, err))
         return false;
     if (!same)
-        vt_events_publish(receive->archive->options.events, "instance.corrupt", there->sop_uid, NULL);
+        vt_events_publish(receive->archive->options.events, "instance.corrupt", there->sop_uid,
+                          NULL);
     /* A damaged copy is mended by the good one that just came. */
     *out = same ? vt_duplicate_verdict(VT_DUPLICATE_IDENTICAL, &receive->archive->options)
                 : (struct vt_verdict){ VT_DECISION_VERSION, 0, "" };
@@ -135,8 +142,8 @@ static bool look_into_identical(struct vt_receive *receive, const struct vt_inde
 }
 
 /* What cannot be decoded becomes a version, never a refusal. */
-static bool look_into_syntax(struct vt_receive *receive, const struct vt_index_entry *there, struct vt_verdict *out,
-                             struct vt_err *err)
+static bool look_into_syntax(struct vt_receive *receive, const struct vt_index_entry *there,
+                             struct vt_verdict *out, struct vt_err *err)
 {
     struct vt_archive *archive = receive->archive;
     enum vt_duplicate kind = VT_DUPLICATE_OTHER_PIXELS;
@@ -149,7 +156,8 @@ static bool look_into_syntax(struct vt_receive *receive, const struct vt_index_e
     staging_path(receive, staged, sizeof staged);
     snprintf(stored, sizeof stored, "%s/%s", archive->path, there->file);
     if (!vt_pixels_equal(stored, staged, &equal, &wrong) ||
-        (equal && !vt_duplicate_same_attributes(archive, there->file, receive->header, &same, &wrong))) {
+        (equal &&
+         !vt_duplicate_same_attributes(archive, there->file, receive->header, &same, &wrong))) {
         if (wrong.code == VT_E_NOMEM) {
             *err = wrong;
             return false;
@@ -163,7 +171,8 @@ static bool look_into_syntax(struct vt_receive *receive, const struct vt_index_e
     return true;
 }
 
-static bool judge(struct vt_receive *receive, const struct vt_index_entry *there, struct vt_verdict *out, struct vt_err *err)
+static bool judge(struct vt_receive *receive, const struct vt_index_entry *there,
+                  struct vt_verdict *out, struct vt_err *err)
 {
     enum vt_duplicate kind = vt_duplicate_judge(there, &receive->instance);
 
@@ -180,10 +189,11 @@ static bool is_quarantined(struct vt_receive *receive, bool *out_there, struct v
 {
     const struct vt_instance *instance = &receive->instance;
     struct vt_db *db = vt_state_lock(receive->archive->state);
-    struct sqlite3_stmt *stmt =
-        vt_db_prepare(db, "SELECT 1 FROM quarantine WHERE sop_uid = ? AND digest = ? AND resolved IS NULL", err);
+    struct sqlite3_stmt *stmt = vt_db_prepare(
+        db, "SELECT 1 FROM quarantine WHERE sop_uid = ? AND digest = ? AND resolved IS NULL", err);
     bool ok = stmt &&
-              vt_stmt_bind(db, stmt, err, "tb", instance->sop_uid, instance->data_set_digest.bytes, sizeof(struct vt_digest)) &&
+              vt_stmt_bind(db, stmt, err, "tb", instance->sop_uid, instance->data_set_digest.bytes,
+                           sizeof(struct vt_digest)) &&
               vt_stmt_step(db, stmt, out_there, err);
 
     vt_stmt_free(stmt);
@@ -228,12 +238,14 @@ static bool stage(struct vt_receive *receive, struct vt_err *err)
     return true;
 }
 
-static bool store(struct vt_receive *receive, const struct vt_verdict *verdict, const struct vt_index_entry *there,
-                  unsigned *out_flags, struct vt_err *err)
+static bool store(struct vt_receive *receive, const struct vt_verdict *verdict,
+                  const struct vt_index_entry *there, unsigned *out_flags, struct vt_err *err)
 {
     struct vt_instance *instance = &receive->instance;
     struct vt_record_body body = { .instance = instance, .status = verdict->status };
-    struct vt_request request = { .kind = VT_RECORD_STORE, .body = &body, .head = &receive->record };
+    struct vt_request request = { .kind = VT_RECORD_STORE,
+                                  .body = &body,
+                                  .head = &receive->record };
 
     instance->version = there ? there->version + 1 : 1;
     if (!choose_place(receive, verdict->decision, err) || !stage(receive, err))
@@ -258,7 +270,8 @@ static bool store(struct vt_receive *receive, const struct vt_verdict *verdict, 
         body.size = receive->used;
     }
     vt_buf_reset(&receive->record);
-    if (!vt_record_encode(&body, &receive->record, err) || !vt_commit(receive->archive, &request, err))
+    if (!vt_record_encode(&body, &receive->record, err) ||
+        !vt_commit(receive->archive, &request, err))
         return false;
     receive->staging = 0;
     *out_flags = request.put_flags;
@@ -268,14 +281,16 @@ static bool store(struct vt_receive *receive, const struct vt_verdict *verdict, 
 /* ---- all of it ---- */
 
 /* Under the UID's lock. */
-static bool decide(struct vt_receive *receive, struct vt_receive_result *out, unsigned *out_flags, struct vt_err *err)
+static bool decide(struct vt_receive *receive, struct vt_receive_result *out, unsigned *out_flags,
+                   struct vt_err *err)
 {
     struct vt_archive *archive = receive->archive;
     struct vt_index_entry there;
     struct vt_verdict verdict = { 0 };
     bool found = false, kept = false, other = false;
 
-    if (!vt_index_lookup(atomic_load(&archive->index), receive->instance.sop_uid, &there, &found, err) ||
+    if (!vt_index_lookup(atomic_load(&archive->index), receive->instance.sop_uid, &there, &found,
+                         err) ||
         !judge(receive, found ? &there : NULL, &verdict, err))
         return false;
     if (verdict.decision == VT_DECISION_QUARANTINED && !is_quarantined(receive, &kept, err))
@@ -284,11 +299,13 @@ static bool decide(struct vt_receive *receive, struct vt_receive_result *out, un
         !vt_decide_other_patient(archive, &receive->instance, &other, err))
         return false;
     if (other)
-        verdict = (struct vt_verdict){ VT_DECISION_REFUSED, 0xA901, "study is stored under another patient" };
+        verdict = (struct vt_verdict){ VT_DECISION_REFUSED, 0xA901,
+                                       "study is stored under another patient" };
     out->decision = verdict.decision;
     out->status = verdict.status;
     snprintf(out->comment, sizeof out->comment, "%s", verdict.comment);
-    bool writes = verdict.decision == VT_DECISION_STORED || verdict.decision == VT_DECISION_VERSION ||
+    bool writes = verdict.decision == VT_DECISION_STORED ||
+                  verdict.decision == VT_DECISION_VERSION ||
                   (verdict.decision == VT_DECISION_QUARANTINED && !kept);
     return !writes || store(receive, &verdict, found ? &there : NULL, out_flags, err);
 }
@@ -296,27 +313,33 @@ static bool decide(struct vt_receive *receive, struct vt_receive_result *out, un
 static void count(struct vt_archive *archive, enum vt_decision decision)
 {
     atomic_uint_fast64_t *const counters[] = {
-        [VT_DECISION_STORED] = &archive->stored,           [VT_DECISION_DUPLICATE] = &archive->duplicates,
-        [VT_DECISION_VERSION] = &archive->versions,        [VT_DECISION_QUARANTINED] = &archive->quarantined,
+        [VT_DECISION_STORED] = &archive->stored,
+        [VT_DECISION_DUPLICATE] = &archive->duplicates,
+        [VT_DECISION_VERSION] = &archive->versions,
+        [VT_DECISION_QUARANTINED] = &archive->quarantined,
         [VT_DECISION_REFUSED] = &archive->refused,
     };
 
     atomic_fetch_add(counters[decision], 1);
 }
 
-static void publish(struct vt_archive *archive, const struct vt_instance *instance, const struct vt_receive_result *result,
-                    unsigned flags)
+static void publish(struct vt_archive *archive, const struct vt_instance *instance,
+                    const struct vt_receive_result *result, unsigned flags)
 {
     static const char *const kinds[] = {
-        [VT_DECISION_STORED] = "instance.stored",           [VT_DECISION_DUPLICATE] = "instance.duplicate",
-        [VT_DECISION_VERSION] = "instance.changed",         [VT_DECISION_QUARANTINED] = "instance.quarantined",
+        [VT_DECISION_STORED] = "instance.stored",
+        [VT_DECISION_DUPLICATE] = "instance.duplicate",
+        [VT_DECISION_VERSION] = "instance.changed",
+        [VT_DECISION_QUARANTINED] = "instance.quarantined",
     };
     char detail[320];
 
     if (!archive->options.events || result->decision == VT_DECISION_REFUSED)
         return;
-    snprintf(detail, sizeof detail, "{\"study\":\"%s\",\"series\":\"%s\",\"class\":\"%s\",\"new_study\":%s}",
-             instance->study_uid, instance->series_uid, instance->sop_class, flags & VT_PUT_NEW_STUDY ? "true" : "false");
+    snprintf(detail, sizeof detail,
+             "{\"study\":\"%s\",\"series\":\"%s\",\"class\":\"%s\",\"new_study\":%s}",
+             instance->study_uid, instance->series_uid, instance->sop_class,
+             flags & VT_PUT_NEW_STUDY ? "true" : "false");
     vt_events_publish(archive->options.events, kinds[result->decision], instance->sop_uid, detail);
 }
 
@@ -327,7 +350,8 @@ static bool fail_commit(struct vt_receive *receive, struct vt_err *err)
     return false;
 }
 
-bool vt_receive_commit(struct vt_receive *receive, struct vt_receive_result *out, struct vt_err *err)
+bool vt_receive_commit(struct vt_receive *receive, struct vt_receive_result *out,
+                       struct vt_err *err)
 {
     struct vt_archive *archive = receive->archive;
     struct vt_receive_result result = { 0 };

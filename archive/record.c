@@ -97,12 +97,12 @@ static void get_digest(struct reader *from, struct vt_digest *out)
 
 #define GET_COMMON(from, x)                                                                        \
     do {                                                                                           \
-        get_text(from, (x)->study_uid, sizeof (x)->study_uid);                                     \
-        get_text(from, (x)->series_uid, sizeof (x)->series_uid);                                   \
-        get_text(from, (x)->sop_uid, sizeof (x)->sop_uid);                                         \
-        get_text(from, (x)->sop_class, sizeof (x)->sop_class);                                     \
-        get_text(from, (x)->transfer_syntax, sizeof (x)->transfer_syntax);                         \
-        get_text(from, (x)->file, sizeof (x)->file);                                               \
+        get_text(from, (x)->study_uid, sizeof(x)->study_uid);                                      \
+        get_text(from, (x)->series_uid, sizeof(x)->series_uid);                                    \
+        get_text(from, (x)->sop_uid, sizeof(x)->sop_uid);                                          \
+        get_text(from, (x)->sop_class, sizeof(x)->sop_class);                                      \
+        get_text(from, (x)->transfer_syntax, sizeof(x)->transfer_syntax);                          \
+        get_text(from, (x)->file, sizeof(x)->file);                                                \
         (x)->version = (uint32_t)get_number(from);                                                 \
         (x)->file_size = get_number(from);                                                         \
         (x)->data_set_offset = get_number(from);                                                   \
@@ -129,7 +129,8 @@ bool vt_record_encode(const struct vt_record_body *body, struct vt_buf *out, str
         !put_text(out, instance->host, err))
         return false;
     for (int level = 0; level < VT_LEVELS && !body->reread; level++)
-        if (!put_bytes(out, instance->attributes[level].data, instance->attributes[level].size, err))
+        if (!put_bytes(out, instance->attributes[level].data, instance->attributes[level].size,
+                       err))
             return false;
     return body->reread || put_bytes(out, instance->frames.data, instance->frames.size, err);
 }
@@ -143,13 +144,15 @@ static bool get_buf(struct reader *from, struct vt_buf *out, struct vt_err *err)
     return !at || vt_buf_append(out, at, size, err);
 }
 
-bool vt_record_decode(const uint8_t *bytes, size_t size, struct vt_record_body *body, struct vt_err *err)
+bool vt_record_decode(const uint8_t *bytes, size_t size, struct vt_record_body *body,
+                      struct vt_err *err)
 {
     struct vt_instance *instance = body->instance;
     struct reader from = { bytes, bytes + size, true };
 
     if (get_number(&from) != RECORD_FORMAT)
-        return vt_fail(err, VT_E_CORRUPT, "a journal record is of a format this program does not know");
+        return vt_fail(err, VT_E_CORRUPT,
+                       "a journal record is of a format this program does not know");
     *body = (struct vt_record_body){ .instance = instance };
     body->staging = get_number(&from);
     body->reread = get_number(&from) != 0;

@@ -1,7 +1,9 @@
-/* Start-up: what the journal holds is done again as far as it is not done, what lies in staging afterwards goes.
+/* Start-up: what the journal holds is done again as far as it is not done, what lies in staging
+ * afterwards goes.
  *
- * Every arrival in the journal has its file looked for, since a file that was renamed or created may be lost by a power cut even
- * when the index kept its row; rows are put only for what the index had not applied. */
+ * Every arrival in the journal has its file looked for, since a file that was renamed or created
+ * may be lost by a power cut even when the index kept its row; rows are put only for what the index
+ * had not applied. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -21,11 +23,11 @@ enum { RECOVER_BATCH = 1000, ABORTED_MAX = 4 << 20 };
 
 struct recovery {
     struct vt_archive *archive;
-    uint64_t applied;              /* the index has all up to this */
-    struct vt_buf aborted;         /* sequence numbers */
+    uint64_t applied;      /* the index has all up to this */
+    struct vt_buf aborted; /* sequence numbers */
     struct vt_instance instance;
-    uint64_t last;                 /* sequence of the record at hand */
-    size_t batch;                  /* rows put in the open transaction */
+    uint64_t last; /* sequence of the record at hand */
+    size_t batch;  /* rows put in the open transaction */
     uint64_t records, lost;
 };
 
@@ -62,8 +64,8 @@ static bool end_batch(struct recovery *recovery, uint64_t sequence, struct vt_er
     return false;
 }
 
-static bool put_row(struct recovery *recovery, enum vt_record kind, struct vt_record_body *body, uint64_t sequence,
-                    struct vt_err *err)
+static bool put_row(struct recovery *recovery, enum vt_record kind, struct vt_record_body *body,
+                    uint64_t sequence, struct vt_err *err)
 {
     struct vt_archive *archive = recovery->archive;
     unsigned flags = 0;
@@ -101,7 +103,8 @@ static bool reread(struct recovery *recovery, struct vt_record_body *body, struc
     return true;
 }
 
-static bool redo_arrival(struct recovery *recovery, const struct vt_journal_entry *entry, struct vt_err *err)
+static bool redo_arrival(struct recovery *recovery, const struct vt_journal_entry *entry,
+                         struct vt_err *err)
 {
     struct vt_record_body body = { .instance = &recovery->instance };
     bool there = false;
@@ -111,11 +114,13 @@ static bool redo_arrival(struct recovery *recovery, const struct vt_journal_entr
         !vt_apply_file_again(recovery->archive, &body, &there, err))
         return false;
     if (!there) {
-        /* The commit failed and cleaned up before it could say so in the journal: nobody was told success. When the index has the row
-         * it was; then the object is lost, and verify names it. */
+        /* The commit failed and cleaned up before it could say so in the journal: nobody was told
+         * success. When the index has the row it was; then the object is lost, and verify names it.
+         */
         recovery->lost += entry->sequence <= recovery->applied;
         if (entry->sequence <= recovery->applied)
-            vt_events_publish(recovery->archive->options.events, "instance.corrupt", recovery->instance.sop_uid, NULL);
+            vt_events_publish(recovery->archive->options.events, "instance.corrupt",
+                              recovery->instance.sop_uid, NULL);
         return true;
     }
     if (!vt_apply_state(recovery->archive, entry->kind, &body, err))
@@ -126,7 +131,8 @@ static bool redo_arrival(struct recovery *recovery, const struct vt_journal_entr
 }
 
 /* Undone unless a later arrival took the same place. */
-static bool undo_arrival(struct recovery *recovery, const struct vt_journal_entry *entry, struct vt_err *err)
+static bool undo_arrival(struct recovery *recovery, const struct vt_journal_entry *entry,
+                         struct vt_err *err)
 {
     struct vt_record_body body = { .instance = &recovery->instance };
     struct vt_index_entry there;
@@ -135,7 +141,8 @@ static bool undo_arrival(struct recovery *recovery, const struct vt_journal_entr
     vt_instance_reset(&recovery->instance);
     if (!vt_record_decode(entry->body, entry->size, &body, err))
         return false;
-    if (!vt_index_lookup(atomic_load(&recovery->archive->index), recovery->instance.sop_uid, &there, &found, err))
+    if (!vt_index_lookup(atomic_load(&recovery->archive->index), recovery->instance.sop_uid, &there,
+                         &found, err))
         return false;
     if (!found || strcmp(there.file, recovery->instance.file) != 0)
         vt_apply_undo_file(recovery->archive, &body);
@@ -159,13 +166,16 @@ static bool redo(void *context, const struct vt_journal_entry *entry, struct vt_
     case VT_RECORD_ABORT:
         return true;
     }
-    return vt_fail(err, VT_E_UNSUPPORTED, "the journal holds a record of kind %d: start the newer program", (int)entry->kind);
+    return vt_fail(err, VT_E_UNSUPPORTED,
+                   "the journal holds a record of kind %d: start the newer program",
+                   (int)entry->kind);
 }
 
 static bool undo(void *context, const struct vt_journal_entry *entry, struct vt_err *err)
 {
     struct recovery *recovery = context;
-    bool arrival = entry->kind == VT_RECORD_STORE || entry->kind == VT_RECORD_VERSION || entry->kind == VT_RECORD_QUARANTINE;
+    bool arrival = entry->kind == VT_RECORD_STORE || entry->kind == VT_RECORD_VERSION ||
+                   entry->kind == VT_RECORD_QUARANTINE;
 
     return !arrival || !is_aborted(recovery, entry->sequence) || undo_arrival(recovery, entry, err);
 }
@@ -175,8 +185,10 @@ static bool replay(struct recovery *recovery, struct vt_err *err)
     struct vt_archive *archive = recovery->archive;
 
     return vt_journal_replay(archive->journal, 0, note_abort, recovery, err) &&
-           vt_journal_replay(archive->journal, 0, redo, recovery, err) && end_batch(recovery, recovery->last, err) &&
-           (recovery->aborted.size == 0 || vt_journal_replay(archive->journal, 0, undo, recovery, err));
+           vt_journal_replay(archive->journal, 0, redo, recovery, err) &&
+           end_batch(recovery, recovery->last, err) &&
+           (recovery->aborted.size == 0 ||
+            vt_journal_replay(archive->journal, 0, undo, recovery, err));
 }
 
 /* Everything in staging that replay did not take belongs to nobody. */
@@ -209,7 +221,8 @@ static bool check_index(struct vt_archive *archive, struct vt_err *err)
     if (!vt_index_counts(atomic_load(&archive->index), &counts, err))
         return false;
     if (counts.instances == 0 && vt_rebuild_has_objects(archive))
-        return vt_fail(err, VT_E_CORRUPT, "the index of %s is empty, but objects/ is not: run 'vitrine reindex'",
+        return vt_fail(err, VT_E_CORRUPT,
+                       "the index of %s is empty, but objects/ is not: run 'vitrine reindex'",
                        archive->path);
     return true;
 }
@@ -220,7 +233,8 @@ bool vt_archive_recover(struct vt_archive *archive, struct vt_err *err)
 
     vt_instance_init(&recovery.instance);
     vt_buf_init(&recovery.aborted, ABORTED_MAX);
-    bool ok = vt_index_applied(atomic_load(&archive->index), &recovery.applied, err) && replay(&recovery, err);
+    bool ok = vt_index_applied(atomic_load(&archive->index), &recovery.applied, err) &&
+              replay(&recovery, err);
     if (!ok && recovery.batch > 0)
         vt_index_rollback(atomic_load(&archive->index));
     vt_instance_fini(&recovery.instance);
@@ -229,6 +243,6 @@ bool vt_archive_recover(struct vt_archive *archive, struct vt_err *err)
         return vt_fail_context(err, "replaying the journal of %s", archive->path);
     vt_journal_continue(archive->journal, recovery.applied);
     archive->issued = archive->finished = vt_journal_last(archive->journal);
-    return sweep(archive, err) && vt_operation_forget_plans(archive, err) && check_index(archive, err) &&
-           vt_archive_cut_all(archive, err);
+    return sweep(archive, err) && vt_operation_forget_plans(archive, err) &&
+           check_index(archive, err) && vt_archive_cut_all(archive, err);
 }

@@ -1,4 +1,5 @@
-/* What an object that lies in the store says of itself: for reindex, restore, and records whose attributes were too many. */
+/* What an object that lies in the store says of itself: for reindex, restore, and records whose
+ * attributes were too many. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,7 +13,8 @@
 
 enum { REREAD_BLOCK = 256 << 10 };
 
-static bool feed(int fd, const char *file, uint64_t offset, struct vt_header *header, struct vt_err *err)
+static bool feed(int fd, const char *file, uint64_t offset, struct vt_header *header,
+                 struct vt_err *err)
 {
     vt_autofree uint8_t *block = malloc(REREAD_BLOCK);
     ssize_t got = 0;
@@ -27,19 +29,22 @@ static bool feed(int fd, const char *file, uint64_t offset, struct vt_header *he
     return got == 0 ? vt_header_finish(header, err) : vt_fail_errno(err, "reading %s", file);
 }
 
-static bool read_object(struct vt_archive *archive, int fd, const char *file, struct vt_header *header,
-                        struct vt_part10 *out_meta, struct vt_instance *out, struct vt_err *err)
+static bool read_object(struct vt_archive *archive, int fd, const char *file,
+                        struct vt_header *header, struct vt_part10 *out_meta,
+                        struct vt_instance *out, struct vt_err *err)
 {
     if (!vt_part10_read_file(fd, file, out_meta, err))
         return false;
-    const struct vt_transfer_syntax *syntax = vt_transfer_syntax_find(out_meta->transfer_syntax_uid);
-    vt_header_reset(header, syntax ? syntax->encoding : VT_EXPLICIT_LE, !syntax || syntax->encapsulated,
-                    &archive->options.limits);
+    const struct vt_transfer_syntax *syntax =
+        vt_transfer_syntax_find(out_meta->transfer_syntax_uid);
+    vt_header_reset(header, syntax ? syntax->encoding : VT_EXPLICIT_LE,
+                    !syntax || syntax->encapsulated, &archive->options.limits);
     return feed(fd, file, out_meta->data_set_offset, header, err) &&
            vt_instance_read(out, header, &archive->options.rules, err);
 }
 
-bool vt_archive_reread(struct vt_archive *archive, const char *file, struct vt_instance *out, struct vt_err *err)
+bool vt_archive_reread(struct vt_archive *archive, const char *file, struct vt_instance *out,
+                       struct vt_err *err)
 {
     vt_autoclose fd = openat(archive->root, file, O_RDONLY | O_CLOEXEC);
     VT_AUTO(vt_header) header = vt_header_new();

@@ -12,10 +12,10 @@
 enum { SLOT_MODE = 0640, SLOTS_MAX = 2 * VT_SLOTS_BATCH };
 
 struct vt_slots {
-    int staging;                        /* fixed */
+    int staging; /* fixed */
     atomic_uint_fast64_t next_id;
-    atomic_bool used;                   /* somebody stores large objects: slots are worth making */
-    pthread_mutex_t lock;               /* guards the rest */
+    atomic_bool used;     /* somebody stores large objects: slots are worth making */
+    pthread_mutex_t lock; /* guards the rest */
     size_t count;
     uint64_t ids[SLOTS_MAX];
 };
@@ -62,7 +62,8 @@ static uint64_t take_id(struct vt_slots *slots)
     return id;
 }
 
-int vt_slots_take(struct vt_slots *slots, uint64_t *out_id, bool *out_synced, bool *out_direct, struct vt_err *err)
+int vt_slots_take(struct vt_slots *slots, uint64_t *out_id, bool *out_synced, bool *out_direct,
+                  struct vt_err *err)
 {
     uint64_t id = take_id(slots);
     int make = id == 0 ? O_CREAT | O_EXCL : 0;
@@ -89,14 +90,16 @@ bool vt_slots_wanted(struct vt_slots *slots)
     return few && atomic_load(&slots->used);
 }
 
-static bool make_batch(struct vt_slots *slots, uint64_t ids[static VT_SLOTS_BATCH], size_t *out_count, struct vt_err *err)
+static bool make_batch(struct vt_slots *slots, uint64_t ids[static VT_SLOTS_BATCH],
+                       size_t *out_count, struct vt_err *err)
 {
     char name[VT_STAGING_NAME];
 
     for (*out_count = 0; *out_count < VT_SLOTS_BATCH; ++*out_count) {
         ids[*out_count] = atomic_fetch_add(&slots->next_id, 1);
         vt_staging_name(ids[*out_count], name);
-        vt_autoclose fd = openat(slots->staging, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, SLOT_MODE);
+        vt_autoclose fd =
+            openat(slots->staging, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, SLOT_MODE);
         if (fd < 0)
             return vt_fail_errno(err, "making files in staging");
     }

@@ -43,7 +43,8 @@ static double percent_used(uint64_t free_bytes, uint64_t total)
     return total ? 100.0 - 100.0 * (double)free_bytes / (double)total : 100.0;
 }
 
-void vt_space_read(struct vt_archive *archive, uint64_t *out_free, uint64_t *out_total, enum vt_space *out_state)
+void vt_space_read(struct vt_archive *archive, uint64_t *out_free, uint64_t *out_total,
+                   enum vt_space *out_state)
 {
     static const char *const kinds[] = { "volume.ok", "volume.warn", "volume.full" };
 
@@ -62,8 +63,8 @@ void vt_space_read(struct vt_archive *archive, uint64_t *out_free, uint64_t *out
     pthread_mutex_unlock(&archive->space_lock);
     if (state != before) {
         char detail[128];
-        snprintf(detail, sizeof detail, "{\"free\":%llu,\"total\":%llu}", (unsigned long long)*out_free,
-                 (unsigned long long)*out_total);
+        snprintf(detail, sizeof detail, "{\"free\":%llu,\"total\":%llu}",
+                 (unsigned long long)*out_free, (unsigned long long)*out_total);
         vt_events_publish(archive->options.events, kinds[state], archive->path, detail);
     }
 }
@@ -81,6 +82,6 @@ bool vt_space_check(struct vt_archive *archive, struct vt_err *err)
     enum vt_space state;
 
     vt_space_read(archive, &free_bytes, &total, &state);
-    return state != VT_SPACE_FULL ||
-           vt_fail_dimse(err, VT_E_FULL, 0xA700, "volume full %.1f%%", percent_used(free_bytes, total));
+    return state != VT_SPACE_FULL || vt_fail_dimse(err, VT_E_FULL, 0xA700, "volume full %.1f%%",
+                                                   percent_used(free_bytes, total));
 }

@@ -10,13 +10,15 @@
 enum { STATE_BUSY_MS = 5000, STATE_WAL_PAGES = 1000 };
 
 struct vt_state {
-    pthread_mutex_t lock;   /* guards the connection */
+    pthread_mutex_t lock; /* guards the connection */
     struct vt_db *db;
 };
 
 struct vt_state *vt_state_open(const char *folder, struct vt_err *err)
 {
-    static const struct vt_db_options options = { .sync = VT_DB_SYNC_FULL, .busy_ms = STATE_BUSY_MS, .cache_kib = 256,
+    static const struct vt_db_options options = { .sync = VT_DB_SYNC_FULL,
+                                                  .busy_ms = STATE_BUSY_MS,
+                                                  .cache_kib = 256,
                                                   .wal_autocheckpoint = STATE_WAL_PAGES };
     VT_AUTO(vt_state) state = calloc(1, sizeof *state);
     char path[PATH_MAX];
@@ -53,14 +55,15 @@ void vt_state_unlock(struct vt_state *state)
     pthread_mutex_unlock(&state->lock);
 }
 
-bool vt_state_log(struct vt_state *state, const char *who, const char *action, const char *subject, const char *detail,
-                  struct vt_err *err)
+bool vt_state_log(struct vt_state *state, const char *who, const char *action, const char *subject,
+                  const char *detail, struct vt_err *err)
 {
     struct vt_db *db = vt_state_lock(state);
-    struct sqlite3_stmt *stmt =
-        vt_db_prepare(db, "INSERT INTO admin_log (at, who, action, subject, detail) VALUES (?, ?, ?, ?, ?)", err);
-    bool ok = stmt && vt_stmt_bind(db, stmt, err, "itttt", vt_clock_wall(), who ? who : "", action,
-                                   subject ? subject : "", detail ? detail : "") &&
+    struct sqlite3_stmt *stmt = vt_db_prepare(
+        db, "INSERT INTO admin_log (at, who, action, subject, detail) VALUES (?, ?, ?, ?, ?)", err);
+    bool ok = stmt &&
+              vt_stmt_bind(db, stmt, err, "itttt", vt_clock_wall(), who ? who : "", action,
+                           subject ? subject : "", detail ? detail : "") &&
               vt_stmt_run(db, stmt, err);
 
     vt_stmt_free(stmt);

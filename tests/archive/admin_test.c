@@ -70,7 +70,10 @@ static uint64_t instances_of(struct vt_archive *archive)
     return counts.instances;
 }
 
-#define ADMIN(archive_, rows_) { .archive = (archive_), .who = "test", .row = see_row, .context = (rows_) }
+#define ADMIN(archive_, rows_)                                                                     \
+    {                                                                                              \
+        .archive = (archive_), .who = "test", .row = see_row, .context = (rows_)                   \
+    }
 #define OK(call)                                                                                   \
     do {                                                                                           \
         if (!(call))                                                                               \
@@ -206,12 +209,14 @@ static void verify_finds_each_kind_of_fault(void **state)
 
     store_study(archive, 1, 4);
     snprintf(command, sizeof command,
-             "cd '%s/objects/2026/01/02/1.2.3.1/1.2.3.1.1' && rm 1.2.3.1.1.1.dcm && truncate -s -1 1.2.3.1.1.2.dcm &&"
+             "cd '%s/objects/2026/01/02/1.2.3.1/1.2.3.1.1' && rm 1.2.3.1.1.1.dcm && truncate -s -1 "
+             "1.2.3.1.1.2.dcm &&"
              " printf x | dd of=1.2.3.1.1.4.dcm bs=1 seek=700 conv=notrunc 2>/dev/null &&"
-             " cp 1.2.3.1.1.3.dcm stray.dcm && echo junk > junk.dcm", (const char *)*state);
+             " cp 1.2.3.1.1.3.dcm stray.dcm && echo junk > junk.dcm",
+             (const char *)*state);
     assert_int_equal(system(command), 0);
     OK(vt_admin_verify(&admin, NULL, false, &checked, &faults, &err));
-    assert_int_equal(faults, 5);   /* missing, size, digest, orphan, unreadable */
+    assert_int_equal(faults, 5); /* missing, size, digest, orphan, unreadable */
     assert_int_equal(rows.count, 5);
     json_decref(rows.last);
     vt_archive_free(archive);
@@ -229,8 +234,8 @@ static void verify_gives_sha256_when_asked(void **state)
     store_study(archive, 1, 1);
     OK(vt_admin_verify(&admin, NULL, true, &checked, &faults, &err));
     assert_int_equal(faults, 0);
-    snprintf(command, sizeof command, "sha256sum '%s/%s' | grep -q %s", (const char *)*state, text_of(&rows, "file"),
-             text_of(&rows, "sha256"));
+    snprintf(command, sizeof command, "sha256sum '%s/%s' | grep -q %s", (const char *)*state,
+             text_of(&rows, "file"), text_of(&rows, "sha256"));
     assert_int_equal(system(command), 0);
     json_decref(rows.last);
     vt_archive_free(archive);
@@ -292,7 +297,8 @@ static void a_reindex_beside_a_running_ingest_gives_the_same_rows(void **state)
     assert_int_equal(instances_of(archive), 21 + storing.stored);
     struct vt_index_entry entry;
     bool found = false;
-    assert_true(vt_index_lookup(vt_archive_index(archive), object.sop, &entry, &found, &err) && found);
+    assert_true(vt_index_lookup(vt_archive_index(archive), object.sop, &entry, &found, &err) &&
+                found);
     assert_int_equal(entry.version, 2);
     vt_archive_free(archive);
 }
@@ -329,7 +335,7 @@ static void a_backup_taken_while_storing_is_an_archive_of_its_own(void **state)
     admin.archive = archive;
     assert_int_equal(instances_of(archive), instances);
     OK(vt_admin_verify(&admin, NULL, false, &checked, &faults, &err));
-    assert_int_equal(checked, instances + 1);   /* and the version that is not served */
+    assert_int_equal(checked, instances + 1); /* and the version that is not served */
     assert_int_equal(faults, 0);
     assert_int_equal(count_files(folder, "quarantine"), 1);
     vt_archive_free(archive);
@@ -347,7 +353,8 @@ static void the_status_counts(void **state)
     assert_int_equal(json_integer_value(json_object_get(rows.last, "instances")), 3);
     assert_string_equal(text_of(&rows, "durability"), "commit");
     assert_true(json_integer_value(json_object_get(rows.last, "journal_used")) > 0);
-    assert_int_equal(json_integer_value(json_object_get(json_object_get(rows.last, "since"), "stored")), 3);
+    assert_int_equal(
+        json_integer_value(json_object_get(json_object_get(rows.last, "since"), "stored")), 3);
     json_decref(rows.last);
     vt_archive_free(archive);
 }

@@ -1,4 +1,5 @@
-/* A volume that fills up, and one that fails. The small volume is a tmpfs when we may mount one; else its tests are skipped. */
+/* A volume that fills up, and one that fails. The small volume is a tmpfs when we may mount one;
+ * else its tests are skipped. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -21,8 +22,9 @@ struct volume {
 
 static struct vt_archive *open_at(const char *path, struct vt_events *events)
 {
-    struct vt_archive_options options = { .path = path, .journal_segment = 1 << 20, .warn_free = 1, .stop_free = 1,
-                                          .events = events };
+    struct vt_archive_options options = {
+        .path = path, .journal_segment = 1 << 20, .warn_free = 1, .stop_free = 1, .events = events
+    };
     struct vt_err err = { 0 };
     struct vt_archive *archive = vt_archive_open(&options, &err);
 
@@ -62,7 +64,8 @@ static void fill(const char *path, uint64_t leave)
     char command[700];
 
     snprintf(command, sizeof command,
-             "cd '%s' && dd if=/dev/zero of=filler bs=4096 count=$(( ($(stat -f -c '%%a*%%S' .) - %llu) / 4096 )) 2>/dev/null",
+             "cd '%s' && dd if=/dev/zero of=filler bs=4096 count=$(( ($(stat -f -c '%%a*%%S' .) - "
+             "%llu) / 4096 )) 2>/dev/null",
              path, (unsigned long long)leave);
     assert_int_equal(system(command), 0);
 }

@@ -153,13 +153,17 @@ static void policies_change_what_is_decided(void **state)
     (void)state;
     struct vt_archive_options options = { 0 };
 
-    assert_int_equal(vt_duplicate_verdict(VT_DUPLICATE_SAME_PIXELS, &options).decision, VT_DECISION_VERSION);
-    assert_int_equal(vt_duplicate_verdict(VT_DUPLICATE_OTHER_PIXELS, &options).decision, VT_DECISION_QUARANTINED);
+    assert_int_equal(vt_duplicate_verdict(VT_DUPLICATE_SAME_PIXELS, &options).decision,
+                     VT_DECISION_VERSION);
+    assert_int_equal(vt_duplicate_verdict(VT_DUPLICATE_OTHER_PIXELS, &options).decision,
+                     VT_DECISION_QUARANTINED);
     options.changed_attributes = options.changed_pixels = VT_POLICY_FIRST_WINS;
     assert_int_equal(vt_duplicate_verdict(VT_DUPLICATE_SAME_PIXELS, &options).status, 0xC010);
-    assert_int_equal(vt_duplicate_verdict(VT_DUPLICATE_OTHER_PIXELS, &options).decision, VT_DECISION_REFUSED);
+    assert_int_equal(vt_duplicate_verdict(VT_DUPLICATE_OTHER_PIXELS, &options).decision,
+                     VT_DECISION_REFUSED);
     options.changed_pixels = VT_POLICY_LAST_WINS;
-    assert_int_equal(vt_duplicate_verdict(VT_DUPLICATE_OTHER_PIXELS, &options).decision, VT_DECISION_VERSION);
+    assert_int_equal(vt_duplicate_verdict(VT_DUPLICATE_OTHER_PIXELS, &options).decision,
+                     VT_DECISION_VERSION);
 }
 
 /* ---- what an administrator makes of them ---- */

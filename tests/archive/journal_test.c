@@ -23,7 +23,8 @@ static bool see(void *context, const struct vt_journal_entry *entry, struct vt_e
     if (seen->count++ == 0)
         seen->first = entry->sequence;
     seen->last = entry->sequence;
-    snprintf(seen->body, sizeof seen->body, "%.*s", (int)(entry->size < 60 ? entry->size : 60), (const char *)entry->body);
+    snprintf(seen->body, sizeof seen->body, "%.*s", (int)(entry->size < 60 ? entry->size : 60),
+             (const char *)entry->body);
     return true;
 }
 
@@ -42,7 +43,8 @@ static uint64_t add(struct vt_journal *journal, const char *head, size_t tail)
     struct vt_err err = { 0 };
     uint64_t sequence = 0;
 
-    if (!vt_journal_append(journal, VT_RECORD_STORE, head, strlen(head), zeros, tail, &sequence, &err))
+    if (!vt_journal_append(journal, VT_RECORD_STORE, head, strlen(head), zeros, tail, &sequence,
+                           &err))
         assert_int_equal(err.code, VT_E_FULL);
     return sequence;
 }
@@ -137,7 +139,8 @@ static void an_abort_still_fits_when_nothing_else_does(void **state)
         ;
     while (add(journal, "r", 0) > 0)
         ;
-    assert_true(vt_journal_append(journal, VT_RECORD_ABORT, &aborted, sizeof aborted, NULL, 0, &sequence, &err));
+    assert_true(vt_journal_append(journal, VT_RECORD_ABORT, &aborted, sizeof aborted, NULL, 0,
+                                  &sequence, &err));
     vt_journal_free(journal);
 }
 
@@ -155,7 +158,7 @@ static void replay_stops_at_a_record_that_was_torn(void **state)
     vt_journal_free(journal);
     snprintf(path, sizeof path, "%s/0", folder);
     int fd = open(path, O_RDWR);
-    assert_int_equal(pwrite(fd, "x", 1, 4096 + 1000), 1);   /* within the second */
+    assert_int_equal(pwrite(fd, "x", 1, 4096 + 1000), 1); /* within the second */
     close(fd);
 
     journal = open_at(folder);
@@ -171,7 +174,8 @@ static void a_record_larger_than_a_segment_is_refused(void **state)
     char *large = calloc(1, 2 << 20);
     uint64_t sequence = 0;
 
-    assert_false(vt_journal_append(journal, VT_RECORD_STORE, large, 2 << 20, NULL, 0, &sequence, &err));
+    assert_false(
+        vt_journal_append(journal, VT_RECORD_STORE, large, 2 << 20, NULL, 0, &sequence, &err));
     assert_int_equal(err.code, VT_E_LIMIT);
     free(large);
     vt_journal_free(journal);

@@ -1,4 +1,5 @@
-/* tests/archive/objects.h: small instances made of nothing, in folders of their own; for the tests of archive/. */
+/* tests/archive/objects.h: small instances made of nothing, in folders of their own; for the tests
+ * of archive/. */
 #pragma once
 
 #include <fcntl.h>
@@ -16,12 +17,20 @@
 
 struct object {
     const char *patient, *study, *series, *sop, *sop_class, *syntax;
-    const char *description;      /* Study Description: something to change */
-    size_t pixels;                /* bytes; 0: no pixel data */
-    uint8_t shade;                /* of the pixels */
+    const char *description; /* Study Description: something to change */
+    size_t pixels;           /* bytes; 0: no pixel data */
+    uint8_t shade;           /* of the pixels */
 };
-#define OBJECT ((struct object){ .patient = "P1", .study = "1.2.3.1", .series = "1.2.3.1.1", .sop = "1.2.3.1.1.1", \
-    .sop_class = VT_UID_CT_IMAGE, .syntax = VT_UID_EXPLICIT_LE, .description = "Thorax", .pixels = 1000, .shade = 7 })
+#define OBJECT                                                                                     \
+    ((struct object){ .patient = "P1",                                                             \
+                      .study = "1.2.3.1",                                                          \
+                      .series = "1.2.3.1.1",                                                       \
+                      .sop = "1.2.3.1.1.1",                                                        \
+                      .sop_class = VT_UID_CT_IMAGE,                                                \
+                      .syntax = VT_UID_EXPLICIT_LE,                                                \
+                      .description = "Thorax",                                                     \
+                      .pixels = 1000,                                                              \
+                      .shade = 7 })
 
 static inline bool object_encode(const struct object *object, struct vt_buf *out)
 {
@@ -47,36 +56,45 @@ static inline bool object_encode(const struct object *object, struct vt_buf *out
               vt_write_text(&w, VT_TAG_PHOTOMETRIC_INTERPRETATION, "CS", "MONOCHROME2", &err) &&
               vt_write_us(&w, VT_TAG_ROWS, 1, &err) &&
               vt_write_us(&w, VT_TAG_COLUMNS, (uint16_t)(object->pixels / 2 % 65536), &err) &&
-              vt_write_us(&w, VT_TAG_BITS_ALLOCATED, 16, &err) && vt_write_us(&w, VT_TAG_BITS_STORED, 16, &err) &&
-              vt_write_us(&w, VT_TAG_HIGH_BIT, 15, &err) && vt_write_us(&w, VT_TAG_PIXEL_REPRESENTATION, 0, &err) &&
-              (object->pixels == 0 || vt_write_bytes(&w, VT_TAG_PIXEL_DATA, "OW", pixels, object->pixels, &err));
+              vt_write_us(&w, VT_TAG_BITS_ALLOCATED, 16, &err) &&
+              vt_write_us(&w, VT_TAG_BITS_STORED, 16, &err) &&
+              vt_write_us(&w, VT_TAG_HIGH_BIT, 15, &err) &&
+              vt_write_us(&w, VT_TAG_PIXEL_REPRESENTATION, 0, &err) &&
+              (object->pixels == 0 ||
+               vt_write_bytes(&w, VT_TAG_PIXEL_DATA, "OW", pixels, object->pixels, &err));
     free(pixels);
     return ok;
 }
 
 /* As an association does it, in pieces. */
-static inline bool object_send(struct vt_receive *receive, const struct object *object, struct vt_receive_result *out,
-                               struct vt_err *err)
+static inline bool object_send(struct vt_receive *receive, const struct object *object,
+                               struct vt_receive_result *out, struct vt_err *err)
 {
     VT_AUTO_BUF(bytes, 256 << 20);
     const struct vt_transfer_syntax *syntax = vt_transfer_syntax_find(object->syntax);
-    struct vt_receive_from from = { .sop_class_uid = object->sop_class, .sop_instance_uid = object->sop,
-        .transfer_syntax_uid = object->syntax, .encoding = syntax->encoding, .encapsulated = syntax->encapsulated,
-        .calling_ae_title = "CT1", .host = "127.0.0.1" };
+    struct vt_receive_from from = { .sop_class_uid = object->sop_class,
+                                    .sop_instance_uid = object->sop,
+                                    .transfer_syntax_uid = object->syntax,
+                                    .encoding = syntax->encoding,
+                                    .encapsulated = syntax->encapsulated,
+                                    .calling_ae_title = "CT1",
+                                    .host = "127.0.0.1" };
 
     if (!object_encode(object, &bytes))
         return vt_fail(err, VT_E_NOMEM, "no object");
     if (!vt_receive_begin(receive, &from, err))
         return false;
     for (size_t at = 0; at < bytes.size; at += 40000)
-        if (!vt_receive_write(receive, bytes.data + at, bytes.size - at < 40000 ? bytes.size - at : 40000, err)) {
+        if (!vt_receive_write(receive, bytes.data + at,
+                              bytes.size - at < 40000 ? bytes.size - at : 40000, err)) {
             vt_receive_abandon(receive);
             return false;
         }
     return vt_receive_commit(receive, out, err);
 }
 
-static inline int object_remove_one(const char *path, const struct stat *info, int type, struct FTW *ftw)
+static inline int object_remove_one(const char *path, const struct stat *info, int type,
+                                    struct FTW *ftw)
 {
     (void)info;
     (void)type;
@@ -101,8 +119,9 @@ static inline const char *folder_new(void)
 
 static inline struct vt_archive *archive_at(const char *path)
 {
-    struct vt_archive_options options = { .path = path, .journal_segment = 1 << 20, .warn_free = 1, .stop_free = 1,
-                                          .readers = 4 };
+    struct vt_archive_options options = {
+        .path = path, .journal_segment = 1 << 20, .warn_free = 1, .stop_free = 1, .readers = 4
+    };
     struct vt_err err = { 0 };
     struct vt_archive *archive = vt_archive_open(&options, &err);
 

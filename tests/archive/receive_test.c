@@ -37,7 +37,8 @@ static void assert_stored(struct vt_archive *archive, const struct object *objec
     assert_true(vt_archive_open_instance(archive, &entry, &stored, &err));
     assert_int_equal(stored.data_set_size, sent.size);
     uint8_t *bytes = malloc(sent.size);
-    assert_int_equal(pread(stored.fd, bytes, sent.size, (off_t)stored.data_set_offset), (ssize_t)sent.size);
+    assert_int_equal(pread(stored.fd, bytes, sent.size, (off_t)stored.data_set_offset),
+                     (ssize_t)sent.size);
     assert_memory_equal(bytes, sent.data, sent.size);
     free(bytes);
     struct vt_part10 meta;
@@ -84,14 +85,17 @@ static void a_uid_that_differs_from_the_commands_is_refused_with_its_tag(void **
     struct vt_archive *archive = archive_at(*state);
     struct vt_err err = { 0 };
     VT_AUTO(vt_receive) receive = vt_receive_new(archive, &err);
-    struct vt_receive_from from = { .sop_class_uid = VT_UID_CT_IMAGE, .sop_instance_uid = "1.2.9", .encoding = VT_EXPLICIT_LE,
+    struct vt_receive_from from = { .sop_class_uid = VT_UID_CT_IMAGE,
+                                    .sop_instance_uid = "1.2.9",
+                                    .encoding = VT_EXPLICIT_LE,
                                     .transfer_syntax_uid = VT_UID_EXPLICIT_LE };
     struct vt_receive_result result;
     struct object object = OBJECT;
     VT_AUTO_BUF(bytes, 1 << 20);
 
     assert_true(object_encode(&object, &bytes));
-    assert_true(vt_receive_begin(receive, &from, &err) && vt_receive_write(receive, bytes.data, bytes.size, &err));
+    assert_true(vt_receive_begin(receive, &from, &err) &&
+                vt_receive_write(receive, bytes.data, bytes.size, &err));
     assert_true(vt_receive_commit(receive, &result, &err));
     assert_int_equal(result.decision, VT_DECISION_REFUSED);
     assert_int_equal(result.status, 0xA900);
@@ -107,14 +111,17 @@ static void a_data_set_that_ends_within_pixel_data_is_refused_as_truncated(void 
     struct vt_err err = { 0 };
     VT_AUTO(vt_receive) receive = vt_receive_new(archive, &err);
     struct object object = OBJECT;
-    struct vt_receive_from from = { .sop_class_uid = object.sop_class, .sop_instance_uid = object.sop,
-                                    .encoding = VT_EXPLICIT_LE, .transfer_syntax_uid = VT_UID_EXPLICIT_LE };
+    struct vt_receive_from from = { .sop_class_uid = object.sop_class,
+                                    .sop_instance_uid = object.sop,
+                                    .encoding = VT_EXPLICIT_LE,
+                                    .transfer_syntax_uid = VT_UID_EXPLICIT_LE };
     struct vt_receive_result result;
     VT_AUTO_BUF(bytes, 4 << 20);
 
     object.pixels = 2000000;
     assert_true(object_encode(&object, &bytes));
-    assert_true(vt_receive_begin(receive, &from, &err) && vt_receive_write(receive, bytes.data, bytes.size - 100, &err));
+    assert_true(vt_receive_begin(receive, &from, &err) &&
+                vt_receive_write(receive, bytes.data, bytes.size - 100, &err));
     assert_true(vt_receive_commit(receive, &result, &err));
     assert_int_equal(result.decision, VT_DECISION_REFUSED);
     assert_int_equal(result.status, 0xC005);
@@ -130,13 +137,16 @@ static void what_is_abandoned_leaves_nothing(void **state)
     struct vt_err err = { 0 };
     struct vt_receive *receive = vt_receive_new(archive, &err);
     struct object object = OBJECT;
-    struct vt_receive_from from = { .sop_class_uid = object.sop_class, .sop_instance_uid = object.sop,
-                                    .encoding = VT_EXPLICIT_LE, .transfer_syntax_uid = VT_UID_EXPLICIT_LE };
+    struct vt_receive_from from = { .sop_class_uid = object.sop_class,
+                                    .sop_instance_uid = object.sop,
+                                    .encoding = VT_EXPLICIT_LE,
+                                    .transfer_syntax_uid = VT_UID_EXPLICIT_LE };
     VT_AUTO_BUF(bytes, 8 << 20);
 
     object.pixels = 4000000;
     assert_true(object_encode(&object, &bytes));
-    assert_true(vt_receive_begin(receive, &from, &err) && vt_receive_write(receive, bytes.data, bytes.size, &err));
+    assert_true(vt_receive_begin(receive, &from, &err) &&
+                vt_receive_write(receive, bytes.data, bytes.size, &err));
     assert_int_equal(count_files(*state, "staging"), 1);
     vt_receive_free(receive);
     assert_int_equal(count_files(*state, "staging"), 0);
@@ -229,8 +239,9 @@ static void a_second_opener_is_told_who_holds_the_archive(void **state)
 
 static void under_the_stop_mark_nothing_is_taken(void **state)
 {
-    struct vt_archive_options options = { .path = *state, .journal_segment = 1 << 20, .stop_free = UINT64_MAX,
-                                          .warn_free = UINT64_MAX };
+    struct vt_archive_options options = {
+        .path = *state, .journal_segment = 1 << 20, .stop_free = UINT64_MAX, .warn_free = UINT64_MAX
+    };
     struct vt_err err = { 0 };
     struct vt_archive *archive = vt_archive_open(&options, &err);
     struct vt_receive *receive = vt_receive_new(archive, &err);
@@ -248,7 +259,8 @@ static void a_file_is_imported_with_the_uids_of_its_data_set(void **state)
 {
     struct vt_archive *archive = archive_at(*state);
     struct object object = OBJECT;
-    struct vt_file_meta meta = { VT_UID_CT_IMAGE, "1.2.3.4.5.6.7", VT_UID_EXPLICIT_LE, NULL };   /* another UID than within */
+    struct vt_file_meta meta = { VT_UID_CT_IMAGE, "1.2.3.4.5.6.7", VT_UID_EXPLICIT_LE,
+                                 NULL }; /* another UID than within */
     struct vt_receive_result result;
     struct vt_err err = { 0 };
     struct vt_receive *receive = vt_receive_new(archive, &err);
@@ -300,7 +312,9 @@ static void receiving_survives_every_failing_allocation(void **state)
 
 static bool open_and_store(void *context, struct vt_err *err)
 {
-    struct vt_archive_options options = { .path = context, .journal_segment = 1 << 20, .warn_free = 1, .stop_free = 1 };
+    struct vt_archive_options options = {
+        .path = context, .journal_segment = 1 << 20, .warn_free = 1, .stop_free = 1
+    };
     VT_AUTO(vt_archive) archive = vt_archive_open(&options, err);
     bool ok = archive && work(archive, err);
 

@@ -1,5 +1,6 @@
-/* Crashes: a child process stores and ends itself at a named point of the commit, without any clean-up; what it acknowledged
- * before must be there afterwards, once, with nothing left over. (kill -9 and power cuts of the whole node: tests/faults.) */
+/* Crashes: a child process stores and ends itself at a named point of the commit, without any
+ * clean-up; what it acknowledged before must be there afterwards, once, with nothing left over.
+ * (kill -9 and power cuts of the whole node: tests/faults.) */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -46,7 +47,8 @@ static void ingest(const char *folder, int acknowledged)
     vt_archive_point = crash;
     for (unsigned i = 0; i < 40; i++) {
         struct object object = numbered(i, sop);
-        if (!object_send(receive, &object, &result, &err) || result.status != 0 || write(acknowledged, "+", 1) != 1)
+        if (!object_send(receive, &object, &result, &err) || result.status != 0 ||
+            write(acknowledged, "+", 1) != 1)
             _exit(1);
     }
     _exit(0);
@@ -108,8 +110,8 @@ static void assert_sound(struct vt_archive *archive, const char *folder, unsigne
 
 static void what_was_acknowledged_survives_a_crash_at_every_point(void **state)
 {
-    static const char *const points[] = { "staged", "journal-appended", "journal-synced", "files-placed",
-                                          "index-put", "index-committed" };
+    static const char *const points[] = { "staged",       "journal-appended", "journal-synced",
+                                          "files-placed", "index-put",        "index-committed" };
 
     (void)state;
     for (size_t i = 0; i < VT_COUNT(points); i++) {
@@ -128,17 +130,22 @@ static void what_was_acknowledged_survives_a_crash_at_every_point(void **state)
     }
 }
 
-/* A power cut may lose what was not synced: renames, small files, index rows. Taken away by hand here. */
+/* A power cut may lose what was not synced: renames, small files, index rows. Taken away by hand
+ * here. */
 static void lose(const char *folder, const char *what)
 {
     char command[1024];
 
     if (strcmp(what, "objects") == 0)
-        snprintf(command, sizeof command, "cd '%s' && find objects -size -10k -name '*.dcm' -delete", folder);
+        snprintf(command, sizeof command,
+                 "cd '%s' && find objects -size -10k -name '*.dcm' -delete", folder);
     else if (strcmp(what, "content") == 0)
-        snprintf(command, sizeof command, "cd '%s' && find objects -size -10k -name '*.dcm' -exec truncate -s 0 {} +", folder);
+        snprintf(command, sizeof command,
+                 "cd '%s' && find objects -size -10k -name '*.dcm' -exec truncate -s 0 {} +",
+                 folder);
     else if (strcmp(what, "index") == 0)
-        snprintf(command, sizeof command, "cd '%s' && rm -f index.db index.db-wal index.db-shm", folder);
+        snprintf(command, sizeof command, "cd '%s' && rm -f index.db index.db-wal index.db-shm",
+                 folder);
     else
         snprintf(command, sizeof command, "cd '%s' && rm -f index.db-wal index.db-shm", folder);
     assert_int_equal(system(command), 0);
@@ -230,7 +237,9 @@ static void a_deletion_happens_wholly_or_not_at_all(void **state)
 
 static void a_lost_index_is_named_and_can_be_rebuilt_at_the_start(void **state)
 {
-    struct vt_archive_options options = { .path = *state, .journal_segment = 1 << 20, .warn_free = 1, .stop_free = 1 };
+    struct vt_archive_options options = {
+        .path = *state, .journal_segment = 1 << 20, .warn_free = 1, .stop_free = 1
+    };
     struct vt_err err = { 0 };
 
     store_twenty(*state);
@@ -248,12 +257,15 @@ static void a_lost_index_is_named_and_can_be_rebuilt_at_the_start(void **state)
 
 static void a_damaged_index_is_named_and_can_be_rebuilt_at_the_start(void **state)
 {
-    struct vt_archive_options options = { .path = *state, .journal_segment = 1 << 20, .warn_free = 1, .stop_free = 1 };
+    struct vt_archive_options options = {
+        .path = *state, .journal_segment = 1 << 20, .warn_free = 1, .stop_free = 1
+    };
     struct vt_err err = { 0 };
     char command[512];
 
     store_twenty(*state);
-    snprintf(command, sizeof command, "cd '%s' && dd if=/dev/urandom of=index.db bs=4096 count=2 conv=notrunc 2>/dev/null",
+    snprintf(command, sizeof command,
+             "cd '%s' && dd if=/dev/urandom of=index.db bs=4096 count=2 conv=notrunc 2>/dev/null",
              (const char *)*state);
     assert_int_equal(system(command), 0);
     assert_null(vt_archive_open(&options, &err));

@@ -1,4 +1,5 @@
-/* store_bench: the storage side alone. N threads receive instances from memory into a fresh archive, without a network.
+/* store_bench: the storage side alone. N threads receive instances from memory into a fresh
+ * archive, without a network.
  *
  *   store_bench FOLDER tiny|ct|wsi|huge THREADS SECONDS [relaxed]
  *
@@ -15,7 +16,9 @@ enum { TIMES_MAX = 4 << 20, PER_SERIES = 200, FIRST_BYTES = 2000 };
 static const struct kind {
     const char *name;
     size_t pixels;
-} kinds[] = { { "tiny", 1000 }, { "ct", 525 << 10 }, { "wsi", 60 << 20 }, { "huge", 2000ULL << 20 } };
+} kinds[] = {
+    { "tiny", 1000 }, { "ct", 525 << 10 }, { "wsi", 60 << 20 }, { "huge", 2000ULL << 20 }
+};
 
 struct run {
     struct vt_archive *archive;
@@ -27,15 +30,16 @@ struct run {
 };
 
 /* The UIDs change from instance to instance at fixed places, so that making one costs nothing. */
-static bool receive_one(struct run *run, struct vt_receive *receive, uint64_t number, struct vt_buf *bytes,
-                        struct vt_err *err)
+static bool receive_one(struct run *run, struct vt_receive *receive, uint64_t number,
+                        struct vt_buf *bytes, struct vt_err *err)
 {
     char patient[32], study[40], series[48], sop[VT_UID_MAX + 1];
     struct object object = OBJECT;
     struct vt_receive_result result;
 
     snprintf(patient, sizeof patient, "P%08llu", (unsigned long long)(number / PER_SERIES));
-    snprintf(study, sizeof study, "1.2.826.1.%08llu", 10000000ULL + (unsigned long long)(number / PER_SERIES));
+    snprintf(study, sizeof study, "1.2.826.1.%08llu",
+             10000000ULL + (unsigned long long)(number / PER_SERIES));
     snprintf(series, sizeof series, "%s.1", study);
     snprintf(sop, sizeof sop, "%s.%08llu", series, 10000000ULL + (unsigned long long)number);
     object.patient = patient;
@@ -49,16 +53,24 @@ static bool receive_one(struct run *run, struct vt_receive *receive, uint64_t nu
     /* The length of the pixel data is the last four bytes before its value. */
     uint32_t length = (uint32_t)run->pixels;
     memcpy(bytes->data + bytes->size - 6, &length, sizeof length);
-    struct vt_receive_from from = { .sop_class_uid = object.sop_class, .sop_instance_uid = sop,
-        .transfer_syntax_uid = object.syntax, .encoding = VT_EXPLICIT_LE, .calling_ae_title = "BENCH", .host = "" };
+    struct vt_receive_from from = { .sop_class_uid = object.sop_class,
+                                    .sop_instance_uid = sop,
+                                    .transfer_syntax_uid = object.syntax,
+                                    .encoding = VT_EXPLICIT_LE,
+                                    .calling_ae_title = "BENCH",
+                                    .host = "" };
     static uint8_t pixels[256 << 10];
-    if (!vt_receive_begin(receive, &from, err) || !vt_receive_write(receive, bytes->data, bytes->size - 2, err))
+    if (!vt_receive_begin(receive, &from, err) ||
+        !vt_receive_write(receive, bytes->data, bytes->size - 2, err))
         return false;
     for (size_t at = 0; at < run->pixels; at += sizeof pixels)
-        if (!vt_receive_write(receive, pixels, run->pixels - at < sizeof pixels ? run->pixels - at : sizeof pixels, err))
+        if (!vt_receive_write(receive, pixels,
+                              run->pixels - at < sizeof pixels ? run->pixels - at : sizeof pixels,
+                              err))
             return false;
     return vt_receive_commit(receive, &result, err) &&
-           (result.status == 0 || vt_fail(err, VT_E_STATUS, "status %04x %s", result.status, result.comment));
+           (result.status == 0 ||
+            vt_fail(err, VT_E_STATUS, "status %04x %s", result.status, result.comment));
 }
 
 static void *work(void *context)
@@ -101,9 +113,10 @@ static void print(const struct run *run, double seconds, const char *name, int t
     getrusage(RUSAGE_SELF, &usage);
     double cpu = (double)usage.ru_utime.tv_sec + (double)usage.ru_stime.tv_sec +
                  1e-6 * (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
-    printf("%s threads %d: %.0f/s %.1f MB/s p50 %.2f ms p99 %.2f ms cpu %.1f us rss %ld MB\n", name, threads,
-           (double)done / seconds, (double)done / seconds * (double)run->pixels / 1e6, 1e-6 * (double)run->times[kept / 2],
-           1e-6 * (double)run->times[kept * 99 / 100], 1e6 * cpu / (double)done, usage.ru_maxrss / 1024);
+    printf("%s threads %d: %.0f/s %.1f MB/s p50 %.2f ms p99 %.2f ms cpu %.1f us rss %ld MB\n", name,
+           threads, (double)done / seconds, (double)done / seconds * (double)run->pixels / 1e6,
+           1e-6 * (double)run->times[kept / 2], 1e-6 * (double)run->times[kept * 99 / 100],
+           1e6 * cpu / (double)done, usage.ru_maxrss / 1024);
 }
 
 int main(int argc, char **argv)
