@@ -81,7 +81,7 @@ pid=$!
 wait_for "vitrine --help"
 ! grep -q "^sent" "$folder/log" || fail "the samples were sent twice"
 [ "$("$vitrine" study list --json | wc -l)" = 4 ] || fail "not 4 studies any more"
-kill -INT "$pid"
+kill -TERM "$pid"
 status=0
 wait "$pid" || status=$?
 pid=""
