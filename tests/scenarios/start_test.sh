@@ -43,13 +43,18 @@ wait_for() {
     done
 }
 
+begin() {
+    rm -f "$folder/log"
+    ./start "$@" >"$folder/log" 2>&1 &
+    pid=$!
+}
+
 ./start --help | grep -q -- --no-demo || fail "no help"
 status=0
 ./start --paint >"$folder/log" 2>&1 || status=$?
 [ "$status" = 2 ] || fail "wrong usage ended with $status"
 
-./start >"$folder/log" 2>&1 &
-pid=$!
+begin
 wait_for "vitrine --help"
 grep -q "^sent 38 instances" "$folder/log" || fail "the samples were not sent"
 [ "$("$vitrine" study list --json | wc -l)" = 4 ] || fail "not 4 studies"
@@ -76,8 +81,7 @@ pid=""
 [ ! -e "$VITRINE_VAR/archive/control.sock" ] || fail "the control socket was left behind"
 
 # Again: nothing is sent twice.
-./start >"$folder/log" 2>&1 &
-pid=$!
+begin
 wait_for "vitrine --help"
 ! grep -q "^sent" "$folder/log" || fail "the samples were sent twice"
 [ "$("$vitrine" study list --json | wc -l)" = 4 ] || fail "not 4 studies any more"
@@ -89,8 +93,7 @@ pid=""
 
 # Without samples, with an override.
 rm -rf "$VITRINE_VAR"
-./start --no-demo -o archive.path="$folder/elsewhere" >"$folder/log" 2>&1 &
-pid=$!
+begin --no-demo -o archive.path="$folder/elsewhere"
 wait_for "vitrine --help"
 [ "$("$vitrine" -o archive.path="$folder/elsewhere" study list --json | wc -l)" = 0 ] || fail "samples although --no-demo"
 kill -TERM "$pid"
