@@ -56,7 +56,7 @@ static void every_named_query_goes_through_its_index(void **state)
         { VT_LEVEL_STUDY, "StudyDate=20200101-20200107", "SEARCH s USING INDEX study_date (date>? AND date<?)", false },
         { VT_LEVEL_STUDY, "StudyDate=20000101-", "SEARCH s USING INDEX study_date (date>?)", false },
         { VT_LEVEL_STUDY, "PatientName=SMITH*", "SEARCH k USING PRIMARY KEY (name>? AND name<?)", true },
-        { VT_LEVEL_STUDY, "PatientName=SMITH^A", "SEARCH k USING PRIMARY KEY (name=?)", false },
+        { VT_LEVEL_STUDY, "PatientName=SMITH^A", "SEARCH k USING PRIMARY KEY (name=?)", true },
         { VT_LEVEL_STUDY, "PatientName=*MIT*", "SCAN w VIRTUAL TABLE INDEX", true },
         { VT_LEVEL_STUDY, "ReferringPhysicianName=HOUSE^G", "SCAN w VIRTUAL TABLE INDEX", true },
         { VT_LEVEL_STUDY, "StudyDescription=*skull*", "SCAN w VIRTUAL TABLE INDEX", true },
