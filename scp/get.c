@@ -18,6 +18,7 @@ enum {
 struct getting {
     struct vt_retrieval retrieval;
     struct vt_tally tally;
+    struct vt_reader reader;
     struct vt_buf recoded;
     char reason[VT_COMMENT_MAX + 1]; /* of the first failure */
     bool cancelled;
@@ -156,7 +157,7 @@ static bool send_one(struct getting *getting, size_t i, struct vt_err *err)
     struct vt_stored stored;
     enum vt_outcome outcome = VT_OUTCOME_FAILED;
 
-    if (vt_retrieval_open(&getting->retrieval, i, &stored, &why)) {
+    if (vt_reader_open(&getting->reader, i, &stored, &why)) {
         send_stored(getting, &stored, &outcome, &why, err);
         vt_stored_close(&stored);
         if (vt_failed(err))
@@ -198,7 +199,9 @@ bool vt_serve_get(struct vt_session *session, uint8_t context_id, const struct v
     if (!vt_retrieval_begin(&getting.retrieval, &go, err) || !go)
         return !vt_failed(err);
     vt_tally_init(&getting.tally, vt_selection_count(getting.retrieval.selection));
+    vt_reader_init(&getting.reader, &getting.retrieval, 1);
     bool ok = send_all(&getting, err);
+    vt_reader_fini(&getting.reader);
     vt_tally_fini(&getting.tally);
     vt_buf_fini(&getting.recoded);
     vt_retrieval_fini(&getting.retrieval);

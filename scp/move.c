@@ -42,6 +42,7 @@ struct sender {
     pthread_t thread;
     size_t first, count;
     /* the sender's thread's */
+    struct vt_reader reader;
     struct vt_stored stored; /* while open */
     bool open;
     uint8_t *told; /* count bits: done was called */
@@ -77,7 +78,7 @@ static bool open_instance(void *context, size_t i, struct vt_outgoing *out, stru
 {
     struct sender *sender = context;
 
-    if (!vt_retrieval_open(&sender->moving->retrieval, place_of(sender, i), &sender->stored, err))
+    if (!vt_reader_open(&sender->reader, place_of(sender, i), &sender->stored, err))
         return false;
     sender->open = true;
     *out = (struct vt_outgoing){
@@ -179,6 +180,7 @@ static void *sender_thread(void *context)
         fail_rest(sender, &err);
     if (sender->open)
         vt_stored_close(&sender->stored);
+    vt_reader_fini(&sender->reader);
     pthread_mutex_lock(&moving->lock);
     moving->running--;
     pthread_cond_signal(&moving->changed);
@@ -191,6 +193,7 @@ static bool sender_start(struct sender *sender, struct moving *moving, size_t k)
     pthread_attr_t attributes;
 
     *sender = (struct sender){ .moving = moving, .first = k };
+    vt_reader_init(&sender->reader, &moving->retrieval, moving->step);
     sender->count = (moving->tally.total - k + moving->step - 1) / moving->step;
     sender->told = calloc(sender->count / 8 + 1, 1);
     if (!sender->told || pthread_attr_init(&attributes) != 0)

@@ -1,13 +1,17 @@
 #include "scp/retrieve.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/uio.h>
 
 #include "core/clock.h"
 #include "core/err.h"
 #include "dicom/element.h"
 #include "dicom/tags.h"
 #include "scp/tell.h"
+
+enum { READ_AHEAD_MAX = 4 << 20 }; /* bytes of the next instance that the disk is asked for early */
 
 /* ---- counting ---- */
 
@@ -211,10 +215,22 @@ bool vt_retrieval_finish(struct vt_retrieval *retrieval, const struct vt_tally *
                          response.has_data_set ? identifier.size : 0, err);
 }
 
-/* ---- instances ---- */
+/* ---- the instances ---- */
 
-bool vt_retrieval_open(const struct vt_retrieval *retrieval, size_t i, struct vt_stored *out,
-                       struct vt_err *err)
+void vt_reader_init(struct vt_reader *reader, const struct vt_retrieval *retrieval, size_t step)
+{
+    *reader = (struct vt_reader){ .retrieval = retrieval, .step = step };
+}
+
+void vt_reader_fini(struct vt_reader *reader)
+{
+    if (reader->has_ahead)
+        vt_stored_close(&reader->ahead);
+    reader->has_ahead = false;
+}
+
+static bool open_stored(const struct vt_retrieval *retrieval, size_t i, struct vt_stored *out,
+                        struct vt_err *err)
 {
     struct vt_archive *archive = retrieval->session->options->archive;
     struct vt_index_entry entry;
@@ -231,4 +247,51 @@ bool vt_retrieval_open(const struct vt_retrieval *retrieval, size_t i, struct vt
         return true;
     vt_stored_close(out);
     return false;
+}
+
+/* Is the byte in the page cache? Asking costs less than advising about pages that are there. */
+static bool is_cached(int fd, uint64_t offset)
+{
+    uint8_t byte;
+    struct iovec part = { &byte, 1 };
+
+    return preadv2(fd, &part, 1, (off_t)offset, RWF_NOWAIT) == 1;
+}
+
+static void ask_disk(const struct vt_stored *stored)
+{
+    uint64_t size = stored->data_set_size < READ_AHEAD_MAX ? stored->data_set_size : READ_AHEAD_MAX;
+
+    if (size > 0 && !is_cached(stored->fd, stored->data_set_offset + size - 1))
+        (void)posix_fadvise(stored->fd, (off_t)stored->data_set_offset, (off_t)size,
+                            POSIX_FADV_WILLNEED);
+}
+
+/* What fails here fails again, and is told, when its turn comes. */
+static void look_ahead(struct vt_reader *reader, size_t i)
+{
+    struct vt_err later = { 0 };
+
+    if (i >= vt_selection_count(reader->retrieval->selection) ||
+        !open_stored(reader->retrieval, i, &reader->ahead, &later))
+        return;
+    reader->has_ahead = true;
+    reader->ahead_at = i;
+    ask_disk(&reader->ahead);
+}
+
+bool vt_reader_open(struct vt_reader *reader, size_t i, struct vt_stored *out, struct vt_err *err)
+{
+    if (reader->has_ahead && reader->ahead_at == i) {
+        *out = reader->ahead;
+        reader->has_ahead = false;
+    } else {
+        vt_reader_fini(reader);
+        if (!open_stored(reader->retrieval, i, out, err))
+            return false;
+    }
+    if (out->data_set_size > READ_AHEAD_MAX)
+        (void)posix_fadvise(out->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+    look_ahead(reader, i + reader->step);
+    return true;
 }

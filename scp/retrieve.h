@@ -58,6 +58,19 @@ bool vt_retrieval_pending(struct vt_retrieval *retrieval, const struct vt_tally 
                           struct vt_err *err);
 bool vt_retrieval_finish(struct vt_retrieval *retrieval, const struct vt_tally *tally,
                          bool cancelled, const char *comment, struct vt_err *err);
-/* The i-th instance, ready to be sent: corrections applied. VT_E_NOTFOUND: deleted meanwhile. */
-bool vt_retrieval_open(const struct vt_retrieval *retrieval, size_t i, struct vt_stored *out,
-                       struct vt_err *err);
+/* ---- the instances ---- */
+
+/* One reader's way through the selection: while an instance is sent, the disk reads the next. One
+ * thread; several readers share a retrieval, which does not change meanwhile. */
+struct vt_reader {
+    const struct vt_retrieval *retrieval;
+    size_t step;            /* from one to the next */
+    struct vt_stored ahead; /* while has_ahead: the instance at ahead_at */
+    size_t ahead_at;
+    bool has_ahead;
+};
+void vt_reader_init(struct vt_reader *reader, const struct vt_retrieval *retrieval, size_t step);
+void vt_reader_fini(struct vt_reader *reader);
+/* The i-th instance, ready to be sent, corrections applied; the caller closes it (vt_stored_close).
+ * VT_E_NOTFOUND: deleted meanwhile. */
+bool vt_reader_open(struct vt_reader *reader, size_t i, struct vt_stored *out, struct vt_err *err);
