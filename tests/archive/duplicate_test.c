@@ -148,6 +148,32 @@ static void a_good_copy_mends_a_damaged_one(void **state)
     vt_archive_free(archive);
 }
 
+static void a_study_of_another_patient_is_refused_when_the_site_wants_that(void **state)
+{
+    struct vt_archive_options options = { .path = *state,
+                                          .journal_segment = 1 << 20,
+                                          .warn_free = 1,
+                                          .stop_free = 1,
+                                          .patient_conflict_reject = true };
+    struct vt_err err = { 0 };
+    struct vt_archive *archive = vt_archive_open(&options, &err);
+    struct object object = OBJECT;
+
+    assert_non_null(archive);
+    assert_int_equal(send(archive, &object).decision, VT_DECISION_STORED);
+    object.sop = "1.2.3.1.1.2";
+    assert_int_equal(send(archive, &object).decision, VT_DECISION_STORED);
+    object.sop = "1.2.3.1.1.3";
+    object.patient = "P2";
+    struct vt_receive_result result = send(archive, &object);
+    assert_int_equal(result.decision, VT_DECISION_REFUSED);
+    assert_int_equal(result.status, 0xA901);
+    object.study = "1.2.3.9";
+    object.series = "1.2.3.9.1";
+    assert_int_equal(send(archive, &object).decision, VT_DECISION_STORED);
+    vt_archive_free(archive);
+}
+
 static void policies_change_what_is_decided(void **state)
 {
     (void)state;
@@ -265,6 +291,7 @@ int main(void)
         TEST(the_same_uid_of_another_class_is_refused_as_a902),
         TEST(the_same_image_in_another_uncompressed_syntax_is_a_duplicate),
         TEST(a_good_copy_mends_a_damaged_one),
+        TEST(a_study_of_another_patient_is_refused_when_the_site_wants_that),
         TEST(policies_change_what_is_decided),
         TEST(an_accepted_quarantine_is_served_and_a_discarded_one_is_trash),
         TEST(resolving_versions_keeps_the_chosen_one),
