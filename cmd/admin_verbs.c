@@ -40,9 +40,13 @@ static void put_count(json_t *result, const char *key, uint64_t count)
 
 /* ---- studies, trash ---- */
 
+/* An administrator's list has no limit on its matches: it streams. */
 static struct vt_query *read_query(struct vt_admin_call *call, struct vt_err *err)
 {
-    return vt_query_from_words(VT_LEVEL_STUDY, call->args, call->arg_count, call->rules, err);
+    struct vt_query_rules rules = *call->rules;
+
+    rules.max_matches = 0;
+    return vt_query_from_words(VT_LEVEL_STUDY, call->args, call->arg_count, &rules, err);
 }
 
 static bool study_list(struct vt_admin_call *call, json_t *result, struct vt_err *err)

@@ -21,6 +21,28 @@ void vt_cli_complain(const struct vt_cli *cli, const char *format, ...)
     fputc('\n', cli->errors);
 }
 
+/* ---- Ctrl-C ---- */
+
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int number)
+{
+    (void)number;
+    interrupted = 1;
+}
+
+bool vt_cli_interrupted(void)
+{
+    return interrupted != 0;
+}
+
+static void catch_interrupt(void)
+{
+    struct sigaction action = { .sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND };
+
+    sigaction(SIGINT, &action, NULL);
+}
+
 /* ---- finding the command ---- */
 
 static bool is_command(const struct vt_cli_command *command, const char *const *words, size_t count)
@@ -242,6 +264,10 @@ static int run(struct vt_cli *cli, const struct vt_options *options, struct vt_e
         return VT_EXIT_DONE;
     }
     int status = cli->command->run(cli, err);
+    if (vt_cli_interrupted()) {
+        vt_fail(err, VT_E_CANCELLED, "stopped before it was done");
+        status = VT_EXIT_FAILED;
+    }
     if (fflush(cli->out) != 0 && !vt_failed(err)) {
         vt_fail_errno(err, "standard output");
         status = VT_EXIT_FAILED;
@@ -258,6 +284,7 @@ int vt_cli_main(int argc, char **argv)
 
     setlocale(LC_CTYPE, "");
     signal(SIGPIPE, SIG_IGN);
+    catch_interrupt();
     vt_log_set_level(VT_LOG_WARN);
     if (!vt_options_parse(&options, argc, argv, &err)) {
         status = told(&cli, &err, err.code == VT_E_NOMEM ? VT_EXIT_FAILED : VT_EXIT_USAGE);

@@ -68,6 +68,10 @@ static inline bool vt_cli_switch(const struct vt_cli *cli, const char *name)
 bool vt_cli_number(const struct vt_cli *cli, const char *name, long min, long max, long fallback,
                    long *out, struct vt_err *err);
 
+/* Ctrl-C was pressed: callbacks stop what runs, in good order. A second one ends the program at
+ * once. */
+bool vt_cli_interrupted(void);
+
 /* One sentence on standard error, with the program's name. */
 void vt_cli_complain(const struct vt_cli *cli, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

@@ -118,7 +118,7 @@ static bool on_row(void *context, json_t *row)
 
     vt_progress_clear(&call->progress);
     call->rows++;
-    return vt_table_row(call->table, row);
+    return !vt_cli_interrupted() && vt_table_row(call->table, row);
 }
 
 static bool on_progress(void *context, uint64_t done, uint64_t total, const char *unit)
@@ -126,7 +126,7 @@ static bool on_progress(void *context, uint64_t done, uint64_t total, const char
     struct verb_call *call = context;
 
     vt_progress_show(&call->progress, done, total, unit, strcmp(unit, "bytes") == 0 ? done : 0);
-    return true;
+    return !vt_cli_interrupted();
 }
 
 /* "{instances} restored" and {"instances":3}: "3 restored". */
@@ -243,8 +243,10 @@ static void add_not_running(void *context, json_t *row)
     json_object_set_new(row, "vitrined", json_string("not running"));
 }
 
-/* `vitrine reindex` is the way back from an index that cannot be opened, so there it is put aside. */
-static struct vt_archive *open_archive(const struct vt_archive_conf *conf, bool reindex, struct vt_err *err)
+/* `vitrine reindex` is the way back from an index that cannot be opened, so there it is put aside.
+ */
+static struct vt_archive *open_archive(const struct vt_archive_conf *conf, bool reindex,
+                                       struct vt_err *err)
 {
     struct vt_archive_options options = conf->options;
     struct vt_archive *archive = vt_archive_open(&options, err);
@@ -272,8 +274,8 @@ static bool run_here(struct verb_call *call, const struct vt_archive_conf *conf,
                        conf->options.path);
     if (!vt_query_conf_read(cli->options->conf, &rules, err))
         return false;
-    VT_AUTO(vt_archive) archive =
-        open_archive(conf, strcmp(cli->command->words[0], "reindex") == 0, err);
+    VT_AUTO(vt_archive)
+    archive = open_archive(conf, strcmp(cli->command->words[0], "reindex") == 0, err);
     if (!archive)
         return false;
     own_name(who);

@@ -99,6 +99,8 @@ static bool on_match(void *context, const uint8_t *identifier, size_t size, uint
     struct showing *showing = context;
 
     (void)status;
+    if (vt_cli_interrupted())
+        return false;
     showing->matches++;
     VT_AUTO(vt_dataset) data_set = vt_dataset_parse(identifier, size, VT_UID_EXPLICIT_LE, err);
     if (!data_set)

@@ -132,7 +132,7 @@ static bool on_progress(void *context, const struct vt_retrieve_counts *counts)
 
     vt_progress_show(&retrieval->progress, before + done, before + done + counts->remaining,
                      "instances", retrieval->files ? vt_get_files_bytes(retrieval->files) : 0);
-    return true;
+    return !vt_cli_interrupted();
 }
 
 static bool retrieve(struct retrieval *retrieval, const char *const *words, size_t count,
@@ -296,7 +296,7 @@ static int run(struct retrieval *retrieval, struct vt_err *err)
     if (!plan(retrieval, &searched, err))
         return err->code == VT_E_INVALID ? VT_EXIT_USAGE : VT_EXIT_FAILED;
     bool going = searched || retrieve(retrieval, words, count, err);
-    for (size_t i = 0; going && i < retrieval->target_count; i++)
+    for (size_t i = 0; going && i < retrieval->target_count && !vt_cli_interrupted(); i++)
         going = retrieve_target(retrieval, &retrieval->targets[i], err);
     return conclude(retrieval, vt_clock_mono() - start, err);
 }

@@ -195,7 +195,7 @@ static bool on_done(void *context, size_t i, struct vt_outgoing *sent, enum vt_s
     }
     vt_progress_show(&sending->progress, sending->done, sending->count, "instances",
                      sending->bytes);
-    return true;
+    return !vt_cli_interrupted();
 }
 
 /* ---- the command ---- */
