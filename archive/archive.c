@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "archive/inside.h"
+#include "archive/keys.h"
 #include "archive/commit.h"
 #include "archive/operation.h"
 #include "archive/patient.h"
@@ -177,7 +178,9 @@ struct vt_archive *vt_archive_open(const struct vt_archive_options *options, str
 {
     VT_AUTO(vt_archive) archive = make(options, err);
 
-    if (!archive || !make_folders(archive, err) || !open_parts(archive, err) ||
+    if (!archive ||
+        !vt_keys_set_extra(options->rules.extra_tags, options->rules.extra_count, err) ||
+        !make_folders(archive, err) || !open_parts(archive, err) ||
         !vt_archive_recover(archive, err) || !vt_patients_recover(archive, err))
         return NULL;
     archive->slots = vt_slots_new(archive->staging, (uint64_t)archive->opened);

@@ -57,7 +57,7 @@ void vt_instance_reset(struct vt_instance *instance);   /* keeps the memory */
 struct vt_instance_rules {
     const char *default_charset;       /* when (0008,0005) is absent but bytes >= 80H are there; NULL: ISO_IR 100 */
     const char *default_issuer;        /* Issuer of Patient ID when empty; NULL: none */
-    const uint32_t *extra_tags;        /* index.extra_tags: whoever opens the archive hands them to vt_keys_set_extra (archive/keys.h) */
+    const uint32_t *extra_tags;        /* index.extra_tags: vt_archive_open hands them to vt_keys_set_extra */
     size_t extra_count;
     bool lenient_uids;                 /* vt_uid_usable is enough, instead of vt_uid_valid without leading-zero rule */
 };
