@@ -1,6 +1,7 @@
-/* index_bench: the SQLite index alone. index_bench FOLDER [INSTANCES...] builds an index of each size in FOLDER (20 instances
- * a series, 50 a study, 100 a patient; 64 a transaction) and prints the put rate, the size, and p50/p95 of the named
- * queries: to the first row, and for each further one. */
+/* index_bench: the SQLite index alone. index_bench FOLDER [INSTANCES...] builds an index of each
+ * size in FOLDER (20 instances a series, 50 a study, 100 a patient; 64 a transaction) and prints
+ * the put rate, the size, and p50/p95 of the named queries: to the first row, and for each further
+ * one. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,12 +15,22 @@
 #include "core/err.h"
 #include "dicom/tags.h"
 
-enum { A_SERIES = 20, A_STUDY = 50, A_PATIENT = 100, A_TRANSACTION = 64, ROUNDS = 300, DATES = 7000 };
+enum {
+    A_SERIES = 20,
+    A_STUDY = 50,
+    A_PATIENT = 100,
+    A_TRANSACTION = 64,
+    ROUNDS = 300,
+    DATES = 7000
+};
 
-static const char *const surnames[] = { "ADAMS", "BAKER", "CLARK", "DAVIS", "EVANS", "FISCHER", "GARCIA", "HUBER", "IVANOV",
-                                        "JONES", "KELLER", "LOPEZ", "MEYER", "NOVAK", "OLSEN", "PETROV", "QUINN", "ROSSI",
-                                        "SMITH", "TANAKA", "UNGER", "VOGEL", "WAGNER", "XU", "YAMADA", "ZIMMER" };
-static const char *const given[] = { "ANNA", "BEN", "CARLA", "DAVID", "EVA", "FRANK", "GINA", "HANS", "INES", "JOHN" };
+static const char *const surnames[] = { "ADAMS",  "BAKER",  "CLARK",  "DAVIS",  "EVANS",  "FISCHER",
+                                        "GARCIA", "HUBER",  "IVANOV", "JONES",  "KELLER", "LOPEZ",
+                                        "MEYER",  "NOVAK",  "OLSEN",  "PETROV", "QUINN",  "ROSSI",
+                                        "SMITH",  "TANAKA", "UNGER",  "VOGEL",  "WAGNER", "XU",
+                                        "YAMADA", "ZIMMER" };
+static const char *const given[] = { "ANNA",  "BEN",  "CARLA", "DAVID", "EVA",
+                                     "FRANK", "GINA", "HANS",  "INES",  "JOHN" };
 
 static void die(const struct vt_err *err)
 {
@@ -45,22 +56,27 @@ static void put_text(struct vt_buf *buf, uint32_t tag, const char *vr, const cha
 static void patient_name(uint64_t patient, char *out, size_t room)
 {
     uint64_t r = mix(patient + 1) % 1000;
-    const char *surname = r < 15 ? "SMITH" : r < 30 ? "HAMMITT" : surnames[mix(patient + 7) % VT_COUNT(surnames)];
+    const char *surname = r < 15   ? "SMITH"
+                          : r < 30 ? "HAMMITT"
+                                   : surnames[mix(patient + 7) % VT_COUNT(surnames)];
 
     if (r >= 30 && strcmp(surname, "SMITH") == 0)
         surname = "SANDER";
-    snprintf(out, room, "%s%llu^%s", surname, (unsigned long long)(mix(patient) % 997), given[mix(patient + 3) % 10]);
+    snprintf(out, room, "%s%llu^%s", surname, (unsigned long long)(mix(patient) % 997),
+             given[mix(patient + 3) % 10]);
 }
 
 static void study_date(uint64_t study, char out[9])
 {
     uint64_t day = mix(study + 11) % DATES;
-    snprintf(out, 9, "%04d%02d%02d", (int)(2005 + day / 336), (int)(1 + day % 336 / 28), (int)(1 + day % 28));
+    snprintf(out, 9, "%04d%02d%02d", (int)(2005 + day / 336), (int)(1 + day % 336 / 28),
+             (int)(1 + day % 28));
 }
 
 static void make(struct vt_instance *out, uint64_t i)
 {
-    uint64_t patient = i / A_PATIENT, study = i / A_STUDY, within = i % A_STUDY, series = within / A_SERIES;
+    uint64_t patient = i / A_PATIENT, study = i / A_STUDY, within = i % A_STUDY,
+             series = within / A_SERIES;
     struct vt_buf *at = out->attributes;
     char text[80], date[9];
 
@@ -86,15 +102,16 @@ static void make(struct vt_instance *out, uint64_t i)
     put_text(&at[3], VT_TAG_IMAGE_TYPE, "CS", "ORIGINAL\\PRIMARY\\AXIAL");
     snprintf(text, sizeof text, "%llu", (unsigned long long)(within % A_SERIES) + 1);
     put_text(&at[3], VT_TAG_INSTANCE_NUMBER, "IS", text);
-    snprintf(out->study_uid, sizeof out->study_uid, "1.2.826.0.1.3680043.9.7.%llu", (unsigned long long)study);
-    snprintf(out->series_uid, sizeof out->series_uid, "1.2.826.0.1.3680043.9.7.%llu.%llu", (unsigned long long)study,
-             (unsigned long long)series);
-    snprintf(out->sop_uid, sizeof out->sop_uid, "1.2.826.0.1.3680043.9.7.%llu.%llu.%llu", (unsigned long long)study,
-             (unsigned long long)series, (unsigned long long)within);
+    snprintf(out->study_uid, sizeof out->study_uid, "1.2.826.0.1.3680043.9.7.%llu",
+             (unsigned long long)study);
+    snprintf(out->series_uid, sizeof out->series_uid, "1.2.826.0.1.3680043.9.7.%llu.%llu",
+             (unsigned long long)study, (unsigned long long)series);
+    snprintf(out->sop_uid, sizeof out->sop_uid, "1.2.826.0.1.3680043.9.7.%llu.%llu.%llu",
+             (unsigned long long)study, (unsigned long long)series, (unsigned long long)within);
     snprintf(out->sop_class, sizeof out->sop_class, "%s", VT_UID_CT_IMAGE);
     snprintf(out->transfer_syntax, sizeof out->transfer_syntax, "%s", VT_UID_EXPLICIT_LE);
-    snprintf(out->file, sizeof out->file, "objects/%.4s/%.2s/%.2s/%s/%s/%s.dcm", date, date + 4, date + 6, out->study_uid,
-             out->series_uid, out->sop_uid);
+    snprintf(out->file, sizeof out->file, "objects/%.4s/%.2s/%.2s/%s/%s/%s.dcm", date, date + 4,
+             date + 6, out->study_uid, out->series_uid, out->sop_uid);
     out->version = 1;
     out->file_size = 1500;
     out->data_set_offset = 370;
@@ -127,14 +144,16 @@ static void fill(struct vt_index *index, uint64_t from, uint64_t to)
             die(&err);
         if (!vt_index_put(index, &instance, &flags, &err))
             die(&err);
-        if (((i - from) % A_TRANSACTION == A_TRANSACTION - 1 || i + 1 == to) && !vt_index_commit(index, i, &err))
+        if (((i - from) % A_TRANSACTION == A_TRANSACTION - 1 || i + 1 == to) &&
+            !vt_index_commit(index, i, &err))
             die(&err);
     }
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu1);
     double wall = (double)(vt_clock_mono() - start - made) / 1e9;
-    double cpu = (double)(cpu1.tv_sec - cpu0.tv_sec) + (double)(cpu1.tv_nsec - cpu0.tv_nsec) / 1e9 - (double)made / 1e9;
-    printf("put %llu instances: %.0f/s (%.0f/s of CPU time)\n", (unsigned long long)(to - from), (double)(to - from) / wall,
-           (double)(to - from) / cpu);
+    double cpu = (double)(cpu1.tv_sec - cpu0.tv_sec) + (double)(cpu1.tv_nsec - cpu0.tv_nsec) / 1e9 -
+                 (double)made / 1e9;
+    printf("put %llu instances: %.0f/s (%.0f/s of CPU time)\n", (unsigned long long)(to - from),
+           (double)(to - from) / wall, (double)(to - from) / cpu);
     vt_instance_fini(&instance);
 }
 
@@ -148,12 +167,14 @@ static void print_line(const char *name, int64_t *first, int64_t rest, uint64_t 
 {
     qsort(first, ROUNDS, sizeof *first, by_number);
     printf("  %-24s first %8.3f / %8.3f ms   %6.1f matches, %5.2f us each further one\n", name,
-           (double)first[ROUNDS / 2] / 1e6, (double)first[ROUNDS * 95 / 100] / 1e6, (double)rows / ROUNDS,
+           (double)first[ROUNDS / 2] / 1e6, (double)first[ROUNDS * 95 / 100] / 1e6,
+           (double)rows / ROUNDS,
            rows > ROUNDS ? (double)rest / 1e3 / (double)(rows - ROUNDS) : 0.0);
 }
 
 /* `format` takes one text. Parsing, planning and writing the answers are in the times. */
-static void measure(struct vt_index *index, const char *name, enum vt_level level, const char *format,
+static void measure(struct vt_index *index, const char *name, enum vt_level level,
+                    const char *format,
                     void (*value)(uint64_t r, uint64_t n, char *out, size_t room), uint64_t n)
 {
     static int64_t first[ROUNDS];
@@ -163,7 +184,8 @@ static void measure(struct vt_index *index, const char *name, enum vt_level leve
 
     for (int round = 0; round < ROUNDS; round++) {
         const struct vt_query_rules rules = { .model = VT_MODEL_STUDY_ROOT };
-        const struct vt_answer_rules answer = { .retrieve_ae_title = "VITRINE", .encoding = VT_EXPLICIT_LE };
+        const struct vt_answer_rules answer = { .retrieve_ae_title = "VITRINE",
+                                                .encoding = VT_EXPLICIT_LE };
         char text[100], word[160];
         VT_AUTO_BUF(out, 1 << 20);
         struct vt_row row;
@@ -171,8 +193,13 @@ static void measure(struct vt_index *index, const char *name, enum vt_level leve
 
         value(mix((uint64_t)round), n, text, sizeof text);
         snprintf(word, sizeof word, "%s=%s", format, text);
-        const char *words[] = { word, "PatientName", "PatientID", "StudyDate", "StudyDescription",
-                                "ModalitiesInStudy", "NumberOfStudyRelatedInstances" };
+        const char *words[] = { word,
+                                "PatientName",
+                                "PatientID",
+                                "StudyDate",
+                                "StudyDescription",
+                                "ModalitiesInStudy",
+                                "NumberOfStudyRelatedInstances" };
         int64_t start = vt_clock_mono();
         VT_AUTO(vt_query) query = vt_query_from_words(level, words, VT_COUNT(words), &rules, &err);
         VT_AUTO(vt_plan) plan = query ? vt_plan_make(query, &err) : NULL;
@@ -213,8 +240,8 @@ static void value_accession(uint64_t r, uint64_t n, char *out, size_t room)
 static void value_week(uint64_t r, uint64_t n, char *out, size_t room)
 {
     (void)n;
-    snprintf(out, room, "%04d%02d01-%04d%02d07", (int)(2005 + r % 20), (int)(1 + r / 20 % 12), (int)(2005 + r % 20),
-             (int)(1 + r / 20 % 12));
+    snprintf(out, room, "%04d%02d01-%04d%02d07", (int)(2005 + r % 20), (int)(1 + r / 20 % 12),
+             (int)(2005 + r % 20), (int)(1 + r / 20 % 12));
 }
 static void value_prefix(uint64_t r, uint64_t n, char *out, size_t room)
 {
@@ -290,13 +317,15 @@ int main(int argc, char **argv)
     uint64_t from = 0;
 
     if (argc < 2) {
-        fprintf(stderr, "usage: index_bench FOLDER [INSTANCES...]   FOLDER must be empty; sizes ascend\n");
+        fprintf(stderr,
+                "usage: index_bench FOLDER [INSTANCES...]   FOLDER must be empty; sizes ascend\n");
         return 2;
     }
     if (!vt_dict_load(&err))
         die(&err);
-    VT_AUTO(vt_index) index =
-        vt_index_open(&vt_index_sqlite, &(struct vt_index_options){ .path = argv[1], .readers = 4 }, &err);
+    VT_AUTO(vt_index)
+    index = vt_index_open(&vt_index_sqlite,
+                          &(struct vt_index_options){ .path = argv[1], .readers = 4 }, &err);
     if (!index)
         die(&err);
     memory();

@@ -118,7 +118,7 @@ def huge(bench):
     size = 2 << 30
     with bench.folders.fresh(Vitrine) as server:
         stored = bench.dicombench("store", server, "--set", "huge", "--size", size, "--count", 1, "--run", LOAD_RUN)
-        fetched = bench.dicombench("get", server, "--set", "huge", "--stored", 1, "--run", LOAD_RUN, "--seconds", 3, "--warmup", 0)
+        fetched = bench.dicombench("get", server, "--set", "huge", "--stored", 1, "--run", LOAD_RUN, "--seconds", 10, "--warmup", 0)
     server.spend()
     for word, result in (("stored", stored), ("retrieved by C-GET", fetched)):
         grown = (result["rss_peak"] - result["rss_before"]) / MB if result and result["done"] else None
@@ -260,7 +260,8 @@ def echo(bench):
     for server in (Vitrine, OrthancTuned):
         with bench.folders.fresh(server) as one:
             for fresh in (False, True):
-                words = ["--idle", ECHO_IDLE, "--silent", ECHO_SILENT, "--seconds", bench.seconds] + (["--fresh"] if fresh else [])
+                words = ["--idle", ECHO_IDLE, "--silent", ECHO_SILENT, "--per-title", 16, "--seconds",
+                         bench.seconds] + (["--fresh"] if fresh else [])
                 results[server.name, fresh] = bench.dicombench("echo", one, *words, timeout=bench.seconds + 90)
     for fresh, words in ((False, "on an open association"), (True, "association, echo and release")):
         mine, other = results["vitrine", fresh], results["orthanc tuned", fresh]
