@@ -15,9 +15,9 @@ struct answering {
     const struct vt_row *row;
     const struct vt_answer_rules *rules;
     struct vt_writer writer;
-    const char *charset;             /* "" plain ASCII: the first other character ends the attempt */
-    bool as_is;                      /* UTF-8 */
-    struct {                         /* the attributes of each level, walked once beside the keys */
+    const char *charset; /* "" plain ASCII: the first other character ends the attempt */
+    bool as_is;          /* UTF-8 */
+    struct {             /* the attributes of each level, walked once beside the keys */
         struct vt_attributes walk;
         struct vt_attribute at;
         bool more;
@@ -33,8 +33,8 @@ static bool is_ascii(const uint8_t *bytes, size_t size)
     return any < 0x80;
 }
 
-static bool write_value(struct answering *a, uint32_t tag, const char *vr, const uint8_t *value, size_t size,
-                        struct vt_err *err)
+static bool write_value(struct answering *a, uint32_t tag, const char *vr, const uint8_t *value,
+                        size_t size, struct vt_err *err)
 {
     if (a->as_is || !vt_text_vr_has_charset(vr) || is_ascii(value, size))
         return vt_write_bytes(&a->writer, tag, vr, value, size, err);
@@ -47,8 +47,8 @@ static bool write_value(struct answering *a, uint32_t tag, const char *vr, const
 
 /* ---- sequences ---- */
 
-static bool write_sequence(struct answering *a, uint32_t tag, const struct vt_query_key *key, const uint8_t *value,
-                           size_t size, int depth, struct vt_err *err);
+static bool write_sequence(struct answering *a, uint32_t tag, const struct vt_query_key *key,
+                           const uint8_t *value, size_t size, int depth, struct vt_err *err);
 
 static const struct vt_query_key *asked_for(const struct vt_query_key *key, uint32_t tag)
 {
@@ -59,27 +59,29 @@ static const struct vt_query_key *asked_for(const struct vt_query_key *key, uint
 }
 
 /* key NULL or without items: everything. */
-static bool write_item(struct answering *a, const struct vt_query_key *key, struct vt_attributes item, int depth,
-                       struct vt_err *err)
+static bool write_item(struct answering *a, const struct vt_query_key *key,
+                       struct vt_attributes item, int depth, struct vt_err *err)
 {
     struct vt_attribute at;
 
     if (!vt_write_item_begin(&a->writer, err))
         return false;
     while (vt_attributes_next(&item, &at)) {
-        const struct vt_query_key *below = key && key->item_count > 0 ? asked_for(key, at.tag) : NULL;
+        const struct vt_query_key *below =
+            key && key->item_count > 0 ? asked_for(key, at.tag) : NULL;
         if (key && key->item_count > 0 && !below)
             continue;
-        bool ok = memcmp(at.vr, "SQ", 2) == 0 ? write_sequence(a, at.tag, below, at.value, at.size, depth + 1, err)
-                                              : write_value(a, at.tag, at.vr, at.value, at.size, err);
+        bool ok = memcmp(at.vr, "SQ", 2) == 0
+                      ? write_sequence(a, at.tag, below, at.value, at.size, depth + 1, err)
+                      : write_value(a, at.tag, at.vr, at.value, at.size, err);
         if (!ok)
             return false;
     }
     return vt_write_item_end(&a->writer, err);
 }
 
-static bool write_sequence(struct answering *a, uint32_t tag, const struct vt_query_key *key, const uint8_t *value,
-                           size_t size, int depth, struct vt_err *err)
+static bool write_sequence(struct answering *a, uint32_t tag, const struct vt_query_key *key,
+                           const uint8_t *value, size_t size, int depth, struct vt_err *err)
 {
     struct vt_attributes items, item;
 
@@ -111,7 +113,8 @@ static bool write_special(struct answering *a, uint32_t tag, struct vt_err *err)
 }
 
 /* The attribute with that tag, moving forward only: keys ascend. */
-static bool next_attribute(struct answering *a, enum vt_level level, uint32_t tag, struct vt_bytes *out)
+static bool next_attribute(struct answering *a, enum vt_level level, uint32_t tag,
+                           struct vt_bytes *out)
 {
     while (a->levels[level].more && a->levels[level].at.tag < tag)
         a->levels[level].more = vt_attributes_next(&a->levels[level].walk, &a->levels[level].at);
@@ -128,8 +131,9 @@ static bool write_key(struct answering *a, const struct vt_query_key *key, struc
 
     if (!key->key)
         return write_special(a, key->tag, err);
-    bool there = vt_key_in_attributes(key->key) ? next_attribute(a, key->key->level, key->tag, &value)
-                                                : vt_row_value(a->row, key->key, scratch, &value);
+    bool there = vt_key_in_attributes(key->key)
+                     ? next_attribute(a, key->key->level, key->tag, &value)
+                     : vt_row_value(a->row, key->key, scratch, &value);
     if (!there)
         value = (struct vt_bytes){ NULL, 0 };
     if (memcmp(key->vr, "SQ", 2) == 0)
@@ -142,7 +146,8 @@ static bool attempt(struct answering *a, const char *charset, struct vt_err *err
     a->charset = charset;
     a->as_is = strcmp(charset, UTF_8) == 0;
     for (int i = 0; i < VT_LEVELS; i++) {
-        vt_attributes_begin(&a->levels[i].walk, a->row->attributes[i].data, a->row->attributes[i].size);
+        vt_attributes_begin(&a->levels[i].walk, a->row->attributes[i].data,
+                            a->row->attributes[i].size);
         a->levels[i].more = vt_attributes_next(&a->levels[i].walk, &a->levels[i].at);
     }
     if (charset[0] && !vt_write_text(&a->writer, VT_TAG_SPECIFIC_CHARACTER_SET, "CS", charset, err))
@@ -153,12 +158,15 @@ static bool attempt(struct answering *a, const char *charset, struct vt_err *err
     return true;
 }
 
-bool vt_answer_write(const struct vt_query *query, const struct vt_row *row, const struct vt_answer_rules *rules,
-                     struct vt_buf *out, struct vt_err *err)
+bool vt_answer_write(const struct vt_query *query, const struct vt_row *row,
+                     const struct vt_answer_rules *rules, struct vt_buf *out, struct vt_err *err)
 {
-    struct answering a = { .query = query, .row = row, .rules = rules,
+    struct answering a = { .query = query,
+                           .row = row,
+                           .rules = rules,
                            .writer = { .buf = out, .encoding = rules->encoding } };
-    const char *const charsets[] = { "", query->charset, rules->peer_charset ? rules->peer_charset : "", UTF_8 };
+    const char *const charsets[] = { "", query->charset,
+                                     rules->peer_charset ? rules->peer_charset : "", UTF_8 };
     size_t start = out->size;
 
     for (size_t i = 0; i < VT_COUNT(charsets); i++) {

@@ -26,7 +26,8 @@ static void put32(uint8_t *p, uint32_t value)
 
 static bool is_long(const char *vr)
 {
-    static const char names[][3] = { "SQ", "UT", "UC", "UR", "UN", "OB", "OW", "OD", "OF", "OL", "OV", "SV", "UV" };
+    static const char names[][3] = { "SQ", "UT", "UC", "UR", "UN", "OB", "OW",
+                                     "OD", "OF", "OL", "OV", "SV", "UV" };
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (vr[0] == names[i][0] && vr[1] == names[i][1])
@@ -123,8 +124,8 @@ void vt_attributes_text(const uint8_t *bytes, size_t size, uint32_t tag, char *o
     out[length] = '\0';
 }
 
-bool vt_attributes_append(struct vt_buf *buf, uint32_t tag, const char *vr, const void *value, size_t size,
-                          struct vt_err *err)
+bool vt_attributes_append(struct vt_buf *buf, uint32_t tag, const char *vr, const void *value,
+                          size_t size, struct vt_err *err)
 {
     bool odd = size & 1;
     size_t padded = size + odd;
@@ -151,7 +152,8 @@ bool vt_attributes_append(struct vt_buf *buf, uint32_t tag, const char *vr, cons
     return true;
 }
 
-bool vt_attributes_sequence_begin(struct vt_buf *buf, uint32_t tag, size_t *out_mark, struct vt_err *err)
+bool vt_attributes_sequence_begin(struct vt_buf *buf, uint32_t tag, size_t *out_mark,
+                                  struct vt_err *err)
 {
     if (!vt_attributes_append(buf, tag, "SQ", NULL, 0, err))
         return false;
@@ -176,11 +178,12 @@ void vt_attributes_close(struct vt_buf *buf, size_t mark)
 
 static bool copy(struct vt_buf *out, const struct vt_attribute *attribute, struct vt_err *err)
 {
-    return vt_attributes_append(out, attribute->tag, attribute->vr, attribute->value, attribute->size, err);
+    return vt_attributes_append(out, attribute->tag, attribute->vr, attribute->value,
+                                attribute->size, err);
 }
 
-bool vt_attributes_merge(const uint8_t *newer, size_t newer_size, const uint8_t *older, size_t older_size,
-                         struct vt_buf *out, struct vt_err *err)
+bool vt_attributes_merge(const uint8_t *newer, size_t newer_size, const uint8_t *older,
+                         size_t older_size, struct vt_buf *out, struct vt_err *err)
 {
     struct vt_attributes a, b;
     struct vt_attribute x, y;

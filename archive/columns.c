@@ -12,7 +12,8 @@ static void text_of(const uint8_t *bytes, size_t size, uint32_t tag, char *out, 
     vt_attributes_text(bytes, size, tag, out, room);
 }
 
-static bool name_of(const uint8_t *bytes, size_t size, uint32_t tag, char *out, size_t room, struct vt_err *err)
+static bool name_of(const uint8_t *bytes, size_t size, uint32_t tag, char *out, size_t room,
+                    struct vt_err *err)
 {
     char text[VT_COLUMN_NAME];
 
@@ -50,7 +51,8 @@ static bool integer_of(const uint8_t *bytes, size_t size, uint32_t tag, int64_t 
     return true;
 }
 
-bool vt_columns_patient(const uint8_t *attributes, size_t size, struct vt_patient_columns *out, struct vt_err *err)
+bool vt_columns_patient(const uint8_t *attributes, size_t size, struct vt_patient_columns *out,
+                        struct vt_err *err)
 {
     text_of(attributes, size, VT_TAG_PATIENT_ID, out->id, sizeof out->id);
     text_of(attributes, size, VT_TAG_ISSUER_OF_PATIENT_ID, out->issuer, sizeof out->issuer);
@@ -59,7 +61,8 @@ bool vt_columns_patient(const uint8_t *attributes, size_t size, struct vt_patien
     return name_of(attributes, size, VT_TAG_PATIENT_NAME, out->name, sizeof out->name, err);
 }
 
-bool vt_columns_study(const uint8_t *attributes, size_t size, struct vt_study_columns *out, struct vt_err *err)
+bool vt_columns_study(const uint8_t *attributes, size_t size, struct vt_study_columns *out,
+                      struct vt_err *err)
 {
     char clock[64];
 
@@ -70,7 +73,8 @@ bool vt_columns_study(const uint8_t *attributes, size_t size, struct vt_study_co
     text_of(attributes, size, VT_TAG_ACCESSION_NUMBER, out->accession, sizeof out->accession);
     text_of(attributes, size, VT_TAG_STUDY_ID, out->study_id, sizeof out->study_id);
     text_of(attributes, size, VT_TAG_STUDY_DESCRIPTION, out->description, sizeof out->description);
-    return name_of(attributes, size, VT_TAG_REFERRING_PHYSICIAN_NAME, out->referring, sizeof out->referring, err);
+    return name_of(attributes, size, VT_TAG_REFERRING_PHYSICIAN_NAME, out->referring,
+                   sizeof out->referring, err);
 }
 
 void vt_columns_series(const uint8_t *attributes, size_t size, struct vt_series_columns *out)

@@ -1,6 +1,6 @@
-/* archive/columns.h: what an index keeps ready for searching (enum vt_column), taken out of the attributes of an instance,
- * in the form in which it compares: names folded, dates YYYYMMDD, times HHMMSS.ffffff, numbers as integers. Both drivers use it,
- * so both find the same. */
+/* archive/columns.h: what an index keeps ready for searching (enum vt_column), taken out of the
+ * attributes of an instance, in the form in which it compares: names folded, dates YYYYMMDD, times
+ * HHMMSS.ffffff, numbers as integers. Both drivers use it, so both find the same. */
 #pragma once
 
 #include <stdbool.h>
@@ -18,7 +18,8 @@ struct vt_patient_columns {
     char name[VT_COLUMN_NAME];
 };
 struct vt_study_columns {
-    char date[VT_DATE_ROOM], time[VT_TIME_ROOM], accession[VT_COLUMN_TEXT], study_id[VT_COLUMN_TEXT];
+    char date[VT_DATE_ROOM], time[VT_TIME_ROOM], accession[VT_COLUMN_TEXT],
+        study_id[VT_COLUMN_TEXT];
     char description[VT_COLUMN_NAME], referring[VT_COLUMN_NAME];
 };
 struct vt_series_columns {
@@ -27,12 +28,15 @@ struct vt_series_columns {
     int64_t number;
 };
 
-bool vt_columns_patient(const uint8_t *attributes, size_t size, struct vt_patient_columns *out, struct vt_err *err);
-bool vt_columns_study(const uint8_t *attributes, size_t size, struct vt_study_columns *out, struct vt_err *err);
+bool vt_columns_patient(const uint8_t *attributes, size_t size, struct vt_patient_columns *out,
+                        struct vt_err *err);
+bool vt_columns_study(const uint8_t *attributes, size_t size, struct vt_study_columns *out,
+                      struct vt_err *err);
 void vt_columns_series(const uint8_t *attributes, size_t size, struct vt_series_columns *out);
 bool vt_columns_instance_number(const uint8_t *attributes, size_t size, int64_t *out_number);
 
-/* The component groups of a folded name that are not empty, without repeats. Pieces are borrowed from `name`. */
+/* The component groups of a folded name that are not empty, without repeats. Pieces are borrowed
+ * from `name`. */
 struct vt_name_groups {
     const char *text[VT_NAME_GROUPS];
     size_t size[VT_NAME_GROUPS];
@@ -40,5 +44,6 @@ struct vt_name_groups {
 };
 struct vt_name_groups vt_columns_name_groups(const char *name);
 
-/* Adds a value to a list with backslashes that is sorted and free of repeats; true when it was new. Full lists stay. */
+/* Adds a value to a list with backslashes that is sorted and free of repeats; true when it was new.
+ * Full lists stay. */
 bool vt_columns_list_add(char *list, size_t room, const char *value);

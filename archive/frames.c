@@ -1,6 +1,6 @@
-/* Frame tables as bytes. Blocks of FRAMES_A_BLOCK frames: for each block the offset of its first frame and where its
- * deltas begin, then the deltas: for each frame the gap behind the one before and its length, as varints. A frame is found
- * by decoding one block.
+/* Frame tables as bytes. Blocks of FRAMES_A_BLOCK frames: for each block the offset of its first
+ * frame and where its deltas begin, then the deltas: for each frame the gap behind the one before
+ * and its length, as varints. A frame is found by decoding one block.
  *
  *   u8 version, u64 count, blocks x { u64 first offset, u32 position }, deltas */
 #include "archive/instance.h"
@@ -69,7 +69,8 @@ static size_t blocks_of(size_t count)
     return (count + FRAMES_A_BLOCK - 1) / FRAMES_A_BLOCK;
 }
 
-bool vt_frames_encode(const struct vt_frame *frames, size_t count, struct vt_buf *out, struct vt_err *err)
+bool vt_frames_encode(const struct vt_frame *frames, size_t count, struct vt_buf *out,
+                      struct vt_err *err)
 {
     size_t start = out->size, table = HEAD + blocks_of(count) * BLOCK_ENTRY;
     uint64_t expected = 0;

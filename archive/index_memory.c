@@ -52,20 +52,26 @@ static bool copy_array(void **out, const void *from, size_t count, size_t size, 
     return true;
 }
 
-/* Buffers are owned once each is copied: the counts grow row by row, so a half-made copy can be freed. */
+/* Buffers are owned once each is copied: the counts grow row by row, so a half-made copy can be
+ * freed. */
 static bool copy_rows(struct mem_world *to, const struct mem_world *from, struct vt_err *err)
 {
-    if (!copy_array((void **)&to->patients, from->patients, from->patient_count, sizeof *to->patients, err) ||
-        !copy_array((void **)&to->studies, from->studies, from->study_count, sizeof *to->studies, err) ||
-        !copy_array((void **)&to->series, from->series, from->series_count, sizeof *to->series, err) ||
-        !copy_array((void **)&to->instances, from->instances, from->instance_count, sizeof *to->instances, err))
+    if (!copy_array((void **)&to->patients, from->patients, from->patient_count,
+                    sizeof *to->patients, err) ||
+        !copy_array((void **)&to->studies, from->studies, from->study_count, sizeof *to->studies,
+                    err) ||
+        !copy_array((void **)&to->series, from->series, from->series_count, sizeof *to->series,
+                    err) ||
+        !copy_array((void **)&to->instances, from->instances, from->instance_count,
+                    sizeof *to->instances, err))
         return false;
     for (size_t i = 0; i < from->patient_count; i++, to->patient_count++)
         if (!mem_copy_bytes(&to->patients[i].attributes, &from->patients[i].attributes, err))
             return false;
     for (size_t i = 0; i < from->study_count; i++, to->study_count++) {
         vt_buf_init(&to->studies[i].attributes, 0);
-        if (!mem_copy_bytes(&to->studies[i].patient_attributes, &from->studies[i].patient_attributes, err))
+        if (!mem_copy_bytes(&to->studies[i].patient_attributes,
+                            &from->studies[i].patient_attributes, err))
             return false;
         if (!mem_copy_bytes(&to->studies[i].attributes, &from->studies[i].attributes, err)) {
             vt_buf_fini(&to->studies[i].patient_attributes);
@@ -165,12 +171,14 @@ static bool within(struct mem_index *index, struct vt_err *err)
     return index->working || vt_fail(err, VT_E_INTERNAL, "written outside a transaction");
 }
 
-static bool table_put(struct vt_index *base, const struct vt_instance *instance, unsigned *out_flags, struct vt_err *err)
+static bool table_put(struct vt_index *base, const struct vt_instance *instance,
+                      unsigned *out_flags, struct vt_err *err)
 {
     return within(self(base), err) && mem_put(self(base)->working, instance, out_flags, err);
 }
 
-static bool table_remove(struct vt_index *base, const char *sop_uid, bool *out_removed, struct vt_err *err)
+static bool table_remove(struct vt_index *base, const char *sop_uid, bool *out_removed,
+                         struct vt_err *err)
 {
     if (!within(self(base), err))
         return false;
@@ -178,10 +186,11 @@ static bool table_remove(struct vt_index *base, const char *sop_uid, bool *out_r
     return true;
 }
 
-static bool table_move_study(struct vt_index *base, const char *study_uid, const uint8_t *attributes, size_t size,
-                             struct vt_err *err)
+static bool table_move_study(struct vt_index *base, const char *study_uid,
+                             const uint8_t *attributes, size_t size, struct vt_err *err)
 {
-    return within(self(base), err) && mem_move_study(self(base)->working, study_uid, attributes, size, err);
+    return within(self(base), err) &&
+           mem_move_study(self(base)->working, study_uid, attributes, size, err);
 }
 
 static bool mem_commit(struct vt_index *base, uint64_t sequence, struct vt_err *err)
@@ -211,7 +220,7 @@ static void mem_rollback(struct vt_index *base)
 static bool mem_checkpoint(struct vt_index *base, struct vt_err *err)
 {
     (void)base, (void)err;
-    return true;   /* nothing survives the process, so nothing can be made to */
+    return true; /* nothing survives the process, so nothing can be made to */
 }
 
 static bool mem_applied(struct vt_index *base, uint64_t *out_sequence, struct vt_err *err)
@@ -232,8 +241,8 @@ static const struct mem_instance *instance_of(const struct mem_world *world, con
     return NULL;
 }
 
-static bool mem_lookup(struct vt_index *base, const char *sop_uid, struct vt_index_entry *out, bool *out_found,
-                       struct vt_err *err)
+static bool mem_lookup(struct vt_index *base, const char *sop_uid, struct vt_index_entry *out,
+                       bool *out_found, struct vt_err *err)
 {
     struct mem_world *world = mem_world_take(self(base));
     const struct mem_instance *instance = instance_of(world, sop_uid);
@@ -246,7 +255,8 @@ static bool mem_lookup(struct vt_index *base, const char *sop_uid, struct vt_ind
     return true;
 }
 
-static bool mem_frames(struct vt_index *base, const char *sop_uid, struct vt_buf *out, struct vt_err *err)
+static bool mem_frames(struct vt_index *base, const char *sop_uid, struct vt_buf *out,
+                       struct vt_err *err)
 {
     struct mem_world *world = mem_world_take(self(base));
     const struct mem_instance *instance = instance_of(world, sop_uid);

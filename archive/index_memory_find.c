@@ -15,10 +15,10 @@ struct mem_cursor {
     const struct vt_index_driver *driver;
     struct mem_index *index;
     struct mem_world *world;
-    const struct vt_plan *plan;        /* borrowed */
+    const struct vt_plan *plan; /* borrowed */
     struct match *matches;
     size_t count, at;
-    struct match *below;               /* select: instances of the match at hand, in order */
+    struct match *below; /* select: instances of the match at hand, in order */
     size_t below_count, below_at;
 };
 
@@ -32,46 +32,67 @@ static struct mem_cursor *self(struct vt_cursor *base)
 enum kind { TEXT, NAME, LIST };
 
 /* The column's text of a match; numbers as text without leading zeros. */
-static const char *column_text(const struct mem_world *world, enum vt_level level, const struct match *m,
-                               enum vt_column column, char number[24], enum kind *out_kind)
+static const char *column_text(const struct mem_world *world, enum vt_level level,
+                               const struct match *m, enum vt_column column, char number[24],
+                               enum kind *out_kind)
 {
-    const struct vt_patient_columns *about =
-        level == VT_LEVEL_PATIENT ? &world->patients[m->patient].columns : &world->studies[m->study].about;
+    const struct vt_patient_columns *about = level == VT_LEVEL_PATIENT
+                                                 ? &world->patients[m->patient].columns
+                                                 : &world->studies[m->study].about;
     const struct mem_study *study = level >= VT_LEVEL_STUDY ? &world->studies[m->study] : NULL;
     const struct mem_series *series = level >= VT_LEVEL_SERIES ? &world->series[m->series] : NULL;
-    const struct mem_instance *instance = level >= VT_LEVEL_IMAGE ? &world->instances[m->instance] : NULL;
+    const struct mem_instance *instance =
+        level >= VT_LEVEL_IMAGE ? &world->instances[m->instance] : NULL;
 
     *out_kind = column == VT_COL_PATIENT_NAME || column == VT_COL_STUDY_REFERRING ? NAME
-                : column == VT_COL_STUDY_MODALITIES                              ? LIST
-                                                                                 : TEXT;
+                : column == VT_COL_STUDY_MODALITIES                               ? LIST
+                                                                                  : TEXT;
     number[0] = '\0';
     switch (column) {
-    case VT_COL_PATIENT_ID: return about->id;
-    case VT_COL_PATIENT_ISSUER: return about->issuer;
-    case VT_COL_PATIENT_NAME: return about->name;
-    case VT_COL_PATIENT_BIRTH_DATE: return about->birth_date;
-    case VT_COL_PATIENT_SEX: return about->sex;
-    case VT_COL_STUDY_UID: return study->uid;
-    case VT_COL_STUDY_DATE: return study->columns.date;
-    case VT_COL_STUDY_TIME: return study->columns.time;
-    case VT_COL_STUDY_ACCESSION: return study->columns.accession;
-    case VT_COL_STUDY_ID: return study->columns.study_id;
-    case VT_COL_STUDY_DESCRIPTION: return study->columns.description;
-    case VT_COL_STUDY_REFERRING: return study->columns.referring;
-    case VT_COL_STUDY_MODALITIES: return study->modalities;
-    case VT_COL_SERIES_UID: return series->uid;
-    case VT_COL_SERIES_MODALITY: return series->columns.modality;
+    case VT_COL_PATIENT_ID:
+        return about->id;
+    case VT_COL_PATIENT_ISSUER:
+        return about->issuer;
+    case VT_COL_PATIENT_NAME:
+        return about->name;
+    case VT_COL_PATIENT_BIRTH_DATE:
+        return about->birth_date;
+    case VT_COL_PATIENT_SEX:
+        return about->sex;
+    case VT_COL_STUDY_UID:
+        return study->uid;
+    case VT_COL_STUDY_DATE:
+        return study->columns.date;
+    case VT_COL_STUDY_TIME:
+        return study->columns.time;
+    case VT_COL_STUDY_ACCESSION:
+        return study->columns.accession;
+    case VT_COL_STUDY_ID:
+        return study->columns.study_id;
+    case VT_COL_STUDY_DESCRIPTION:
+        return study->columns.description;
+    case VT_COL_STUDY_REFERRING:
+        return study->columns.referring;
+    case VT_COL_STUDY_MODALITIES:
+        return study->modalities;
+    case VT_COL_SERIES_UID:
+        return series->uid;
+    case VT_COL_SERIES_MODALITY:
+        return series->columns.modality;
     case VT_COL_SERIES_NUMBER:
         if (series->columns.has_number)
             snprintf(number, 24, "%" PRId64, series->columns.number);
         return number;
-    case VT_COL_INSTANCE_UID: return instance->entry.sop_uid;
-    case VT_COL_INSTANCE_CLASS: return instance->entry.sop_class;
+    case VT_COL_INSTANCE_UID:
+        return instance->entry.sop_uid;
+    case VT_COL_INSTANCE_CLASS:
+        return instance->entry.sop_class;
     case VT_COL_INSTANCE_NUMBER:
         if (instance->has_number)
             snprintf(number, 24, "%" PRId64, instance->number);
         return number;
-    default: return number;
+    default:
+        return number;
     }
 }
 
@@ -90,7 +111,8 @@ static bool pattern_fits(enum kind kind, const char *pattern, const char *text)
     return false;
 }
 
-static bool value_fits(enum kind kind, enum vt_operation operation, const char *value, const char *text)
+static bool value_fits(enum kind kind, enum vt_operation operation, const char *value,
+                       const char *text)
 {
     char pattern[VT_COLUMN_NAME + 2];
 
@@ -117,7 +139,8 @@ static bool condition_fits(const struct vt_condition *condition, enum kind kind,
     return false;
 }
 
-static void fill_row(const struct mem_world *world, enum vt_level level, const struct match *m, struct vt_row *out);
+static void fill_row(const struct mem_world *world, enum vt_level level, const struct match *m,
+                     struct vt_row *out);
 
 static bool fits(const struct mem_cursor *cursor, const struct match *m)
 {
@@ -129,7 +152,8 @@ static bool fits(const struct mem_cursor *cursor, const struct match *m)
     for (size_t i = 0; i < count; i++) {
         char number[24];
         enum kind kind;
-        const char *text = column_text(cursor->world, level, m, conditions[i].column, number, &kind);
+        const char *text =
+            column_text(cursor->world, level, m, conditions[i].column, number, &kind);
         if (!condition_fits(&conditions[i], kind, text))
             return false;
     }
@@ -166,7 +190,8 @@ static void count_below(const struct mem_world *world, const struct match *m, st
     }
 }
 
-static void fill_row(const struct mem_world *world, enum vt_level level, const struct match *m, struct vt_row *out)
+static void fill_row(const struct mem_world *world, enum vt_level level, const struct match *m,
+                     struct vt_row *out)
 {
     *out = (struct vt_row){ .level = level, .availability = "ONLINE" };
     count_below(world, m, out);
@@ -213,24 +238,30 @@ static int by_standard(const void *a, const void *b, void *context)
     int order;
 
     if (level == VT_LEVEL_PATIENT)
-        return strcmp(world->patients[x->patient].columns.name, world->patients[y->patient].columns.name);
+        return strcmp(world->patients[x->patient].columns.name,
+                      world->patients[y->patient].columns.name);
     const struct mem_study *s = &world->studies[x->study], *t = &world->studies[y->study];
-    if ((order = strcmp(t->columns.date, s->columns.date)) || (order = strcmp(t->columns.time, s->columns.time)) ||
-        (order = strcmp(s->about.name, t->about.name)) || (order = (x->study > y->study) - (x->study < y->study)))
+    if ((order = strcmp(t->columns.date, s->columns.date)) ||
+        (order = strcmp(t->columns.time, s->columns.time)) ||
+        (order = strcmp(s->about.name, t->about.name)) ||
+        (order = (x->study > y->study) - (x->study < y->study)))
         return order;
     if (level < VT_LEVEL_SERIES)
         return 0;
-    const struct vt_series_columns *e = &world->series[x->series].columns, *f = &world->series[y->series].columns;
+    const struct vt_series_columns *e = &world->series[x->series].columns,
+                                   *f = &world->series[y->series].columns;
     if ((order = numbers(e->has_number, e->number, f->has_number, f->number)) ||
         (order = (x->series > y->series) - (x->series < y->series)) || level < VT_LEVEL_IMAGE)
         return order;
-    const struct mem_instance *i = &world->instances[x->instance], *j = &world->instances[y->instance];
+    const struct mem_instance *i = &world->instances[x->instance],
+                              *j = &world->instances[y->instance];
     return numbers(i->has_number, i->number, j->has_number, j->number);
 }
 
 /* ---- walking ---- */
 
-static bool match_at(const struct mem_world *world, enum vt_level level, size_t i, struct match *out)
+static bool match_at(const struct mem_world *world, enum vt_level level, size_t i,
+                     struct match *out)
 {
     *out = (struct match){ 0 };
     switch (level) {
@@ -259,8 +290,8 @@ static bool match_at(const struct mem_world *world, enum vt_level level, size_t 
 
 static size_t rows_at(const struct mem_world *world, enum vt_level level)
 {
-    const size_t counts[VT_LEVELS] = { world->patient_count, world->study_count, world->series_count,
-                                       world->instance_count };
+    const size_t counts[VT_LEVELS] = { world->patient_count, world->study_count,
+                                       world->series_count, world->instance_count };
     return counts[level];
 }
 
@@ -336,11 +367,14 @@ static int by_place(const void *a, const void *b, void *context)
     const struct mem_world *world = context;
     const struct match *x = a, *y = b;
     const struct mem_study *s = &world->studies[x->study], *t = &world->studies[y->study];
-    const struct vt_series_columns *e = &world->series[x->series].columns, *f = &world->series[y->series].columns;
-    const struct mem_instance *i = &world->instances[x->instance], *j = &world->instances[y->instance];
+    const struct vt_series_columns *e = &world->series[x->series].columns,
+                                   *f = &world->series[y->series].columns;
+    const struct mem_instance *i = &world->instances[x->instance],
+                              *j = &world->instances[y->instance];
     int order;
 
-    if ((order = strcmp(t->columns.date, s->columns.date)) || (order = strcmp(t->columns.time, s->columns.time)) ||
+    if ((order = strcmp(t->columns.date, s->columns.date)) ||
+        (order = strcmp(t->columns.time, s->columns.time)) ||
         (order = (x->study > y->study) - (x->study < y->study)) ||
         (order = numbers(e->has_number, e->number, f->has_number, f->number)) ||
         (order = (x->series > y->series) - (x->series < y->series)))
@@ -359,14 +393,16 @@ static bool enter(struct mem_cursor *cursor, const struct match *match, struct v
     cursor->below_count = cursor->below_at = 0;
     for (size_t i = 0; i < world->instance_count; i++) {
         struct match instance;
-        if (match_at(world, VT_LEVEL_IMAGE, i, &instance) && is_below(vt_plan_level(cursor->plan), match, &instance))
+        if (match_at(world, VT_LEVEL_IMAGE, i, &instance) &&
+            is_below(vt_plan_level(cursor->plan), match, &instance))
             below[cursor->below_count++] = instance;
     }
     qsort_r(below, cursor->below_count, sizeof *below, by_place, cursor->world);
     return true;
 }
 
-bool mem_select_next(struct vt_cursor *base, struct vt_index_entry *out, bool *out_more, struct vt_err *err)
+bool mem_select_next(struct vt_cursor *base, struct vt_index_entry *out, bool *out_more,
+                     struct vt_err *err)
 {
     struct mem_cursor *cursor = self(base);
 

@@ -1,5 +1,5 @@
-/* The memory driver: rows that come, change and go. The rules are those of the SQLite driver, which the contract tests hold
- * both to. */
+/* The memory driver: rows that come, change and go. The rules are those of the SQLite driver, which
+ * the contract tests hold both to. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,8 +28,8 @@ static bool set_bytes(struct vt_buf *buf, const void *bytes, size_t size, struct
 }
 
 /* newer over older, in `buf`, which is one of the two. */
-static bool merge_into(struct vt_buf *buf, const uint8_t *newer, size_t newer_size, const uint8_t *older,
-                       size_t older_size, struct vt_err *err)
+static bool merge_into(struct vt_buf *buf, const uint8_t *newer, size_t newer_size,
+                       const uint8_t *older, size_t older_size, struct vt_err *err)
 {
     VT_AUTO_BUF(merged, 2 * (size_t)VT_ATTRIBUTES_MAX);
     return vt_attributes_merge(newer, newer_size, older, older_size, &merged, err) &&
@@ -38,12 +38,14 @@ static bool merge_into(struct vt_buf *buf, const uint8_t *newer, size_t newer_si
 
 /* ---- finding ---- */
 
-static ptrdiff_t patient_at(const struct mem_world *world, const struct vt_patient_columns *columns, const char *anonymous)
+static ptrdiff_t patient_at(const struct mem_world *world, const struct vt_patient_columns *columns,
+                            const char *anonymous)
 {
     for (size_t i = 0; i < world->patient_count; i++) {
         const struct mem_patient *patient = &world->patients[i];
         if (!patient->gone && strcmp(patient->columns.id, columns->id) == 0 &&
-            strcmp(patient->columns.issuer, columns->issuer) == 0 && strcmp(patient->anonymous, anonymous) == 0)
+            strcmp(patient->columns.issuer, columns->issuer) == 0 &&
+            strcmp(patient->anonymous, anonymous) == 0)
             return (ptrdiff_t)i;
     }
     return NOWHERE;
@@ -60,7 +62,8 @@ static ptrdiff_t study_at(const struct mem_world *world, const char *uid)
 static ptrdiff_t series_at(const struct mem_world *world, size_t study, const char *uid)
 {
     for (size_t i = 0; i < world->series_count; i++)
-        if (!world->series[i].gone && world->series[i].study == study && strcmp(world->series[i].uid, uid) == 0)
+        if (!world->series[i].gone && world->series[i].study == study &&
+            strcmp(world->series[i].uid, uid) == 0)
             return (ptrdiff_t)i;
     return NOWHERE;
 }
@@ -80,20 +83,23 @@ static bool differ(const char *a, const char *b)
     return a[0] && b[0] && strcmp(a, b) != 0;
 }
 
-static bool put_patient(struct mem_world *world, const struct vt_patient_columns *columns, const uint8_t *attributes,
-                        size_t size, const char *study_uid, size_t *out_patient, unsigned *flags, struct vt_err *err)
+static bool put_patient(struct mem_world *world, const struct vt_patient_columns *columns,
+                        const uint8_t *attributes, size_t size, const char *study_uid,
+                        size_t *out_patient, unsigned *flags, struct vt_err *err)
 {
     const char *anonymous = columns->id[0] ? "" : study_uid;
     ptrdiff_t at = patient_at(world, columns, anonymous);
 
     if (at != NOWHERE) {
         struct mem_patient *patient = &world->patients[at];
-        if (differ(patient->columns.name, columns->name) || differ(patient->columns.birth_date, columns->birth_date))
+        if (differ(patient->columns.name, columns->name) ||
+            differ(patient->columns.birth_date, columns->birth_date))
             *flags |= VT_PUT_PATIENT_MISMATCH;
         *out_patient = (size_t)at;
-        return merge_into(&patient->attributes, attributes, size, patient->attributes.data, patient->attributes.size,
-                          err) &&
-               vt_columns_patient(patient->attributes.data, patient->attributes.size, &patient->columns, err);
+        return merge_into(&patient->attributes, attributes, size, patient->attributes.data,
+                          patient->attributes.size, err) &&
+               vt_columns_patient(patient->attributes.data, patient->attributes.size,
+                                  &patient->columns, err);
     }
     if (!grow((void **)&world->patients, world->patient_count, sizeof *world->patients, err))
         return false;
@@ -107,17 +113,21 @@ static bool put_patient(struct mem_world *world, const struct vt_patient_columns
 
 /* ---- studies ---- */
 
-static bool refresh_study(struct mem_world *world, size_t at, const struct vt_instance *instance, bool replaces,
-                          const struct vt_patient_columns *columns, unsigned *flags, struct vt_err *err)
+static bool refresh_study(struct mem_world *world, size_t at, const struct vt_instance *instance,
+                          bool replaces, const struct vt_patient_columns *columns, unsigned *flags,
+                          struct vt_err *err)
 {
     struct mem_study *study = &world->studies[at];
-    const struct vt_buf *own = &instance->attributes[VT_LEVEL_STUDY], *about = &instance->attributes[VT_LEVEL_PATIENT];
+    const struct vt_buf *own = &instance->attributes[VT_LEVEL_STUDY],
+                        *about = &instance->attributes[VT_LEVEL_PATIENT];
     size_t patient;
 
-    if (strcmp(study->about.id, columns->id) != 0 || strcmp(study->about.issuer, columns->issuer) != 0) {
+    if (strcmp(study->about.id, columns->id) != 0 ||
+        strcmp(study->about.issuer, columns->issuer) != 0) {
         *flags |= VT_PUT_PATIENT_CONFLICT;
     } else {
-        if (!put_patient(world, columns, about->data, about->size, instance->study_uid, &patient, flags, err))
+        if (!put_patient(world, columns, about->data, about->size, instance->study_uid, &patient,
+                         flags, err))
             return false;
         if (replaces) {
             study->about = *columns;
@@ -125,20 +135,23 @@ static bool refresh_study(struct mem_world *world, size_t at, const struct vt_in
                 return false;
         }
     }
-    bool ok = replaces ? merge_into(&study->attributes, own->data, own->size, study->attributes.data,
-                                    study->attributes.size, err)
-                       : merge_into(&study->attributes, study->attributes.data, study->attributes.size, own->data,
-                                    own->size, err);
-    return ok && vt_columns_study(study->attributes.data, study->attributes.size, &study->columns, err);
+    bool ok = replaces ? merge_into(&study->attributes, own->data, own->size,
+                                    study->attributes.data, study->attributes.size, err)
+                       : merge_into(&study->attributes, study->attributes.data,
+                                    study->attributes.size, own->data, own->size, err);
+    return ok &&
+           vt_columns_study(study->attributes.data, study->attributes.size, &study->columns, err);
 }
 
 static bool new_study(struct mem_world *world, const struct vt_instance *instance,
                       const struct vt_patient_columns *columns, unsigned *flags, struct vt_err *err)
 {
-    const struct vt_buf *own = &instance->attributes[VT_LEVEL_STUDY], *about = &instance->attributes[VT_LEVEL_PATIENT];
+    const struct vt_buf *own = &instance->attributes[VT_LEVEL_STUDY],
+                        *about = &instance->attributes[VT_LEVEL_PATIENT];
     size_t patient;
 
-    if (!put_patient(world, columns, about->data, about->size, instance->study_uid, &patient, flags, err) ||
+    if (!put_patient(world, columns, about->data, about->size, instance->study_uid, &patient, flags,
+                     err) ||
         !grow((void **)&world->studies, world->study_count, sizeof *world->studies, err))
         return false;
     struct mem_study *study = &world->studies[world->study_count++];
@@ -153,8 +166,8 @@ static bool new_study(struct mem_world *world, const struct vt_instance *instanc
 
 /* ---- series ---- */
 
-static bool put_series(struct mem_world *world, size_t study, const struct vt_instance *instance, bool replaces,
-                       size_t *out_series, unsigned *flags, struct vt_err *err)
+static bool put_series(struct mem_world *world, size_t study, const struct vt_instance *instance,
+                       bool replaces, size_t *out_series, unsigned *flags, struct vt_err *err)
 {
     const struct vt_buf *own = &instance->attributes[VT_LEVEL_SERIES];
     ptrdiff_t at = series_at(world, study, instance->series_uid);
@@ -168,10 +181,10 @@ static bool put_series(struct mem_world *world, size_t study, const struct vt_in
         *flags |= VT_PUT_NEW_SERIES;
     }
     struct mem_series *series = &world->series[at];
-    bool ok = replaces ? merge_into(&series->attributes, own->data, own->size, series->attributes.data,
-                                    series->attributes.size, err)
-                       : merge_into(&series->attributes, series->attributes.data, series->attributes.size, own->data,
-                                    own->size, err);
+    bool ok = replaces ? merge_into(&series->attributes, own->data, own->size,
+                                    series->attributes.data, series->attributes.size, err)
+                       : merge_into(&series->attributes, series->attributes.data,
+                                    series->attributes.size, own->data, own->size, err);
     vt_columns_series(series->attributes.data, series->attributes.size, &series->columns);
     *out_series = (size_t)at;
     return ok;
@@ -182,11 +195,15 @@ static bool put_series(struct mem_world *world, size_t study, const struct vt_in
 static struct vt_index_entry entry_of(const struct vt_instance *instance)
 {
     struct vt_index_entry entry = {
-        .version = instance->version, .file_size = instance->file_size, .data_set_offset = instance->data_set_offset,
-        .data_set_size = instance->data_set_size, .has_pixels = instance->has_pixels,
+        .version = instance->version,
+        .file_size = instance->file_size,
+        .data_set_offset = instance->data_set_offset,
+        .data_set_size = instance->data_set_size,
+        .has_pixels = instance->has_pixels,
         .pixel_offset = instance->has_pixels ? instance->pixel_offset : 0,
         .pixel_length = instance->has_pixels ? instance->pixel_length : 0,
-        .data_set_digest = instance->data_set_digest, .arrived = instance->arrived,
+        .data_set_digest = instance->data_set_digest,
+        .arrived = instance->arrived,
     };
 
     if (instance->has_pixels)
@@ -200,7 +217,8 @@ static struct vt_index_entry entry_of(const struct vt_instance *instance)
     return entry;
 }
 
-static bool put_row(struct mem_world *world, size_t series, const struct vt_instance *instance, struct vt_err *err)
+static bool put_row(struct mem_world *world, size_t series, const struct vt_instance *instance,
+                    struct vt_err *err)
 {
     const struct vt_buf *own = &instance->attributes[VT_LEVEL_IMAGE];
 
@@ -214,7 +232,8 @@ static bool put_row(struct mem_world *world, size_t series, const struct vt_inst
            set_bytes(&row->frames, instance->frames.data, instance->frames.size, err);
 }
 
-bool mem_put(struct mem_world *world, const struct vt_instance *instance, unsigned *out_flags, struct vt_err *err)
+bool mem_put(struct mem_world *world, const struct vt_instance *instance, unsigned *out_flags,
+             struct vt_err *err)
 {
     const struct vt_buf *about = &instance->attributes[VT_LEVEL_PATIENT];
     struct vt_patient_columns columns;
@@ -237,10 +256,12 @@ bool mem_put(struct mem_world *world, const struct vt_instance *instance, unsign
         !put_row(world, series, instance, err))
         return false;
     struct mem_study *row = &world->studies[study];
-    vt_columns_list_add(row->modalities, sizeof row->modalities, world->series[series].columns.modality);
+    vt_columns_list_add(row->modalities, sizeof row->modalities,
+                        world->series[series].columns.modality);
     vt_columns_list_add(row->classes, sizeof row->classes, instance->sop_class);
     if (replaced)
-        flags = (flags & ~(unsigned)(VT_PUT_NEW_PATIENT | VT_PUT_NEW_STUDY | VT_PUT_NEW_SERIES)) | VT_PUT_REPLACED;
+        flags = (flags & ~(unsigned)(VT_PUT_NEW_PATIENT | VT_PUT_NEW_STUDY | VT_PUT_NEW_SERIES)) |
+                VT_PUT_REPLACED;
     *out_flags = flags;
     return true;
 }
@@ -256,14 +277,17 @@ static void leave_study(struct mem_world *world, size_t study)
     for (size_t i = 0; i < world->series_count; i++)
         if (!world->series[i].gone && world->series[i].study == study) {
             any = true;
-            vt_columns_list_add(row->modalities, sizeof row->modalities, world->series[i].columns.modality);
+            vt_columns_list_add(row->modalities, sizeof row->modalities,
+                                world->series[i].columns.modality);
         }
     for (size_t i = 0; i < world->instance_count; i++)
         if (!world->instances[i].gone && world->series[world->instances[i].series].study == study)
-            vt_columns_list_add(row->classes, sizeof row->classes, world->instances[i].entry.sop_class);
+            vt_columns_list_add(row->classes, sizeof row->classes,
+                                world->instances[i].entry.sop_class);
     row->gone = !any;
     for (size_t i = 0; i < world->study_count; i++)
-        patient_any = patient_any || (!world->studies[i].gone && world->studies[i].patient == row->patient);
+        patient_any =
+            patient_any || (!world->studies[i].gone && world->studies[i].patient == row->patient);
     world->patients[row->patient].gone = !patient_any;
 }
 
@@ -285,8 +309,8 @@ void mem_remove(struct mem_world *world, const char *sop_uid, bool *out_removed)
 
 /* ---- moving ---- */
 
-static bool move_one(struct mem_world *world, size_t at, const struct vt_patient_columns *to, const uint8_t *attributes,
-                     size_t size, struct vt_err *err)
+static bool move_one(struct mem_world *world, size_t at, const struct vt_patient_columns *to,
+                     const uint8_t *attributes, size_t size, struct vt_err *err)
 {
     size_t from = world->studies[at].patient, patient;
     unsigned flags = 0;
@@ -303,8 +327,8 @@ static bool move_one(struct mem_world *world, size_t at, const struct vt_patient
     return true;
 }
 
-bool mem_move_study(struct mem_world *world, const char *study_uid, const uint8_t *attributes, size_t size,
-                    struct vt_err *err)
+bool mem_move_study(struct mem_world *world, const char *study_uid, const uint8_t *attributes,
+                    size_t size, struct vt_err *err)
 {
     struct vt_patient_columns to;
 

@@ -63,7 +63,9 @@ static void reader_free(struct sq_reader *reader)
 
 static struct sq_reader *reader_new(struct sq_index *index, struct vt_err *err)
 {
-    const struct vt_db_options options = { .read_only = true, .busy_ms = SQ_BUSY_MS, .cache_kib = SQ_CACHE_READER_KIB };
+    const struct vt_db_options options = { .read_only = true,
+                                           .busy_ms = SQ_BUSY_MS,
+                                           .cache_kib = SQ_CACHE_READER_KIB };
     struct sq_reader *reader = calloc(1, sizeof *reader);
 
     if (!reader) {
@@ -107,7 +109,8 @@ void sq_reader_give(struct sq_index *index, struct sq_reader *reader)
         reader_free(reader);
 }
 
-struct sqlite3_stmt *sq_statement_take(struct sq_reader *reader, const char *sql, struct vt_err *err)
+struct sqlite3_stmt *sq_statement_take(struct sq_reader *reader, const char *sql,
+                                       struct vt_err *err)
 {
     struct sq_statement *place = NULL;
 
@@ -166,8 +169,10 @@ static bool prepare_writes(struct sq_index *index, struct vt_err *err)
 
 static bool open_writer(struct sq_index *index, struct vt_err *err)
 {
-    const struct vt_db_options options = { .read_only = index->read_only, .sync = VT_DB_SYNC_NORMAL,
-                                           .busy_ms = SQ_BUSY_MS, .cache_kib = SQ_CACHE_WRITER_KIB,
+    const struct vt_db_options options = { .read_only = index->read_only,
+                                           .sync = VT_DB_SYNC_NORMAL,
+                                           .busy_ms = SQ_BUSY_MS,
+                                           .cache_kib = SQ_CACHE_WRITER_KIB,
                                            .wal_autocheckpoint = SQ_CHECKPOINT_PAGES };
 
     if (!(index->db = vt_db_open(index->path, &options, err)))
@@ -214,8 +219,9 @@ static struct vt_index *sq_open(const struct vt_index_options *options, struct v
     }
     index->driver = &vt_index_sqlite;
     index->read_only = options->read_only;
-    index->idle_max = options->readers > 0 && options->readers < SQ_READERS_KEPT_MAX ? options->readers
-                                                                                   : SQ_READERS_KEPT_MAX;
+    index->idle_max = options->readers > 0 && options->readers < SQ_READERS_KEPT_MAX
+                          ? options->readers
+                          : SQ_READERS_KEPT_MAX;
     pthread_rwlock_init(&index->words.lock, NULL);
     pthread_mutex_init(&index->pool_lock, NULL);
     pthread_mutex_init(&index->checkpoint_lock, NULL);
@@ -245,17 +251,21 @@ static bool sync_file(const char *path, const char *suffix, struct vt_err *err)
     return vt_io_sync_data(fd, name, err);
 }
 
-/* A passive checkpoint leaves out what a reader still needs, and then does not sync the log: so that is done here. */
+/* A passive checkpoint leaves out what a reader still needs, and then does not sync the log: so
+ * that is done here. */
 static bool checkpoint_locked(struct sq_index *index, struct vt_err *err)
 {
-    const struct vt_db_options options = { .sync = VT_DB_SYNC_NORMAL, .busy_ms = SQ_BUSY_MS, .cache_kib = 256 };
+    const struct vt_db_options options = { .sync = VT_DB_SYNC_NORMAL,
+                                           .busy_ms = SQ_BUSY_MS,
+                                           .cache_kib = 256 };
     int result;
 
     if (!index->checkpointer && !(index->checkpointer = vt_db_open(index->path, &options, err)))
         return false;
     if (!sync_file(index->path, "-wal", err))
         return false;
-    result = sqlite3_wal_checkpoint_v2(vt_db_handle(index->checkpointer), NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    result = sqlite3_wal_checkpoint_v2(vt_db_handle(index->checkpointer), NULL,
+                                       SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
     if (result != SQLITE_OK && (result & 0xff) != SQLITE_BUSY)
         return vt_db_fail(index->checkpointer, "checkpoint", err);
     return true;

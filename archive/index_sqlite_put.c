@@ -24,7 +24,8 @@ static int bind_letter(struct sqlite3_stmt *stmt, int at, char letter, va_list *
         return sqlite3_bind_text(stmt, at, va_arg(*args, const char *), -1, SQLITE_STATIC);
     case 'T': {
         const char *text = va_arg(*args, const char *);
-        return sqlite3_bind_text64(stmt, at, text, va_arg(*args, size_t), SQLITE_STATIC, SQLITE_UTF8);
+        return sqlite3_bind_text64(stmt, at, text, va_arg(*args, size_t), SQLITE_STATIC,
+                                   SQLITE_UTF8);
     }
     case 'b': {
         const void *bytes = va_arg(*args, const void *);
@@ -36,7 +37,8 @@ static int bind_letter(struct sqlite3_stmt *stmt, int at, char letter, va_list *
     }
 }
 
-bool sq_run(struct sq_index *index, enum sq_write which, struct vt_err *err, const char *letters, ...)
+bool sq_run(struct sq_index *index, enum sq_write which, struct vt_err *err, const char *letters,
+            ...)
 {
     struct sqlite3_stmt *stmt = index->write[which];
     int result = SQLITE_OK;
@@ -96,9 +98,10 @@ bool sq_flush(struct sq_index *index, struct vt_err *err)
     }
     index->dirty_count = 0;
     for (size_t k = 0; k < count; k++)
-        if (!sq_run(index, SQ_W_STUDY_COUNT, err, "iii", INT64_C(0), studies[k].added, studies[k].study) ||
-            !sq_run(index, SQ_W_PATIENT_COUNT, err, "iiii", INT64_C(0), INT64_C(0), studies[k].added,
-                    studies[k].patient))
+        if (!sq_run(index, SQ_W_STUDY_COUNT, err, "iii", INT64_C(0), studies[k].added,
+                    studies[k].study) ||
+            !sq_run(index, SQ_W_PATIENT_COUNT, err, "iiii", INT64_C(0), INT64_C(0),
+                    studies[k].added, studies[k].patient))
             return false;
     return true;
 }
@@ -112,13 +115,15 @@ static bool relist_one(struct sq_index *index, int64_t study, struct vt_err *err
     if (!vt_stmt_bind(index->db, stmt, err, "i", study))
         return false;
     while (vt_stmt_step(index->db, stmt, &row, err) && row)
-        vt_columns_list_add(modalities, sizeof modalities, (const char *)sqlite3_column_text(stmt, 0));
+        vt_columns_list_add(modalities, sizeof modalities,
+                            (const char *)sqlite3_column_text(stmt, 0));
     stmt = index->write[SQ_W_STUDY_CLASSES];
     if (vt_failed(err) || !vt_stmt_bind(index->db, stmt, err, "i", study))
         return false;
     while (vt_stmt_step(index->db, stmt, &row, err) && row)
         vt_columns_list_add(classes, sizeof classes, sq_word_column(index, stmt, 0));
-    return !vt_failed(err) && sq_run(index, SQ_W_STUDY_LISTS, err, "tti", modalities, classes, study);
+    return !vt_failed(err) &&
+           sq_run(index, SQ_W_STUDY_LISTS, err, "tti", modalities, classes, study);
 }
 
 bool sq_relist(struct sq_index *index, struct vt_err *err)
@@ -136,7 +141,8 @@ bool sq_commit(struct vt_index *base, uint64_t sequence, struct vt_err *err)
 
     if (!sq_flush(index, err) || !sq_relist(index, err) ||
         !sq_run(index, SQ_W_BYTES, err, "i", index->bytes_added) ||
-        !sq_run(index, SQ_W_APPLIED, err, "i", (int64_t)sequence) || !sq_run(index, SQ_W_COMMIT, err, ""))
+        !sq_run(index, SQ_W_APPLIED, err, "i", (int64_t)sequence) ||
+        !sq_run(index, SQ_W_COMMIT, err, ""))
         return false;
     index->bytes_added = 0;
     index->words.committed = index->words.count;
@@ -160,25 +166,29 @@ void sq_rollback(struct vt_index *base)
 
 /* ---- instances ---- */
 
-/* Study and series are compared by their full UIDs in the cache; this is about everything that the parents
- * take from an instance. */
+/* Study and series are compared by their full UIDs in the cache; this is about everything that the
+ * parents take from an instance. */
 static uint64_t digest_of(const struct vt_instance *instance)
 {
     uint64_t digest = XXH3_64bits(instance->sop_class, strlen(instance->sop_class));
 
     for (int i = VT_LEVEL_PATIENT; i <= VT_LEVEL_SERIES; i++)
-        digest = XXH3_64bits_withSeed(instance->attributes[i].data, instance->attributes[i].size, digest + (uint64_t)i);
+        digest = XXH3_64bits_withSeed(instance->attributes[i].data, instance->attributes[i].size,
+                                      digest + (uint64_t)i);
     return digest;
 }
 
-/* The place of a series among the recent ones; what another series left there is written out first. */
-static bool recent_of(struct sq_index *index, const struct vt_instance *instance, struct sq_recent **out_recent,
-                      struct vt_err *err)
+/* The place of a series among the recent ones; what another series left there is written out first.
+ */
+static bool recent_of(struct sq_index *index, const struct vt_instance *instance,
+                      struct sq_recent **out_recent, struct vt_err *err)
 {
-    size_t place = XXH3_64bits(instance->series_uid, strlen(instance->series_uid)) % SQ_SERIES_CACHED;
+    size_t place =
+        XXH3_64bits(instance->series_uid, strlen(instance->series_uid)) % SQ_SERIES_CACHED;
     struct sq_recent *recent = &index->recent[place];
 
-    if (strcmp(recent->series_uid, instance->series_uid) != 0 || strcmp(recent->study_uid, instance->study_uid) != 0) {
+    if (strcmp(recent->series_uid, instance->series_uid) != 0 ||
+        strcmp(recent->study_uid, instance->study_uid) != 0) {
         if (recent->dirty && !sq_flush(index, err))
             return false;
         memset(recent, 0, sizeof *recent);
@@ -204,7 +214,8 @@ static void bind_word(struct sqlite3_stmt *stmt, int at, int64_t number, const c
         sqlite3_bind_text(stmt, at, text, -1, SQLITE_STATIC);
 }
 
-static void bind_place(struct sqlite3_stmt *stmt, const struct vt_instance *instance, const char *file)
+static void bind_place(struct sqlite3_stmt *stmt, const struct vt_instance *instance,
+                       const char *file)
 {
     sqlite3_bind_int64(stmt, 6, instance->version);
     sqlite3_bind_text(stmt, 7, file, -1, SQLITE_STATIC);
@@ -220,8 +231,8 @@ static void bind_place(struct sqlite3_stmt *stmt, const struct vt_instance *inst
     }
 }
 
-static bool insert_instance(struct sq_index *index, const struct vt_instance *instance, int64_t series, bool *out_new,
-                            struct vt_err *err)
+static bool insert_instance(struct sq_index *index, const struct vt_instance *instance,
+                            int64_t series, bool *out_new, struct vt_err *err)
 {
     struct sqlite3_stmt *stmt = index->write[SQ_W_INSTANCE_INSERT];
     const struct vt_buf *attributes = &instance->attributes[VT_LEVEL_IMAGE];
@@ -231,7 +242,8 @@ static bool insert_instance(struct sq_index *index, const struct vt_instance *in
     vt_buf_reset(&index->packed);
     if (!sq_word_number(index, instance->sop_class, &class, err) ||
         !sq_word_number(index, instance->transfer_syntax, &syntax, err) ||
-        !sq_file_pack(instance->file, instance->study_uid, instance->series_uid, instance->sop_uid, &index->packed, err))
+        !sq_file_pack(instance->file, instance->study_uid, instance->series_uid, instance->sop_uid,
+                      &index->packed, err))
         return false;
     memcpy(digests, instance->data_set_digest.bytes, 16);
     memcpy(digests + 16, instance->pixel_digest.bytes, 16);
@@ -247,7 +259,8 @@ static bool insert_instance(struct sq_index *index, const struct vt_instance *in
     bind_place(stmt, instance, (const char *)index->packed.data);
     sqlite3_bind_blob(stmt, 13, digests, instance->has_pixels ? 32 : 16, SQLITE_STATIC);
     sqlite3_bind_int64(stmt, 14, instance->arrived);
-    sqlite3_bind_blob64(stmt, 15, attributes->size ? (const void *)attributes->data : "", attributes->size, SQLITE_STATIC);
+    sqlite3_bind_blob64(stmt, 15, attributes->size ? (const void *)attributes->data : "",
+                        attributes->size, SQLITE_STATIC);
     if (!vt_stmt_run(index->db, stmt, err))
         return sq_explain(err);
     *out_new = sqlite3_changes(vt_db_handle(index->db)) > 0;
@@ -255,21 +268,24 @@ static bool insert_instance(struct sq_index *index, const struct vt_instance *in
 }
 
 /* The UID is there: its row goes, the parents take the new attributes, the new row comes. */
-static bool replace_instance(struct sq_index *index, const struct vt_instance *instance, struct sq_recent **recent,
-                             unsigned *flags, struct vt_err *err)
+static bool replace_instance(struct sq_index *index, const struct vt_instance *instance,
+                             struct sq_recent **recent, unsigned *flags, struct vt_err *err)
 {
     bool removed, inserted;
 
     if (!sq_remove((struct vt_index *)(void *)index, instance->sop_uid, &removed, err) ||
-        !recent_of(index, instance, recent, err) || !sq_parents(index, instance, true, *recent, flags, err) ||
+        !recent_of(index, instance, recent, err) ||
+        !sq_parents(index, instance, true, *recent, flags, err) ||
         !insert_instance(index, instance, (*recent)->series, &inserted, err))
         return false;
     *flags &= ~(unsigned)(VT_PUT_NEW_PATIENT | VT_PUT_NEW_STUDY | VT_PUT_NEW_SERIES);
     *flags |= VT_PUT_REPLACED;
-    return inserted || vt_fail(err, VT_E_INTERNAL, "%s: the row of %s would not go", index->path, instance->sop_uid);
+    return inserted || vt_fail(err, VT_E_INTERNAL, "%s: the row of %s would not go", index->path,
+                               instance->sop_uid);
 }
 
-bool sq_put(struct vt_index *base, const struct vt_instance *instance, unsigned *out_flags, struct vt_err *err)
+bool sq_put(struct vt_index *base, const struct vt_instance *instance, unsigned *out_flags,
+            struct vt_err *err)
 {
     struct sq_index *index = self(base);
     uint64_t seen = digest_of(instance);
@@ -279,7 +295,8 @@ bool sq_put(struct vt_index *base, const struct vt_instance *instance, unsigned 
 
     if (!recent_of(index, instance, &recent, err))
         return false;
-    if ((!recent->series || recent->seen != seen) && !sq_parents(index, instance, false, recent, &flags, err))
+    if ((!recent->series || recent->seen != seen) &&
+        !sq_parents(index, instance, false, recent, &flags, err))
         return false;
     if (!insert_instance(index, instance, recent->series, &inserted, err))
         return false;
@@ -288,9 +305,9 @@ bool sq_put(struct vt_index *base, const struct vt_instance *instance, unsigned 
     recent->seen = seen;
     index->bytes_added += (int64_t)instance->file_size;
     count_one(index, recent);
-    if (instance->frames.size > 0 &&
-        !sq_run(index, SQ_W_FRAMES_INSERT, err, "ib", sqlite3_last_insert_rowid(vt_db_handle(index->db)),
-                instance->frames.data, instance->frames.size))
+    if (instance->frames.size > 0 && !sq_run(index, SQ_W_FRAMES_INSERT, err, "ib",
+                                             sqlite3_last_insert_rowid(vt_db_handle(index->db)),
+                                             instance->frames.data, instance->frames.size))
         return false;
     *out_flags = flags;
     return true;

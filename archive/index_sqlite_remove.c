@@ -10,12 +10,13 @@ struct place {
     int64_t instance, series, study, patient, bytes;
 };
 
-static bool find_place(struct sq_index *index, const char *sop_uid, struct place *out, bool *out_found,
-                       struct vt_err *err)
+static bool find_place(struct sq_index *index, const char *sop_uid, struct place *out,
+                       bool *out_found, struct vt_err *err)
 {
     struct sqlite3_stmt *find = index->write[SQ_W_INSTANCE_FIND];
 
-    if (!vt_stmt_bind(index->db, find, err, "t", sop_uid) || !vt_stmt_step(index->db, find, out_found, err))
+    if (!vt_stmt_bind(index->db, find, err, "t", sop_uid) ||
+        !vt_stmt_step(index->db, find, out_found, err))
         return false;
     if (*out_found) {
         *out = (struct place){ sqlite3_column_int64(find, 0), sqlite3_column_int64(find, 1),
@@ -26,7 +27,8 @@ static bool find_place(struct sq_index *index, const char *sop_uid, struct place
     return true;
 }
 
-static bool series_is_empty(struct sq_index *index, int64_t series, bool *out_empty, struct vt_err *err)
+static bool series_is_empty(struct sq_index *index, int64_t series, bool *out_empty,
+                            struct vt_err *err)
 {
     struct sqlite3_stmt *get = index->write[SQ_W_SERIES_GET];
     bool row = false;
@@ -38,11 +40,13 @@ static bool series_is_empty(struct sq_index *index, int64_t series, bool *out_em
     return true;
 }
 
-static bool count_of(struct sq_index *index, const char *sql, int64_t id, int64_t *out, struct vt_err *err)
+static bool count_of(struct sq_index *index, const char *sql, int64_t id, int64_t *out,
+                     struct vt_err *err)
 {
     struct sqlite3_stmt *stmt = vt_db_prepare(index->db, sql, err);
     bool row = false;
-    bool ok = stmt && vt_stmt_bind(index->db, stmt, err, "i", id) && vt_stmt_step(index->db, stmt, &row, err);
+    bool ok = stmt && vt_stmt_bind(index->db, stmt, err, "i", id) &&
+              vt_stmt_step(index->db, stmt, &row, err);
 
     if (ok)
         *out = row ? sqlite3_column_int64(stmt, 0) : 0;
@@ -54,16 +58,20 @@ static bool count_of(struct sq_index *index, const char *sql, int64_t id, int64_
 static bool study_columns(struct sq_index *index, int64_t study, struct vt_patient_columns *patient,
                           struct vt_study_columns *columns, struct vt_err *err)
 {
-    struct sqlite3_stmt *stmt =
-        vt_db_prepare(index->db, "SELECT patient_attributes, attributes FROM study WHERE id=?", err);
+    struct sqlite3_stmt *stmt = vt_db_prepare(
+        index->db, "SELECT patient_attributes, attributes FROM study WHERE id=?", err);
     bool row = false;
-    bool ok = stmt && vt_stmt_bind(index->db, stmt, err, "i", study) && vt_stmt_step(index->db, stmt, &row, err);
+    bool ok = stmt && vt_stmt_bind(index->db, stmt, err, "i", study) &&
+              vt_stmt_step(index->db, stmt, &row, err);
 
     if (ok && !row)
-        ok = vt_fail(err, VT_E_CORRUPT, "%s: study row is missing: run `vitrine reindex`", index->path);
+        ok = vt_fail(err, VT_E_CORRUPT, "%s: study row is missing: run `vitrine reindex`",
+                     index->path);
     ok = ok &&
-         vt_columns_patient(sqlite3_column_blob(stmt, 0), (size_t)sqlite3_column_bytes(stmt, 0), patient, err) &&
-         vt_columns_study(sqlite3_column_blob(stmt, 1), (size_t)sqlite3_column_bytes(stmt, 1), columns, err);
+         vt_columns_patient(sqlite3_column_blob(stmt, 0), (size_t)sqlite3_column_bytes(stmt, 0),
+                            patient, err) &&
+         vt_columns_study(sqlite3_column_blob(stmt, 1), (size_t)sqlite3_column_bytes(stmt, 1),
+                          columns, err);
     vt_stmt_free(stmt);
     return ok;
 }
@@ -81,7 +89,8 @@ static bool remove_patient_if_empty(struct sq_index *index, int64_t patient, str
         return true;
     if (!(stmt = vt_db_prepare(index->db, "SELECT name FROM patient WHERE id=?", err)))
         return false;
-    bool ok = vt_stmt_bind(index->db, stmt, err, "i", patient) && vt_stmt_step(index->db, stmt, &row, err);
+    bool ok = vt_stmt_bind(index->db, stmt, err, "i", patient) &&
+              vt_stmt_step(index->db, stmt, &row, err);
     const char *text = ok && row ? (const char *)sqlite3_column_text(stmt, 0) : NULL;
     if (text)
         strncpy(name, text, sizeof name - 1);
@@ -90,8 +99,8 @@ static bool remove_patient_if_empty(struct sq_index *index, int64_t patient, str
            sq_run(index, SQ_W_PATIENT_DELETE, err, "i", patient);
 }
 
-static bool remove_study_if_empty(struct sq_index *index, const struct place *place, bool *out_removed,
-                                  struct vt_err *err)
+static bool remove_study_if_empty(struct sq_index *index, const struct place *place,
+                                  bool *out_removed, struct vt_err *err)
 {
     struct vt_patient_columns patient;
     struct vt_study_columns columns;
@@ -105,11 +114,13 @@ static bool remove_study_if_empty(struct sq_index *index, const struct place *pl
     return study_columns(index, place->study, &patient, &columns, err) &&
            sq_study_names(index, place->study, &patient, &columns, false, err) &&
            sq_run(index, SQ_W_STUDY_DELETE, err, "i", place->study) &&
-           sq_run(index, SQ_W_PATIENT_COUNT, err, "iiii", INT64_C(-1), INT64_C(0), INT64_C(0), place->patient) &&
+           sq_run(index, SQ_W_PATIENT_COUNT, err, "iiii", INT64_C(-1), INT64_C(0), INT64_C(0),
+                  place->patient) &&
            remove_patient_if_empty(index, place->patient, err);
 }
 
-/* Modalities and SOP classes of the study are counted again at commit: once, however many instances go. */
+/* Modalities and SOP classes of the study are counted again at commit: once, however many instances
+ * go. */
 static bool relist_later(struct sq_index *index, int64_t study, struct vt_err *err)
 {
     for (size_t i = 0; i < index->relisted_count; i++)
@@ -134,13 +145,16 @@ static bool remove_parents(struct sq_index *index, const struct place *place, st
 
     if (!sq_run(index, SQ_W_SERIES_COUNT, err, "ii", INT64_C(-1), place->series) ||
         !sq_run(index, SQ_W_STUDY_COUNT, err, "iii", INT64_C(0), INT64_C(-1), place->study) ||
-        !sq_run(index, SQ_W_PATIENT_COUNT, err, "iiii", INT64_C(0), INT64_C(0), INT64_C(-1), place->patient) ||
+        !sq_run(index, SQ_W_PATIENT_COUNT, err, "iiii", INT64_C(0), INT64_C(0), INT64_C(-1),
+                place->patient) ||
         !series_is_empty(index, place->series, &empty, err))
         return false;
-    if (empty && (!sq_run(index, SQ_W_SERIES_DELETE, err, "i", place->series) ||
-                  !sq_run(index, SQ_W_STUDY_COUNT, err, "iii", INT64_C(-1), INT64_C(0), place->study) ||
-                  !sq_run(index, SQ_W_PATIENT_COUNT, err, "iiii", INT64_C(0), INT64_C(-1), INT64_C(0), place->patient) ||
-                  !remove_study_if_empty(index, place, &study_gone, err)))
+    if (empty &&
+        (!sq_run(index, SQ_W_SERIES_DELETE, err, "i", place->series) ||
+         !sq_run(index, SQ_W_STUDY_COUNT, err, "iii", INT64_C(-1), INT64_C(0), place->study) ||
+         !sq_run(index, SQ_W_PATIENT_COUNT, err, "iiii", INT64_C(0), INT64_C(-1), INT64_C(0),
+                 place->patient) ||
+         !remove_study_if_empty(index, place, &study_gone, err)))
         return false;
     if (study_gone) {
         relist_never(index, place->study);
@@ -158,8 +172,10 @@ bool sq_remove(struct vt_index *base, const char *sop_uid, bool *out_removed, st
     if (!find_place(index, sop_uid, &place, &found, err))
         return sq_explain(err);
     if (found) {
-        if (!sq_flush(index, err) || !sq_run(index, SQ_W_INSTANCE_DELETE, err, "i", place.instance) ||
-            !sq_run(index, SQ_W_FRAMES_DELETE, err, "i", place.instance) || !remove_parents(index, &place, err))
+        if (!sq_flush(index, err) ||
+            !sq_run(index, SQ_W_INSTANCE_DELETE, err, "i", place.instance) ||
+            !sq_run(index, SQ_W_FRAMES_DELETE, err, "i", place.instance) ||
+            !remove_parents(index, &place, err))
             return sq_explain(err);
         sq_forget(index);
         index->bytes_added -= place.bytes;
@@ -174,11 +190,11 @@ struct moved {
     int64_t study, patient, series, instances;
 };
 
-static bool find_moved(struct sq_index *index, const char *study_uid, struct moved *out, bool *out_found,
-                       struct vt_err *err)
+static bool find_moved(struct sq_index *index, const char *study_uid, struct moved *out,
+                       bool *out_found, struct vt_err *err)
 {
-    struct sqlite3_stmt *stmt =
-        vt_db_prepare(index->db, "SELECT id, patient, series, instances FROM study WHERE uid=?", err);
+    struct sqlite3_stmt *stmt = vt_db_prepare(
+        index->db, "SELECT id, patient, series, instances FROM study WHERE uid=?", err);
     bool ok = stmt && vt_stmt_bind(index->db, stmt, err, "t", study_uid) &&
               vt_stmt_step(index->db, stmt, out_found, err);
 
@@ -189,8 +205,9 @@ static bool find_moved(struct sq_index *index, const char *study_uid, struct mov
     return ok;
 }
 
-static bool move_one(struct sq_index *index, const char *study_uid, const struct vt_patient_columns *to,
-                     const uint8_t *attributes, size_t size, struct vt_err *err)
+static bool move_one(struct sq_index *index, const char *study_uid,
+                     const struct vt_patient_columns *to, const uint8_t *attributes, size_t size,
+                     struct vt_err *err)
 {
     struct vt_patient_columns before;
     struct vt_study_columns columns;
@@ -207,20 +224,21 @@ static bool move_one(struct sq_index *index, const char *study_uid, const struct
         !study_columns(index, moved.study, &before, &columns, err) ||
         !sq_study_names(index, moved.study, &before, &columns, false, err) ||
         !sq_study_names(index, moved.study, to, &columns, true, err) ||
-        !sq_run(index, SQ_W_STUDY_PATIENT, err, "itttttbi", patient, to->id, to->issuer, to->name, to->birth_date,
-                to->sex, attributes, size, moved.study))
+        !sq_run(index, SQ_W_STUDY_PATIENT, err, "itttttbi", patient, to->id, to->issuer, to->name,
+                to->birth_date, to->sex, attributes, size, moved.study))
         return false;
     if (patient == moved.patient)
         return true;
-    return sq_run(index, SQ_W_PATIENT_COUNT, err, "iiii", INT64_C(1), moved.series, moved.instances, patient) &&
-           sq_run(index, SQ_W_PATIENT_COUNT, err, "iiii", INT64_C(-1), -moved.series, -moved.instances,
-                  moved.patient) &&
+    return sq_run(index, SQ_W_PATIENT_COUNT, err, "iiii", INT64_C(1), moved.series, moved.instances,
+                  patient) &&
+           sq_run(index, SQ_W_PATIENT_COUNT, err, "iiii", INT64_C(-1), -moved.series,
+                  -moved.instances, moved.patient) &&
            remove_patient_if_empty(index, moved.patient, err);
 }
 
 /* The first study of that patient behind `uid`, in place. */
-static bool next_study(struct sq_index *index, const struct vt_patient_columns *patient, char *uid, bool *out_found,
-                       struct vt_err *err)
+static bool next_study(struct sq_index *index, const struct vt_patient_columns *patient, char *uid,
+                       bool *out_found, struct vt_err *err)
 {
     struct sqlite3_stmt *stmt = index->write[SQ_W_STUDY_OF_PATIENT];
     char behind[VT_UID_MAX + 1];
@@ -237,8 +255,8 @@ static bool next_study(struct sq_index *index, const struct vt_patient_columns *
     return true;
 }
 
-bool sq_move_study(struct vt_index *base, const char *study_uid, const uint8_t *attributes, size_t size,
-                   struct vt_err *err)
+bool sq_move_study(struct vt_index *base, const char *study_uid, const uint8_t *attributes,
+                   size_t size, struct vt_err *err)
 {
     struct sq_index *index = (struct sq_index *)(void *)base;
     struct vt_patient_columns to;

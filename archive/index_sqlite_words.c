@@ -14,7 +14,8 @@ bool sq_words_init(struct sq_words *words, struct vt_db *db, struct vt_err *err)
 
     while (ok && (ok = vt_stmt_step(db, stmt, &row, err)) && row) {
         const char *text = (const char *)sqlite3_column_text(stmt, 1);
-        if (words->count == SQ_WORDS_MAX || sqlite3_column_int(stmt, 0) != words->count + 1 || !text)
+        if (words->count == SQ_WORDS_MAX || sqlite3_column_int(stmt, 0) != words->count + 1 ||
+            !text)
             ok = vt_fail(err, VT_E_CORRUPT, "%s: table word is not as it was made", vt_db_path(db));
         else if (!(words->text[words->count] = strdup(text)))
             ok = vt_fail(err, VT_E_NOMEM, "no memory for words of the index");
@@ -33,7 +34,8 @@ void sq_words_fini(struct sq_words *words)
     words->count = 0;
 }
 
-bool sq_word_number(struct sq_index *index, const char *text, int64_t *out_number, struct vt_err *err)
+bool sq_word_number(struct sq_index *index, const char *text, int64_t *out_number,
+                    struct vt_err *err)
 {
     struct sq_words *words = &index->words;
 
@@ -100,8 +102,8 @@ static size_t replaced(const char *at, const char *const pieces[4], char *out_di
     return longest;
 }
 
-bool sq_file_pack(const char *file, const char *study, const char *series, const char *sop, struct vt_buf *out,
-                  struct vt_err *err)
+bool sq_file_pack(const char *file, const char *study, const char *series, const char *sop,
+                  struct vt_buf *out, struct vt_err *err)
 {
     const char *const pieces[4] = { objects, study, series, sop };
 
@@ -122,7 +124,8 @@ bool sq_file_pack(const char *file, const char *study, const char *series, const
     return vt_buf_string(out, err) != NULL;
 }
 
-void sq_file_unpack(const char *packed, const char *study, const char *series, const char *sop, char *out, size_t room)
+void sq_file_unpack(const char *packed, const char *study, const char *series, const char *sop,
+                    char *out, size_t room)
 {
     const char *const pieces[4] = { objects, study, series, sop };
     size_t used = 0;

@@ -12,7 +12,7 @@
 #include "dicom/text.h"
 
 enum {
-    SEQUENCE_DEPTH_MAX = 6,        /* of sequences kept as keys; deeper ones are left out */
+    SEQUENCE_DEPTH_MAX = 6, /* of sequences kept as keys; deeper ones are left out */
     CHARSET_ROOM = 256,
     ESCAPE = 0x1b,
 };
@@ -72,7 +72,7 @@ struct reading {
     const struct vt_instance_rules *rules;
     enum vt_encoding encoding;
     char charset[CHARSET_ROOM];
-    struct vt_buf text;              /* a value in UTF-8 */
+    struct vt_buf text; /* a value in UTF-8 */
 };
 
 static bool is_plain(const uint8_t *bytes, size_t size)
@@ -94,8 +94,8 @@ static bool is_number(const char *vr)
 }
 
 /* Binary numbers, little endian. */
-static bool append_number(struct vt_buf *out, const char *vr, const struct vt_element *element, size_t size,
-                          const struct reading *reading, struct vt_err *err)
+static bool append_number(struct vt_buf *out, const char *vr, const struct vt_element *element,
+                          size_t size, const struct reading *reading, struct vt_err *err)
 {
     uint8_t swapped[64];
     size_t width = vr[0] == 'F' ? (vr[1] == 'D' ? 8 : 4) : (vr[1] == 'S' ? 2 : 4);
@@ -108,8 +108,9 @@ static bool append_number(struct vt_buf *out, const char *vr, const struct vt_el
     return vt_attributes_append(out, element->tag, vr, swapped, size, err);
 }
 
-static bool append_text(struct vt_buf *out, const char *vr, const struct vt_element *element, size_t max,
-                        const char *charset, struct reading *reading, struct vt_err *err)
+static bool append_text(struct vt_buf *out, const char *vr, const struct vt_element *element,
+                        size_t max, const char *charset, struct reading *reading,
+                        struct vt_err *err)
 {
     const char *text;
     size_t size;
@@ -118,12 +119,14 @@ static bool append_text(struct vt_buf *out, const char *vr, const struct vt_elem
     if (size == 0)
         return true;
     if (vt_text_vr_has_charset(vr) && !is_plain((const uint8_t *)text, size)) {
-        const char *fallback = reading->rules->default_charset ? reading->rules->default_charset : "ISO_IR 100";
-        /* No character takes less than a byte, so what is far beyond the limit need not be converted. */
+        const char *fallback =
+            reading->rules->default_charset ? reading->rules->default_charset : "ISO_IR 100";
+        /* No character takes less than a byte, so what is far beyond the limit need not be
+         * converted. */
         size = size < 4 * max ? size : 4 * max;
         vt_buf_reset(&reading->text);
-        if (!vt_text_to_utf8(charset[0] ? charset : fallback, fallback, vr, text, size, "\xef\xbf\xbd",
-                             &reading->text, err))
+        if (!vt_text_to_utf8(charset[0] ? charset : fallback, fallback, vr, text, size,
+                             "\xef\xbf\xbd", &reading->text, err))
             return false;
         vt_attribute_trim(reading->text.data, reading->text.size, &text, &size);
     } else {
@@ -136,12 +139,14 @@ static bool append_text(struct vt_buf *out, const char *vr, const struct vt_elem
     return vt_attributes_append(out, element->tag, vr, text, size, err);
 }
 
-static bool append_sequence(struct vt_buf *out, const struct vt_element *element, const char *charset, int depth,
-                            struct reading *reading, struct vt_err *err);
+static bool append_sequence(struct vt_buf *out, const struct vt_element *element,
+                            const char *charset, int depth, struct reading *reading,
+                            struct vt_err *err);
 
 /* `vr` is what the attribute will have; "" takes the element's own. */
-static bool append_value(struct vt_buf *out, const struct vt_element *element, const char *vr, const char *charset,
-                         int depth, struct reading *reading, struct vt_err *err)
+static bool append_value(struct vt_buf *out, const struct vt_element *element, const char *vr,
+                         const char *charset, int depth, struct reading *reading,
+                         struct vt_err *err)
 {
     bool own = memcmp(element->vr, "UN", 2) != 0;
 
@@ -155,12 +160,13 @@ static bool append_value(struct vt_buf *out, const struct vt_element *element, c
     if (sequence)
         return append_sequence(out, element, charset, depth, reading, err);
     if (is_number(vr))
-        return append_number(out, vr, element, element->length < max ? (size_t)element->length : max, reading, err);
+        return append_number(out, vr, element,
+                             element->length < max ? (size_t)element->length : max, reading, err);
     return append_text(out, vr, element, max, charset, reading, err);
 }
 
-static bool append_item(struct vt_buf *out, const struct vt_element *item, const char *charset, int depth,
-                        struct reading *reading, struct vt_err *err)
+static bool append_item(struct vt_buf *out, const struct vt_element *item, const char *charset,
+                        int depth, struct reading *reading, struct vt_err *err)
 {
     struct vt_walk walk;
     struct vt_element element;
@@ -178,7 +184,8 @@ static bool append_item(struct vt_buf *out, const struct vt_element *item, const
         if (element.tag == VT_TAG_SPECIFIC_CHARACTER_SET) {
             vt_element_text(&element, own_charset, sizeof own_charset);
             charset = own_charset;
-        } else if (VT_TAG_ELEMENT(element.tag) != 0 && !append_value(out, &element, "", charset, depth, reading, err)) {
+        } else if (VT_TAG_ELEMENT(element.tag) != 0 &&
+                   !append_value(out, &element, "", charset, depth, reading, err)) {
             return false;
         }
     }
@@ -187,8 +194,9 @@ static bool append_item(struct vt_buf *out, const struct vt_element *item, const
 }
 
 /* Whole, or not at all: what is too deep, too long or broken is no key. */
-static bool append_sequence(struct vt_buf *out, const struct vt_element *element, const char *charset, int depth,
-                            struct reading *reading, struct vt_err *err)
+static bool append_sequence(struct vt_buf *out, const struct vt_element *element,
+                            const char *charset, int depth, struct reading *reading,
+                            struct vt_err *err)
 {
     size_t start = out->size, mark, max = vt_key_value_max("SQ");
     struct vt_walk walk;
@@ -216,8 +224,8 @@ static bool append_sequence(struct vt_buf *out, const struct vt_element *element
 /* ---- levels ---- */
 
 /* Walks the table, the extra keys and the header side by side: all three ascend. */
-static bool read_attributes(struct vt_instance *instance, const struct vt_header *header, struct reading *reading,
-                            struct vt_err *err)
+static bool read_attributes(struct vt_instance *instance, const struct vt_header *header,
+                            struct reading *reading, struct vt_err *err)
 {
     const char *issuer = reading->rules->default_issuer;
     struct vt_buf *patient = &instance->attributes[VT_LEVEL_PATIENT];
@@ -231,13 +239,15 @@ static bool read_attributes(struct vt_instance *instance, const struct vt_header
             bool given = element.tag == VT_TAG_ISSUER_OF_PATIENT_ID && element.length > 0;
             issuer_due = false;
             if (named && !given &&
-                !vt_attributes_append(patient, VT_TAG_ISSUER_OF_PATIENT_ID, "LO", issuer, strlen(issuer), err))
+                !vt_attributes_append(patient, VT_TAG_ISSUER_OF_PATIENT_ID, "LO", issuer,
+                                      strlen(issuer), err))
                 return false;
         }
         const struct vt_key *key = vt_key_find(element.tag);
         if (!key || !vt_key_in_attributes(key) || element.length == 0)
             continue;
-        if (!append_value(&instance->attributes[key->level], &element, key->vr, reading->charset, 0, reading, err))
+        if (!append_value(&instance->attributes[key->level], &element, key->vr, reading->charset, 0,
+                          reading, err))
             return false;
     }
     return true;
@@ -251,8 +261,8 @@ static bool uid_acceptable(const char *uid, bool lenient)
     return lenient || (uid[0] != '.' && uid[strlen(uid) - 1] != '.' && !strstr(uid, ".."));
 }
 
-static bool read_identity(struct vt_instance *instance, const struct vt_header *header, bool lenient,
-                          struct vt_err *err)
+static bool read_identity(struct vt_instance *instance, const struct vt_header *header,
+                          bool lenient, struct vt_err *err)
 {
     const struct {
         uint32_t tag;
@@ -267,7 +277,7 @@ static bool read_identity(struct vt_instance *instance, const struct vt_header *
     };
 
     for (size_t i = 0; i < VT_COUNT(uids); i++) {
-        char text[VT_UID_MAX + 3];   /* one more than fits, so that a longer one is seen */
+        char text[VT_UID_MAX + 3]; /* one more than fits, so that a longer one is seen */
 
         vt_header_text(header, uids[i].tag, text, sizeof text);
         if (!text[0])
@@ -282,7 +292,8 @@ static bool read_identity(struct vt_instance *instance, const struct vt_header *
 bool vt_instance_read(struct vt_instance *instance, const struct vt_header *header,
                       const struct vt_instance_rules *rules, struct vt_err *err)
 {
-    struct reading reading = { .rules = rules, .encoding = vt_header_encoding(header),
+    struct reading reading = { .rules = rules,
+                               .encoding = vt_header_encoding(header),
                                .text = { .limit = VT_ATTRIBUTES_MAX } };
     size_t frame_count = 0;
 
@@ -299,7 +310,8 @@ bool vt_instance_read(struct vt_instance *instance, const struct vt_header *head
 
     instance->data_set_size = vt_header_size(header);
     instance->pixel_offset = instance->pixel_length = 0;
-    instance->has_pixels = vt_header_pixel_data(header, &instance->pixel_offset, &instance->pixel_length);
+    instance->has_pixels =
+        vt_header_pixel_data(header, &instance->pixel_offset, &instance->pixel_length);
     vt_header_digests(header, &instance->data_set_digest, &instance->pixel_digest);
     const struct vt_frame *frames = vt_header_frames(header, &frame_count);
     return frame_count <= 1 || vt_frames_encode(frames, frame_count, &instance->frames, err);

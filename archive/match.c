@@ -102,7 +102,8 @@ bool vt_match_date(const char *text, size_t size, char out[VT_DATE_ROOM])
     return true;
 }
 
-/* "HHMMSS" out of up to six digits, with or without colons; returns how many characters were read. */
+/* "HHMMSS" out of up to six digits, with or without colons; returns how many characters were read.
+ */
 static size_t clock_digits(const char *text, size_t size, char digits[6], size_t *out_count)
 {
     size_t at = 0, count = 0;
@@ -135,7 +136,8 @@ bool vt_match_time(const char *text, size_t size, bool upper, char out[VT_TIME_R
     if (at == size)
         return true;
     size_t fraction = size - at - 1;
-    if (text[at] != '.' || count != 6 || fraction < 1 || fraction > 6 || !all_digits(text + at + 1, fraction))
+    if (text[at] != '.' || count != 6 || fraction < 1 || fraction > 6 ||
+        !all_digits(text + at + 1, fraction))
         return false;
     memcpy(out + 7, text + at + 1, fraction);
     return true;
@@ -236,7 +238,8 @@ static size_t count_dashes(const char *text, size_t size, size_t positions[stati
     return count;
 }
 
-/* "-0500" at the end, with at least a year before it. "YYYY-HHMM" is taken as a range of years, and "YYYY-" too. */
+/* "-0500" at the end, with at least a year before it. "YYYY-HHMM" is taken as a range of years, and
+ * "YYYY-" too. */
 static bool dash_is_offset(const char *text, size_t size, size_t dash)
 {
     int minutes;

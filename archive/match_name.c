@@ -12,8 +12,8 @@
 
 enum { GROUPS_MAX = 3 };
 
-/* As vt_text_fold, but accents stay: the same clean-up of spaces and trailing components is done by folding the ASCII part
- * afterwards, so only the letters differ. */
+/* As vt_text_fold, but accents stay: the same clean-up of spaces and trailing components is done by
+ * folding the ASCII part afterwards, so only the letters differ. */
 static bool fold_with_accents(const char *utf8, size_t size, struct vt_buf *out, struct vt_err *err)
 {
     utf8proc_uint8_t *folded = NULL;
@@ -42,7 +42,8 @@ static bool fold_with_accents(const char *utf8, size_t size, struct vt_buf *out,
     return ok;
 }
 
-bool vt_match_fold(const char *utf8, size_t size, bool keep_accents, struct vt_buf *out, struct vt_err *err)
+bool vt_match_fold(const char *utf8, size_t size, bool keep_accents, struct vt_buf *out,
+                   struct vt_err *err)
 {
     return keep_accents && !vt_text_is_ascii(utf8, size) ? fold_with_accents(utf8, size, out, err)
                                                          : vt_text_fold(utf8, size, out, err);
@@ -75,7 +76,8 @@ static struct groups split_groups(const char *text, size_t size)
 
 bool vt_match_name(const char *pattern, size_t pattern_size, const char *name, size_t name_size)
 {
-    struct groups asked = split_groups(pattern, pattern_size), stored = split_groups(name, name_size);
+    struct groups asked = split_groups(pattern, pattern_size),
+                  stored = split_groups(name, name_size);
 
     if (asked.count == 1) {
         for (size_t i = 0; i < stored.count; i++)
@@ -87,7 +89,8 @@ bool vt_match_name(const char *pattern, size_t pattern_size, const char *name, s
         if (asked.size[i] == 0)
             continue;
         const char *text = i < stored.count ? stored.text[i] : "";
-        if (!vt_match_wild(asked.text[i], asked.size[i], text, i < stored.count ? stored.size[i] : 0))
+        if (!vt_match_wild(asked.text[i], asked.size[i], text,
+                           i < stored.count ? stored.size[i] : 0))
             return false;
     }
     return true;
@@ -147,13 +150,15 @@ static bool token_found(const char *token, size_t size, const char *name, size_t
     while (next_token(&at, end, &other, &other_size)) {
         if (other_size >= size && memcmp(token, other, size) == 0)
             return true;
-        if (sounds && vt_match_soundex(other, other_size, other_sound) && strcmp(sound, other_sound) == 0)
+        if (sounds && vt_match_soundex(other, other_size, other_sound) &&
+            strcmp(sound, other_sound) == 0)
             return true;
     }
     return false;
 }
 
-bool vt_match_name_fuzzy(const char *pattern, size_t pattern_size, const char *name, size_t name_size)
+bool vt_match_name_fuzzy(const char *pattern, size_t pattern_size, const char *name,
+                         size_t name_size)
 {
     const char *at = pattern, *end = pattern + pattern_size, *token;
     size_t size;

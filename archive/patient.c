@@ -15,9 +15,9 @@
 
 struct vt_patients {
     pthread_rwlock_t lock;
-    struct vt_patient_action *items;   /* guarded by lock; in order of their numbers */
-    size_t count;                      /* guarded by lock */
-    atomic_bool some;                  /* count > 0, for a look without the lock */
+    struct vt_patient_action *items; /* guarded by lock; in order of their numbers */
+    size_t count;                    /* guarded by lock */
+    atomic_bool some;                /* count > 0, for a look without the lock */
 };
 
 static void items_free(struct vt_patient_action *items, size_t count)
@@ -48,7 +48,8 @@ static void copy_text(char *out, size_t room, struct sqlite3_stmt *stmt, int i)
     out[size] = '\0';
 }
 
-static bool read_action(struct sqlite3_stmt *stmt, struct vt_patient_action *out, struct vt_err *err)
+static bool read_action(struct sqlite3_stmt *stmt, struct vt_patient_action *out,
+                        struct vt_err *err)
 {
     memset(out, 0, sizeof *out);
     out->number = sqlite3_column_int64(stmt, 0);
@@ -68,11 +69,15 @@ static bool read_action(struct sqlite3_stmt *stmt, struct vt_patient_action *out
     return true;
 }
 
-static bool load(struct vt_db *db, struct vt_patient_action **out_items, size_t *out_count, struct vt_err *err)
+static bool load(struct vt_db *db, struct vt_patient_action **out_items, size_t *out_count,
+                 struct vt_err *err)
 {
-    struct sqlite3_stmt *stmt = vt_db_prepare(
-        db, "SELECT id, at, study_uid, from_id, from_issuer, to_id, to_issuer, attributes, reason FROM patient_action"
-            " WHERE undone=0 ORDER BY id", err);
+    struct sqlite3_stmt *stmt =
+        vt_db_prepare(db,
+                      "SELECT id, at, study_uid, from_id, from_issuer, to_id, to_issuer, "
+                      "attributes, reason FROM patient_action"
+                      " WHERE undone=0 ORDER BY id",
+                      err);
     struct vt_patient_action *items = NULL;
     size_t count = 0, room = 0;
     bool row = false, ok = stmt != NULL;
@@ -157,7 +162,8 @@ struct vt_identity vt_identity_of(const uint8_t *attributes, size_t size)
     struct vt_identity identity;
 
     vt_attributes_text(attributes, size, VT_TAG_PATIENT_ID, identity.id, sizeof identity.id);
-    vt_attributes_text(attributes, size, VT_TAG_ISSUER_OF_PATIENT_ID, identity.issuer, sizeof identity.issuer);
+    vt_attributes_text(attributes, size, VT_TAG_ISSUER_OF_PATIENT_ID, identity.issuer,
+                       sizeof identity.issuer);
     return identity;
 }
 
@@ -182,15 +188,17 @@ bool vt_identity_parse(const char *text, struct vt_identity *out, struct vt_err 
 
 /* ---- applying ---- */
 
-static bool applies(const struct vt_patient_action *action, const char *study_uid, const struct vt_identity *identity)
+static bool applies(const struct vt_patient_action *action, const char *study_uid,
+                    const struct vt_identity *identity)
 {
     if (action->study_uid[0])
         return strcmp(action->study_uid, study_uid) == 0;
     return identity->id[0] && vt_identity_equal(&action->from, identity);
 }
 
-static bool patch_locked(const struct vt_patients *patients, const char *study_uid, struct vt_identity identity,
-                         struct vt_buf *out, struct vt_patient_patch *patch, struct vt_err *err)
+static bool patch_locked(const struct vt_patients *patients, const char *study_uid,
+                         struct vt_identity identity, struct vt_buf *out,
+                         struct vt_patient_patch *patch, struct vt_err *err)
 {
     VT_AUTO_BUF(merged, VT_ATTRIBUTES_MAX);
 
@@ -199,7 +207,8 @@ static bool patch_locked(const struct vt_patients *patients, const char *study_u
         if (!applies(action, study_uid, &identity))
             continue;
         vt_buf_reset(&merged);
-        if (!vt_attributes_merge(action->attributes, action->size, out->data, out->size, &merged, err))
+        if (!vt_attributes_merge(action->attributes, action->size, out->data, out->size, &merged,
+                                 err))
             return false;
         vt_buf_reset(out);
         if (!vt_buf_append(out, merged.data, merged.size, err))
@@ -212,8 +221,9 @@ static bool patch_locked(const struct vt_patients *patients, const char *study_u
     return true;
 }
 
-bool vt_patient_patch(struct vt_archive *archive, const char *study_uid, const struct vt_identity *received,
-                      struct vt_buf *out, struct vt_patient_patch *out_patch, struct vt_err *err)
+bool vt_patient_patch(struct vt_archive *archive, const char *study_uid,
+                      const struct vt_identity *received, struct vt_buf *out,
+                      struct vt_patient_patch *out_patch, struct vt_err *err)
 {
     struct vt_patients *patients = patients_of(archive, err);
 
@@ -263,15 +273,16 @@ static bool note_identity(void *context, const struct vt_row *row, struct vt_err
     struct carried *carried = context;
 
     (void)err;
-    carried->identity =
-        vt_identity_of(row->attributes[VT_LEVEL_PATIENT].data, row->attributes[VT_LEVEL_PATIENT].size);
+    carried->identity = vt_identity_of(row->attributes[VT_LEVEL_PATIENT].data,
+                                       row->attributes[VT_LEVEL_PATIENT].size);
     carried->found = true;
     return true;
 }
 
-static bool each_row(struct vt_archive *archive, enum vt_level level, const char *const words[], size_t count,
-                     bool (*each)(void *context, const struct vt_row *row, struct vt_err *err), void *context,
-                     struct vt_err *err)
+static bool each_row(struct vt_archive *archive, enum vt_level level, const char *const words[],
+                     size_t count,
+                     bool (*each)(void *context, const struct vt_row *row, struct vt_err *err),
+                     void *context, struct vt_err *err)
 {
     const struct vt_query_rules rules = { .model = VT_MODEL_NONE };
     VT_AUTO(vt_query) query = vt_query_from_words(level, words, count, &rules, err);
@@ -291,14 +302,15 @@ static bool each_row(struct vt_archive *archive, enum vt_level level, const char
     return false;
 }
 
-static bool make_word(struct vt_buf *out, const char *keyword, const char *value, struct vt_err *err)
+static bool make_word(struct vt_buf *out, const char *keyword, const char *value,
+                      struct vt_err *err)
 {
     return vt_buf_printf(out, err, "%s=%s", keyword, value) && vt_buf_string(out, err);
 }
 
 bool vt_patient_of_study(struct vt_archive *archive, const char *study_uid,
-                         bool (*each)(void *context, const struct vt_row *row, struct vt_err *err), void *context,
-                         struct vt_err *err)
+                         bool (*each)(void *context, const struct vt_row *row, struct vt_err *err),
+                         void *context, struct vt_err *err)
 {
     VT_AUTO_BUF(word, 256);
 
@@ -308,7 +320,8 @@ bool vt_patient_of_study(struct vt_archive *archive, const char *study_uid,
     return each_row(archive, VT_LEVEL_STUDY, words, 1, each, context, err);
 }
 
-bool vt_patient_corrected(struct vt_archive *archive, const char *study_uid, bool *out_corrected, struct vt_err *err)
+bool vt_patient_corrected(struct vt_archive *archive, const char *study_uid, bool *out_corrected,
+                          struct vt_err *err)
 {
     struct vt_patients *patients = patients_of(archive, err);
     struct carried carried = { .found = false };
@@ -332,13 +345,14 @@ bool vt_patient_corrected(struct vt_archive *archive, const char *study_uid, boo
 }
 
 bool vt_patient_studies(struct vt_archive *archive, const char *id, const char *issuer,
-                        bool (*each)(void *context, const struct vt_row *row, struct vt_err *err), void *context,
-                        struct vt_err *err)
+                        bool (*each)(void *context, const struct vt_row *row, struct vt_err *err),
+                        void *context, struct vt_err *err)
 {
     VT_AUTO_BUF(id_word, 4 * VT_IDENTITY_ROOM);
     VT_AUTO_BUF(issuer_word, 4 * VT_IDENTITY_ROOM);
 
-    if (!make_word(&id_word, "PatientID", id, err) || !make_word(&issuer_word, "IssuerOfPatientID", issuer ? issuer : "", err))
+    if (!make_word(&id_word, "PatientID", id, err) ||
+        !make_word(&issuer_word, "IssuerOfPatientID", issuer ? issuer : "", err))
         return false;
     const char *words[] = { (const char *)id_word.data, (const char *)issuer_word.data };
     return each_row(archive, VT_LEVEL_STUDY, words, 2, each, context, err);
@@ -364,13 +378,14 @@ static bool note_patient(void *context, const struct vt_row *row, struct vt_err 
     return vt_buf_append(search->attributes, bytes->data, bytes->size, err);
 }
 
-bool vt_patient_find(struct vt_archive *archive, const char *text, struct vt_identity *out, struct vt_buf *attributes,
-                     struct vt_err *err)
+bool vt_patient_find(struct vt_archive *archive, const char *text, struct vt_identity *out,
+                     struct vt_buf *attributes, struct vt_err *err)
 {
     struct search search = { .attributes = attributes };
     VT_AUTO_BUF(word, 4 * VT_IDENTITY_ROOM);
 
-    if (!vt_identity_parse(text, &search.wanted, err) || !make_word(&word, "PatientID", search.wanted.id, err))
+    if (!vt_identity_parse(text, &search.wanted, err) ||
+        !make_word(&word, "PatientID", search.wanted.id, err))
         return false;
     const char *words[] = { (const char *)word.data };
     if (!each_row(archive, VT_LEVEL_PATIENT, words, 1, note_patient, &search, err))
@@ -378,7 +393,8 @@ bool vt_patient_find(struct vt_archive *archive, const char *text, struct vt_ide
     if (search.found == 0)
         return vt_fail(err, VT_E_NOTFOUND, "no patient '%.80s'", text);
     if (search.found > 1)
-        return vt_fail(err, VT_E_INVALID, "%zu patients have the ID '%.80s': say ID^^^ISSUER", search.found, text);
+        return vt_fail(err, VT_E_INVALID, "%zu patients have the ID '%.80s': say ID^^^ISSUER",
+                       search.found, text);
     *out = vt_identity_of(attributes->data, attributes->size);
     return true;
 }

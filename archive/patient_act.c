@@ -1,5 +1,5 @@
-/* Doing and undoing: state.db decides, the index follows. An action stands there as pending first; what a crash leaves pending
- * is done again when the archive opens. */
+/* Doing and undoing: state.db decides, the index follows. An action stands there as pending first;
+ * what a crash leaves pending is done again when the archive opens. */
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +13,7 @@
 
 struct moving {
     struct vt_archive *archive;
-    char (*uids)[VT_UID_MAX + 1];      /* studies, collected before the index is written */
+    char (*uids)[VT_UID_MAX + 1]; /* studies, collected before the index is written */
     size_t count, room;
 };
 
@@ -35,8 +35,8 @@ static bool note_study(void *context, const struct vt_row *row, struct vt_err *e
 }
 
 /* The first object of a study, read again with what is decided now. */
-static bool reread_study(struct vt_archive *archive, const char *study_uid, struct vt_instance *instance,
-                         struct vt_err *err)
+static bool reread_study(struct vt_archive *archive, const char *study_uid,
+                         struct vt_instance *instance, struct vt_err *err)
 {
     const struct vt_query_rules rules = { .model = VT_MODEL_NONE };
     struct vt_index_entry entry;
@@ -64,7 +64,8 @@ static bool move_all(struct moving *moving, struct vt_err *err)
 
     vt_instance_init(&instance);
     for (size_t i = 0; ok && i < moving->count; i++) {
-        ok = reread_study(moving->archive, moving->uids[i], &instance, err) && vt_index_begin(index, err);
+        ok = reread_study(moving->archive, moving->uids[i], &instance, err) &&
+             vt_index_begin(index, err);
         if (!ok)
             break;
         const struct vt_buf *attributes = &instance.attributes[VT_LEVEL_PATIENT];
@@ -85,15 +86,18 @@ static bool collect(struct moving *moving, const char *study_uid, const struct v
 
     if (study_uid[0])
         return note_study(moving, &row, err);
-    return (!from || vt_patient_studies(moving->archive, from->id, from->issuer, note_study, moving, err)) &&
-           (!to || vt_patient_studies(moving->archive, to->id, to->issuer, note_study, moving, err));
+    return (!from ||
+            vt_patient_studies(moving->archive, from->id, from->issuer, note_study, moving, err)) &&
+           (!to ||
+            vt_patient_studies(moving->archive, to->id, to->issuer, note_study, moving, err));
 }
 
-static bool follow(struct vt_archive *archive, const char *study_uid, const struct vt_identity *from,
-                   const struct vt_identity *to, struct vt_err *err)
+static bool follow(struct vt_archive *archive, const char *study_uid,
+                   const struct vt_identity *from, const struct vt_identity *to, struct vt_err *err)
 {
     struct moving moving = { .archive = archive };
-    bool ok = vt_patients_reload(archive, err) && collect(&moving, study_uid, from, to, err) && move_all(&moving, err);
+    bool ok = vt_patients_reload(archive, err) && collect(&moving, study_uid, from, to, err) &&
+              move_all(&moving, err);
 
     free(moving.uids);
     return ok;
@@ -110,17 +114,25 @@ static bool run_id(struct vt_archive *archive, const char *sql, int64_t id, stru
     return ok;
 }
 
-static bool insert(struct vt_archive *archive, const struct vt_patient_decision *d, int64_t *out_id, struct vt_err *err)
+static bool insert(struct vt_archive *archive, const struct vt_patient_decision *d, int64_t *out_id,
+                   struct vt_err *err)
 {
     struct vt_db *db = vt_state_lock(archive->state);
     struct sqlite3_stmt *stmt = vt_db_prepare(
-        db, "INSERT INTO patient_action (at, who, kind, why, reason, study_uid, from_id, from_issuer, to_id, to_issuer,"
-            " attributes, pending, undone) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 0)", err);
-    bool ok = stmt && vt_stmt_bind(db, stmt, err, "ittttttttt" "b", vt_clock_wall(), d->who ? d->who : "", d->kind,
-                                   d->why ? d->why : "", strcmp(d->kind, "correct") == 0 ? "CORRECT" : "COERCE",
-                                   d->study_uid, d->from.id, d->from.issuer, d->to.id, d->to.issuer, d->attributes,
-                                   d->size) &&
-              vt_stmt_run(db, stmt, err);
+        db,
+        "INSERT INTO patient_action (at, who, kind, why, reason, study_uid, from_id, from_issuer, "
+        "to_id, to_issuer,"
+        " attributes, pending, undone) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 0)",
+        err);
+    bool ok =
+        stmt &&
+        vt_stmt_bind(db, stmt, err,
+                     "ittttttttt"
+                     "b",
+                     vt_clock_wall(), d->who ? d->who : "", d->kind, d->why ? d->why : "",
+                     strcmp(d->kind, "correct") == 0 ? "CORRECT" : "COERCE", d->study_uid,
+                     d->from.id, d->from.issuer, d->to.id, d->to.issuer, d->attributes, d->size) &&
+        vt_stmt_run(db, stmt, err);
 
     if (ok)
         *out_id = sqlite3_last_insert_rowid(vt_db_handle(db));
@@ -129,8 +141,8 @@ static bool insert(struct vt_archive *archive, const struct vt_patient_decision 
     return ok;
 }
 
-bool vt_patient_act(struct vt_archive *archive, const struct vt_patient_decision *decision, int64_t *out_id,
-                    struct vt_err *err)
+bool vt_patient_act(struct vt_archive *archive, const struct vt_patient_decision *decision,
+                    int64_t *out_id, struct vt_err *err)
 {
     int64_t id = 0;
 
@@ -143,7 +155,8 @@ bool vt_patient_act(struct vt_archive *archive, const struct vt_patient_decision
     if (!ok)
         return false;
     *out_id = id;
-    return vt_state_log(archive->state, decision->who, decision->kind, decision->from.id, decision->to.id, err);
+    return vt_state_log(archive->state, decision->who, decision->kind, decision->from.id,
+                        decision->to.id, err);
 }
 
 /* ---- what is in state.db, by number ---- */
@@ -163,7 +176,8 @@ static void text_at(struct sqlite3_stmt *stmt, int i, char *out, size_t room)
 }
 
 /* The first that fits `where`; id 0 when there is none. */
-static bool find_stored(struct vt_archive *archive, const char *sql, int64_t id, struct stored *out, struct vt_err *err)
+static bool find_stored(struct vt_archive *archive, const char *sql, int64_t id, struct stored *out,
+                        struct vt_err *err)
 {
     struct vt_db *db = vt_state_lock(archive->state);
     struct sqlite3_stmt *stmt = vt_db_prepare(db, sql, err);
@@ -185,7 +199,8 @@ static bool find_stored(struct vt_archive *archive, const char *sql, int64_t id,
     return ok;
 }
 
-#define STORED_FIELDS "SELECT id, study_uid, from_id, from_issuer, to_id, to_issuer, undone FROM patient_action"
+#define STORED_FIELDS                                                                              \
+    "SELECT id, study_uid, from_id, from_issuer, to_id, to_issuer, undone FROM patient_action"
 
 bool vt_admin_patient_undo(const struct vt_admin *admin, int64_t id, struct vt_err *err)
 {
@@ -195,14 +210,17 @@ bool vt_admin_patient_undo(const struct vt_admin *admin, int64_t id, struct vt_e
     if (!find_stored(archive, STORED_FIELDS " WHERE id=?", id, &stored, err))
         return false;
     if (stored.id == 0 || stored.undone)
-        return vt_fail(err, VT_E_NOTFOUND, "no merge or correction %lld that could be undone", (long long)id);
+        return vt_fail(err, VT_E_NOTFOUND, "no merge or correction %lld that could be undone",
+                       (long long)id);
     if (!vt_exclusive_begin(archive, err))
         return false;
-    bool ok = run_id(archive, "UPDATE patient_action SET undone=1, pending=1 WHERE id=?", id, err) &&
-              follow(archive, stored.study_uid, NULL, &stored.to, err) &&
-              run_id(archive, "UPDATE patient_action SET pending=0 WHERE id=?", id, err);
+    bool ok =
+        run_id(archive, "UPDATE patient_action SET undone=1, pending=1 WHERE id=?", id, err) &&
+        follow(archive, stored.study_uid, NULL, &stored.to, err) &&
+        run_id(archive, "UPDATE patient_action SET pending=0 WHERE id=?", id, err);
     vt_exclusive_end(archive);
-    return ok && vt_state_log(archive->state, admin->who, "undo", stored.from.id, stored.to.id, err);
+    return ok &&
+           vt_state_log(archive->state, admin->who, "undo", stored.from.id, stored.to.id, err);
 }
 
 bool vt_patients_recover(struct vt_archive *archive, struct vt_err *err)
@@ -210,7 +228,8 @@ bool vt_patients_recover(struct vt_archive *archive, struct vt_err *err)
     struct stored stored;
 
     for (int64_t behind = 0;; behind = stored.id) {
-        if (!find_stored(archive, STORED_FIELDS " WHERE pending=1 AND id>? ORDER BY id LIMIT 1", behind, &stored, err))
+        if (!find_stored(archive, STORED_FIELDS " WHERE pending=1 AND id>? ORDER BY id LIMIT 1",
+                         behind, &stored, err))
             return false;
         if (stored.id == 0)
             return true;

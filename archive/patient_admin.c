@@ -16,26 +16,31 @@ static const struct {
     uint32_t tag;
     char vr[3];
 } identity_tags[] = {
-    { VT_TAG_PATIENT_NAME, "PN" },       { VT_TAG_PATIENT_ID, "LO" },  { VT_TAG_ISSUER_OF_PATIENT_ID, "LO" },
-    { VT_TAG_PATIENT_BIRTH_DATE, "DA" }, { VT_TAG_PATIENT_SEX, "CS" },
+    { VT_TAG_PATIENT_NAME, "PN" },         { VT_TAG_PATIENT_ID, "LO" },
+    { VT_TAG_ISSUER_OF_PATIENT_ID, "LO" }, { VT_TAG_PATIENT_BIRTH_DATE, "DA" },
+    { VT_TAG_PATIENT_SEX, "CS" },
 };
 
-bool vt_patient_identity_attributes(const uint8_t *attributes, size_t size, struct vt_buf *out, struct vt_err *err)
+bool vt_patient_identity_attributes(const uint8_t *attributes, size_t size, struct vt_buf *out,
+                                    struct vt_err *err)
 {
     for (size_t i = 0; i < VT_COUNT(identity_tags); i++) {
         struct vt_attribute found = { .size = 0 };
         if (!vt_attributes_find(attributes, size, identity_tags[i].tag, &found))
             found.value = NULL;
-        if (!vt_attributes_append(out, identity_tags[i].tag, identity_tags[i].vr, found.value, found.size, err))
+        if (!vt_attributes_append(out, identity_tags[i].tag, identity_tags[i].vr, found.value,
+                                  found.size, err))
             return false;
     }
     return true;
 }
 
-bool vt_admin_patient_merge(const struct vt_admin *admin, const char *from, const char *into, const char *reason,
-                            int64_t *out_id, struct vt_err *err)
+bool vt_admin_patient_merge(const struct vt_admin *admin, const char *from, const char *into,
+                            const char *reason, int64_t *out_id, struct vt_err *err)
 {
-    struct vt_patient_decision decision = { .kind = "merge", .who = admin->who, .why = reason, .study_uid = "" };
+    struct vt_patient_decision decision = {
+        .kind = "merge", .who = admin->who, .why = reason, .study_uid = ""
+    };
     VT_AUTO_BUF(source, VT_ATTRIBUTES_MAX);
     VT_AUTO_BUF(target, VT_ATTRIBUTES_MAX);
     VT_AUTO_BUF(set, VT_ATTRIBUTES_MAX);
@@ -54,7 +59,8 @@ bool vt_admin_patient_merge(const struct vt_admin *admin, const char *from, cons
 
 /* ---- corrections ---- */
 
-static bool parse_word(const char *word, uint32_t *out_tag, const char **out_value, struct vt_err *err)
+static bool parse_word(const char *word, uint32_t *out_tag, const char **out_value,
+                       struct vt_err *err)
 {
     const char *equals = strchr(word, '=');
     char name[80];
@@ -66,14 +72,17 @@ static bool parse_word(const char *word, uint32_t *out_tag, const char **out_val
     if (!vt_dict_tag(name, out_tag))
         return vt_fail(err, VT_E_INVALID, "'%s' is no attribute", name);
     const struct vt_key *key = vt_key_find(*out_tag);
-    if (!key || key->level != VT_LEVEL_PATIENT || !vt_key_in_attributes(key) || memcmp(key->vr, "SQ", 2) == 0)
-        return vt_fail(err, VT_E_INVALID, "'%s' is no attribute of a patient that can be corrected", name);
+    if (!key || key->level != VT_LEVEL_PATIENT || !vt_key_in_attributes(key) ||
+        memcmp(key->vr, "SQ", 2) == 0)
+        return vt_fail(err, VT_E_INVALID, "'%s' is no attribute of a patient that can be corrected",
+                       name);
     *out_value = equals + 1;
     return true;
 }
 
 /* Each word as attributes of its own, merged: any order of words gives ascending tags. */
-static bool read_words(const char *const words[], size_t count, struct vt_buf *set, struct vt_err *err)
+static bool read_words(const char *const words[], size_t count, struct vt_buf *set,
+                       struct vt_err *err)
 {
     VT_AUTO_BUF(one, VT_ATTRIBUTES_MAX);
     VT_AUTO_BUF(merged, VT_ATTRIBUTES_MAX);
@@ -95,17 +104,21 @@ static bool read_words(const char *const words[], size_t count, struct vt_buf *s
     return true;
 }
 
-bool vt_admin_patient_correct(const struct vt_admin *admin, const char *patient, const char *const words[], size_t count,
-                              const char *reason, int64_t *out_id, struct vt_err *err)
+bool vt_admin_patient_correct(const struct vt_admin *admin, const char *patient,
+                              const char *const words[], size_t count, const char *reason,
+                              int64_t *out_id, struct vt_err *err)
 {
-    struct vt_patient_decision decision = { .kind = "correct", .who = admin->who, .why = reason, .study_uid = "" };
+    struct vt_patient_decision decision = {
+        .kind = "correct", .who = admin->who, .why = reason, .study_uid = ""
+    };
     VT_AUTO_BUF(own, VT_ATTRIBUTES_MAX);
     VT_AUTO_BUF(set, VT_ATTRIBUTES_MAX);
     VT_AUTO_BUF(after, VT_ATTRIBUTES_MAX);
 
     if (count == 0)
         return vt_fail(err, VT_E_INVALID, "nothing to correct: say KEYWORD=VALUE");
-    if (!vt_patient_find(admin->archive, patient, &decision.from, &own, err) || !read_words(words, count, &set, err) ||
+    if (!vt_patient_find(admin->archive, patient, &decision.from, &own, err) ||
+        !read_words(words, count, &set, err) ||
         !vt_attributes_merge(set.data, set.size, own.data, own.size, &after, err))
         return false;
     decision.to = vt_identity_of(after.data, after.size);
@@ -123,7 +136,8 @@ static json_t *identity_json(struct sqlite3_stmt *stmt, int at)
     const char *issuer = (const char *)sqlite3_column_text(stmt, at + 1);
     const char *id = (const char *)sqlite3_column_text(stmt, at);
 
-    return issuer && issuer[0] ? json_sprintf("%s^^^%s", id ? id : "", issuer) : json_string(id ? id : "");
+    return issuer && issuer[0] ? json_sprintf("%s^^^%s", id ? id : "", issuer)
+                               : json_string(id ? id : "");
 }
 
 static json_t *log_row(struct sqlite3_stmt *stmt)
@@ -131,10 +145,12 @@ static json_t *log_row(struct sqlite3_stmt *stmt)
     char at[VT_CLOCK_TEXT_MAX];
 
     vt_clock_text(sqlite3_column_int64(stmt, 1), at);
-    return json_pack("{s:I, s:s, s:s, s:s, s:s, s:o, s:o, s:s, s:b}", "id", (json_int_t)sqlite3_column_int64(stmt, 0),
-                     "at", at, "who", sqlite3_column_text(stmt, 2), "kind", sqlite3_column_text(stmt, 3), "reason",
-                     sqlite3_column_text(stmt, 4), "from", identity_json(stmt, 5), "to", identity_json(stmt, 7),
-                     "study", sqlite3_column_text(stmt, 9), "undone", sqlite3_column_int(stmt, 10));
+    return json_pack("{s:I, s:s, s:s, s:s, s:s, s:o, s:o, s:s, s:b}", "id",
+                     (json_int_t)sqlite3_column_int64(stmt, 0), "at", at, "who",
+                     sqlite3_column_text(stmt, 2), "kind", sqlite3_column_text(stmt, 3), "reason",
+                     sqlite3_column_text(stmt, 4), "from", identity_json(stmt, 5), "to",
+                     identity_json(stmt, 7), "study", sqlite3_column_text(stmt, 9), "undone",
+                     sqlite3_column_int(stmt, 10));
 }
 
 /* Rows are gathered under the lock and told without it. */
@@ -142,13 +158,17 @@ bool vt_admin_patient_log(const struct vt_admin *admin, struct vt_err *err)
 {
     json_t *rows = json_array();
     struct vt_db *db = vt_state_lock(admin->archive->state);
-    struct sqlite3_stmt *stmt = vt_db_prepare(
-        db, "SELECT id, at, who, kind, why, from_id, from_issuer, to_id, to_issuer, study_uid, undone FROM patient_action"
-            " ORDER BY id", err);
+    struct sqlite3_stmt *stmt =
+        vt_db_prepare(db,
+                      "SELECT id, at, who, kind, why, from_id, from_issuer, to_id, to_issuer, "
+                      "study_uid, undone FROM patient_action"
+                      " ORDER BY id",
+                      err);
     bool row = false, ok = stmt && (rows || vt_fail(err, VT_E_NOMEM, "no memory for the log"));
 
     while (ok && (ok = vt_stmt_step(db, stmt, &row, err)) && row)
-        ok = json_array_append_new(rows, log_row(stmt)) == 0 || vt_fail(err, VT_E_NOMEM, "no memory for the log");
+        ok = json_array_append_new(rows, log_row(stmt)) == 0 ||
+             vt_fail(err, VT_E_NOMEM, "no memory for the log");
     vt_stmt_free(stmt);
     vt_state_unlock(admin->archive->state);
     for (size_t i = 0; ok && i < json_array_size(rows); i++)

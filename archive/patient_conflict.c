@@ -1,4 +1,5 @@
-/* Conflicts that arrivals made: studies under several patients, patients with several names (reference 4.5). */
+/* Conflicts that arrivals made: studies under several patients, patients with several names
+ * (reference 4.5). */
 #include <jansson.h>
 #include <sqlite3.h>
 #include <string.h>
@@ -25,12 +26,13 @@ static bool note_first(void *context, const struct vt_row *row, struct vt_err *e
 
     (void)err;
     first->identity = vt_identity_of(bytes->data, bytes->size);
-    vt_attributes_text(bytes->data, bytes->size, VT_TAG_PATIENT_NAME, first->name, sizeof first->name);
+    vt_attributes_text(bytes->data, bytes->size, VT_TAG_PATIENT_NAME, first->name,
+                       sizeof first->name);
     return true;
 }
 
-static bool write_conflict(struct vt_archive *archive, const struct vt_instance *instance, const char *kind,
-                           struct vt_err *err)
+static bool write_conflict(struct vt_archive *archive, const struct vt_instance *instance,
+                           const char *kind, struct vt_err *err)
 {
     const struct vt_buf *own = &instance->attributes[VT_LEVEL_PATIENT];
     struct vt_identity identity = vt_identity_of(own->data, own->size);
@@ -38,28 +40,36 @@ static bool write_conflict(struct vt_archive *archive, const struct vt_instance 
 
     vt_attributes_text(own->data, own->size, VT_TAG_PATIENT_NAME, name, sizeof name);
     struct vt_db *db = vt_state_lock(archive->state);
-    struct sqlite3_stmt *stmt = vt_db_prepare(
-        db, "INSERT OR IGNORE INTO patient_conflict (at, kind, study_uid, patient_id, issuer, name, sop_uid,"
-            " calling_ae_title, resolved) VALUES (?, ?, ?, ?, ?, ?, ?, ?, '')", err);
-    bool ok = stmt && vt_stmt_bind(db, stmt, err, "ittttttt", vt_clock_wall(), kind, instance->study_uid, identity.id,
-                                   identity.issuer, name, instance->sop_uid, instance->calling_ae_title) &&
+    struct sqlite3_stmt *stmt =
+        vt_db_prepare(db,
+                      "INSERT OR IGNORE INTO patient_conflict (at, kind, study_uid, patient_id, "
+                      "issuer, name, sop_uid,"
+                      " calling_ae_title, resolved) VALUES (?, ?, ?, ?, ?, ?, ?, ?, '')",
+                      err);
+    bool ok = stmt &&
+              vt_stmt_bind(db, stmt, err, "ittttttt", vt_clock_wall(), kind, instance->study_uid,
+                           identity.id, identity.issuer, name, instance->sop_uid,
+                           instance->calling_ae_title) &&
               vt_stmt_run(db, stmt, err);
     vt_stmt_free(stmt);
     vt_state_unlock(archive->state);
     return ok;
 }
 
-bool vt_patient_note_conflict(struct vt_archive *archive, const struct vt_instance *instance, unsigned put_flags,
-                              struct vt_err *err)
+bool vt_patient_note_conflict(struct vt_archive *archive, const struct vt_instance *instance,
+                              unsigned put_flags, struct vt_err *err)
 {
-    return (!(put_flags & VT_PUT_PATIENT_CONFLICT) || write_conflict(archive, instance, "study", err)) &&
-           (!(put_flags & VT_PUT_PATIENT_MISMATCH) || write_conflict(archive, instance, "name", err));
+    return (!(put_flags & VT_PUT_PATIENT_CONFLICT) ||
+            write_conflict(archive, instance, "study", err)) &&
+           (!(put_flags & VT_PUT_PATIENT_MISMATCH) ||
+            write_conflict(archive, instance, "name", err));
 }
 
 /* ---- lists ---- */
 
 #define CONFLICT_FIELDS                                                                            \
-    "SELECT id, at, kind, study_uid, patient_id, issuer, name, sop_uid, calling_ae_title, resolved FROM patient_conflict"
+    "SELECT id, at, kind, study_uid, patient_id, issuer, name, sop_uid, calling_ae_title, "        \
+    "resolved FROM patient_conflict"
 
 static json_t *conflict_row(struct sqlite3_stmt *stmt)
 {
@@ -67,14 +77,16 @@ static json_t *conflict_row(struct sqlite3_stmt *stmt)
 
     vt_clock_text(sqlite3_column_int64(stmt, 1), at);
     return json_pack("{s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "id",
-                     (json_int_t)sqlite3_column_int64(stmt, 0), "at", at, "kind", sqlite3_column_text(stmt, 2), "study",
-                     sqlite3_column_text(stmt, 3), "PatientID", sqlite3_column_text(stmt, 4), "IssuerOfPatientID",
-                     sqlite3_column_text(stmt, 5), "PatientName", sqlite3_column_text(stmt, 6), "instance",
-                     sqlite3_column_text(stmt, 7), "from", sqlite3_column_text(stmt, 8), "resolved",
-                     sqlite3_column_text(stmt, 9));
+                     (json_int_t)sqlite3_column_int64(stmt, 0), "at", at, "kind",
+                     sqlite3_column_text(stmt, 2), "study", sqlite3_column_text(stmt, 3),
+                     "PatientID", sqlite3_column_text(stmt, 4), "IssuerOfPatientID",
+                     sqlite3_column_text(stmt, 5), "PatientName", sqlite3_column_text(stmt, 6),
+                     "instance", sqlite3_column_text(stmt, 7), "from", sqlite3_column_text(stmt, 8),
+                     "resolved", sqlite3_column_text(stmt, 9));
 }
 
-static json_t *read_rows(struct vt_archive *archive, const char *sql, int64_t id, struct vt_err *err)
+static json_t *read_rows(struct vt_archive *archive, const char *sql, int64_t id,
+                         struct vt_err *err)
 {
     json_t *rows = json_array();
     struct vt_db *db = vt_state_lock(archive->state);
@@ -83,7 +95,8 @@ static json_t *read_rows(struct vt_archive *archive, const char *sql, int64_t id
                            vt_stmt_bind(db, stmt, err, "i", id);
 
     while (ok && (ok = vt_stmt_step(db, stmt, &row, err)) && row)
-        ok = json_array_append_new(rows, conflict_row(stmt)) == 0 || vt_fail(err, VT_E_NOMEM, "no memory for conflicts");
+        ok = json_array_append_new(rows, conflict_row(stmt)) == 0 ||
+             vt_fail(err, VT_E_NOMEM, "no memory for conflicts");
     vt_stmt_free(stmt);
     vt_state_unlock(archive->state);
     if (ok)
@@ -119,7 +132,9 @@ static bool tell_all(const struct vt_admin *admin, json_t *rows, struct vt_err *
 
 bool vt_admin_conflict_list(const struct vt_admin *admin, struct vt_err *err)
 {
-    return tell_all(admin, read_rows(admin->archive, CONFLICT_FIELDS " WHERE resolved='' AND id>? ORDER BY id", 0, err),
+    return tell_all(admin,
+                    read_rows(admin->archive,
+                              CONFLICT_FIELDS " WHERE resolved='' AND id>? ORDER BY id", 0, err),
                     err);
 }
 
@@ -139,7 +154,8 @@ bool vt_admin_conflict_show(const struct vt_admin *admin, int64_t id, struct vt_
 static bool mark(struct vt_archive *archive, int64_t id, const char *how, struct vt_err *err)
 {
     struct vt_db *db = vt_state_lock(archive->state);
-    struct sqlite3_stmt *stmt = vt_db_prepare(db, "UPDATE patient_conflict SET resolved=? WHERE id=?", err);
+    struct sqlite3_stmt *stmt =
+        vt_db_prepare(db, "UPDATE patient_conflict SET resolved=? WHERE id=?", err);
     bool ok = stmt && vt_stmt_bind(db, stmt, err, "ti", how, id) && vt_stmt_run(db, stmt, err);
 
     vt_stmt_free(stmt);
@@ -147,9 +163,12 @@ static bool mark(struct vt_archive *archive, int64_t id, const char *how, struct
     return ok;
 }
 
-static bool move_to(const struct vt_admin *admin, const char *study_uid, const char *patient, struct vt_err *err)
+static bool move_to(const struct vt_admin *admin, const char *study_uid, const char *patient,
+                    struct vt_err *err)
 {
-    struct vt_patient_decision decision = { .kind = "move", .who = admin->who, .why = "conflict", .study_uid = study_uid };
+    struct vt_patient_decision decision = {
+        .kind = "move", .who = admin->who, .why = "conflict", .study_uid = study_uid
+    };
     struct first first = { .name = "" };
     int64_t id;
     VT_AUTO_BUF(target, VT_ATTRIBUTES_MAX);
@@ -165,18 +184,22 @@ static bool move_to(const struct vt_admin *admin, const char *study_uid, const c
     return vt_patient_act(admin->archive, &decision, &id, err);
 }
 
-bool vt_admin_conflict_resolve(const struct vt_admin *admin, int64_t id, const char *how, struct vt_err *err)
+bool vt_admin_conflict_resolve(const struct vt_admin *admin, int64_t id, const char *how,
+                               struct vt_err *err)
 {
     bool move = strncmp(how, "to:", 3) == 0;
     json_t *rows;
 
     if (!move && strcmp(how, "accept") != 0)
-        return vt_fail(err, VT_E_INVALID, "'%.40s' resolves nothing: say accept or to:PATIENTID", how);
+        return vt_fail(err, VT_E_INVALID, "'%.40s' resolves nothing: say accept or to:PATIENTID",
+                       how);
     if (!(rows = read_rows(admin->archive, CONFLICT_FIELDS " WHERE id=? AND resolved=''", id, err)))
         return false;
     const char *study = json_string_value(json_object_get(json_array_get(rows, 0), "study"));
-    bool ok = json_array_size(rows) > 0 || vt_fail(err, VT_E_NOTFOUND, "no open conflict %lld", (long long)id);
-    ok = ok && (!move || move_to(admin, study, how + 3, err)) && mark(admin->archive, id, how, err) &&
+    bool ok = json_array_size(rows) > 0 ||
+              vt_fail(err, VT_E_NOTFOUND, "no open conflict %lld", (long long)id);
+    ok = ok && (!move || move_to(admin, study, how + 3, err)) &&
+         mark(admin->archive, id, how, err) &&
          vt_state_log(admin->archive->state, admin->who, "conflict", study, how, err);
     json_decref(rows);
     return ok;

@@ -1,6 +1,7 @@
-/* vt_archive_outgoing: the data set with the decided identity, and what it was before in Original Attributes Sequence (0400,0561,
- * PS3.3 C.12.1.1.9). Only the elements before pixel data are rewritten; the rest is copied as bytes, whatever its size or
- * transfer syntax. Deflated data sets are inflated, and deflated again, as objects: they are small. */
+/* vt_archive_outgoing: the data set with the decided identity, and what it was before in Original
+ * Attributes Sequence (0400,0561, PS3.3 C.12.1.1.9). Only the elements before pixel data are
+ * rewritten; the rest is copied as bytes, whatever its size or transfer syntax. Deflated data sets
+ * are inflated, and deflated again, as objects: they are small. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,7 +33,8 @@ static int temporary(struct vt_archive *archive, struct vt_err *err)
     return fd;
 }
 
-static bool copy_rest(int from, uint64_t at, uint64_t end, int to, uint64_t to_at, const char *name, struct vt_err *err)
+static bool copy_rest(int from, uint64_t at, uint64_t end, int to, uint64_t to_at, const char *name,
+                      struct vt_err *err)
 {
     vt_autofree uint8_t *block = malloc(COPY_BLOCK);
 
@@ -40,7 +42,8 @@ static bool copy_rest(int from, uint64_t at, uint64_t end, int to, uint64_t to_a
         return vt_fail(err, VT_E_NOMEM, "no memory to copy %s", name);
     while (at < end) {
         size_t size = end - at < COPY_BLOCK ? (size_t)(end - at) : COPY_BLOCK;
-        if (!vt_io_pread(from, block, size, at, name, err) || !vt_io_pwrite(to, block, size, to_at, name, err))
+        if (!vt_io_pread(from, block, size, at, name, err) ||
+            !vt_io_pwrite(to, block, size, to_at, name, err))
             return false;
         at += size;
         to_at += size;
@@ -58,15 +61,16 @@ static uint64_t header_size(const struct vt_stored *stored, enum vt_encoding enc
     return stored->entry.pixel_offset - own;
 }
 
-static bool write_out(struct vt_archive *archive, struct vt_stored *stored, const struct vt_buf *header, uint64_t replaced,
-                      struct vt_err *err)
+static bool write_out(struct vt_archive *archive, struct vt_stored *stored,
+                      const struct vt_buf *header, uint64_t replaced, struct vt_err *err)
 {
     vt_autoclose fd = temporary(archive, err);
     uint64_t rest = stored->data_set_size - replaced;
 
     if (fd < 0 || !vt_io_pwrite(fd, header->data, header->size, 0, stored->entry.file, err) ||
-        !copy_rest(stored->fd, stored->data_set_offset + replaced, stored->data_set_offset + stored->data_set_size, fd,
-                   header->size, stored->entry.file, err))
+        !copy_rest(stored->fd, stored->data_set_offset + replaced,
+                   stored->data_set_offset + stored->data_set_size, fd, header->size,
+                   stored->entry.file, err))
         return false;
     close(stored->fd);
     stored->fd = vt_take_fd(&fd);
@@ -77,8 +81,8 @@ static bool write_out(struct vt_archive *archive, struct vt_stored *stored, cons
 
 /* ---- whose it is ---- */
 
-static bool text_of(const uint8_t *bytes, size_t size, enum vt_encoding encoding, uint32_t tag, const char *charset,
-                    char *out, size_t room, struct vt_err *err)
+static bool text_of(const uint8_t *bytes, size_t size, enum vt_encoding encoding, uint32_t tag,
+                    const char *charset, char *out, size_t room, struct vt_err *err)
 {
     struct vt_element element;
     const char *text;
@@ -98,20 +102,25 @@ static bool text_of(const uint8_t *bytes, size_t size, enum vt_encoding encoding
     return true;
 }
 
-static bool patch_for(struct vt_archive *archive, const struct vt_stored *stored, struct vt_rewrite *rewrite,
-                      struct vt_buf *set, struct vt_patient_patch *patch, struct vt_err *err)
+static bool patch_for(struct vt_archive *archive, const struct vt_stored *stored,
+                      struct vt_rewrite *rewrite, struct vt_buf *set,
+                      struct vt_patient_patch *patch, struct vt_err *err)
 {
     struct vt_identity identity;
-    const char *issuer = archive->options.rules.default_issuer, *fallback = archive->options.rules.default_charset;
+    const char *issuer = archive->options.rules.default_issuer,
+               *fallback = archive->options.rules.default_charset;
     struct vt_element element;
 
-    if (vt_element_find(rewrite->bytes, rewrite->size, rewrite->encoding, VT_TAG_SPECIFIC_CHARACTER_SET, &element))
+    if (vt_element_find(rewrite->bytes, rewrite->size, rewrite->encoding,
+                        VT_TAG_SPECIFIC_CHARACTER_SET, &element))
         vt_element_text(&element, rewrite->charset, sizeof rewrite->charset);
-    const char *charset = rewrite->charset[0] ? rewrite->charset : fallback ? fallback : "ISO_IR 100";
-    if (!text_of(rewrite->bytes, rewrite->size, rewrite->encoding, VT_TAG_PATIENT_ID, charset, identity.id,
-                 sizeof identity.id, err) ||
-        !text_of(rewrite->bytes, rewrite->size, rewrite->encoding, VT_TAG_ISSUER_OF_PATIENT_ID, charset, identity.issuer,
-                 sizeof identity.issuer, err))
+    const char *charset = rewrite->charset[0] ? rewrite->charset
+                          : fallback          ? fallback
+                                              : "ISO_IR 100";
+    if (!text_of(rewrite->bytes, rewrite->size, rewrite->encoding, VT_TAG_PATIENT_ID, charset,
+                 identity.id, sizeof identity.id, err) ||
+        !text_of(rewrite->bytes, rewrite->size, rewrite->encoding, VT_TAG_ISSUER_OF_PATIENT_ID,
+                 charset, identity.issuer, sizeof identity.issuer, err))
         return false;
     if (identity.id[0] && !identity.issuer[0] && issuer)
         snprintf(identity.issuer, sizeof identity.issuer, "%s", issuer);
@@ -128,8 +137,8 @@ static void fill_when(struct vt_rewrite *rewrite, const struct vt_patient_patch 
     snprintf(rewrite->reason, sizeof rewrite->reason, "%s", patch->reason);
 }
 
-static bool rewrite_header(struct vt_archive *archive, struct vt_stored *stored, enum vt_encoding encoding,
-                           struct vt_err *err)
+static bool rewrite_header(struct vt_archive *archive, struct vt_stored *stored,
+                           enum vt_encoding encoding, struct vt_err *err)
 {
     uint64_t size = header_size(stored, encoding);
     struct vt_patient_patch patch;
@@ -137,7 +146,8 @@ static bool rewrite_header(struct vt_archive *archive, struct vt_stored *stored,
     VT_AUTO_BUF(out, 2 * (size_t)HEADER_MAX);
 
     if (size > HEADER_MAX)
-        return vt_fail(err, VT_E_LIMIT, "%s: %llu bytes before pixel data", stored->entry.file, (unsigned long long)size);
+        return vt_fail(err, VT_E_LIMIT, "%s: %llu bytes before pixel data", stored->entry.file,
+                       (unsigned long long)size);
     vt_autofree uint8_t *bytes = malloc(size + 1);
     if (!bytes)
         return vt_fail(err, VT_E_NOMEM, "no memory for the header of %s", stored->entry.file);
@@ -156,7 +166,8 @@ static bool rewrite_header(struct vt_archive *archive, struct vt_stored *stored,
 
 /* ---- deflated ---- */
 
-static bool inflate_rewrite_deflate(struct vt_archive *archive, struct vt_stored *stored, struct vt_err *err)
+static bool inflate_rewrite_deflate(struct vt_archive *archive, struct vt_stored *stored,
+                                    struct vt_err *err)
 {
     struct vt_stored plain = *stored;
     VT_AUTO_BUF(bytes, HEADER_MAX);
@@ -164,9 +175,11 @@ static bool inflate_rewrite_deflate(struct vt_archive *archive, struct vt_stored
     VT_AUTO_BUF(deflated, HEADER_MAX);
 
     if (!vt_buf_reserve(&bytes, stored->data_set_size, err) ||
-        !vt_io_pread(stored->fd, bytes.data, stored->data_set_size, stored->data_set_offset, stored->entry.file, err))
+        !vt_io_pread(stored->fd, bytes.data, stored->data_set_size, stored->data_set_offset,
+                     stored->entry.file, err))
         return false;
-    VT_AUTO(vt_dataset) data_set = vt_dataset_parse(bytes.data, stored->data_set_size, VT_UID_DEFLATED_LE, err);
+    VT_AUTO(vt_dataset)
+    data_set = vt_dataset_parse(bytes.data, stored->data_set_size, VT_UID_DEFLATED_LE, err);
     if (!data_set || !vt_dataset_encode(data_set, VT_UID_EXPLICIT_LE, &flat, err))
         return false;
     vt_autoclose fd = temporary(archive, err);
@@ -179,18 +192,21 @@ static bool inflate_rewrite_deflate(struct vt_archive *archive, struct vt_stored
     bool ok = rewrite_header(archive, &plain, VT_EXPLICIT_LE, err);
     vt_buf_reset(&bytes);
     ok = ok && vt_buf_reserve(&bytes, plain.data_set_size, err) &&
-         vt_io_pread(plain.fd, bytes.data, plain.data_set_size, plain.data_set_offset, stored->entry.file, err);
+         vt_io_pread(plain.fd, bytes.data, plain.data_set_size, plain.data_set_offset,
+                     stored->entry.file, err);
     close(plain.fd);
     if (!ok)
         return false;
-    VT_AUTO(vt_dataset) changed = vt_dataset_parse(bytes.data, plain.data_set_size, VT_UID_EXPLICIT_LE, err);
+    VT_AUTO(vt_dataset)
+    changed = vt_dataset_parse(bytes.data, plain.data_set_size, VT_UID_EXPLICIT_LE, err);
     return changed && vt_dataset_encode(changed, VT_UID_DEFLATED_LE, &deflated, err) &&
            write_out(archive, stored, &deflated, stored->data_set_size, err);
 }
 
 bool vt_archive_outgoing(struct vt_archive *archive, struct vt_stored *stored, struct vt_err *err)
 {
-    const struct vt_transfer_syntax *syntax = vt_transfer_syntax_find(stored->entry.transfer_syntax);
+    const struct vt_transfer_syntax *syntax =
+        vt_transfer_syntax_find(stored->entry.transfer_syntax);
     enum vt_encoding encoding = syntax ? syntax->encoding : VT_EXPLICIT_LE;
 
     if (!stored->corrected)

@@ -36,7 +36,8 @@ static bool has_long_header(const char *vr)
     return false;
 }
 
-static bool put_header(struct rewriting *r, uint32_t tag, const char *vr, uint32_t length, struct vt_err *err)
+static bool put_header(struct rewriting *r, uint32_t tag, const char *vr, uint32_t length,
+                       struct vt_err *err)
 {
     bool big = r->rewrite->encoding == VT_EXPLICIT_BE;
     uint8_t header[12] = { 0 };
@@ -58,10 +59,12 @@ static bool put_header(struct rewriting *r, uint32_t tag, const char *vr, uint32
     return vt_buf_append(r->out, header, size, err);
 }
 
-static bool put_text(struct rewriting *r, uint32_t tag, const char *vr, const char *text, size_t size, struct vt_err *err)
+static bool put_text(struct rewriting *r, uint32_t tag, const char *vr, const char *text,
+                     size_t size, struct vt_err *err)
 {
     static const uint8_t space = ' ';
-    return put_header(r, tag, vr, (uint32_t)(size + (size & 1)), err) && vt_buf_append(r->out, text, size, err) &&
+    return put_header(r, tag, vr, (uint32_t)(size + (size & 1)), err) &&
+           vt_buf_append(r->out, text, size, err) &&
            (!(size & 1) || vt_buf_append(r->out, &space, 1, err));
 }
 
@@ -72,11 +75,11 @@ static bool put_mark(struct rewriting *r, uint32_t tag, uint32_t length, struct 
 
 /* ---- elements that stay ---- */
 
-static bool copy_converted(struct rewriting *r, const struct vt_element *element, const char *charset, int depth,
-                           struct vt_err *err);
+static bool copy_converted(struct rewriting *r, const struct vt_element *element,
+                           const char *charset, int depth, struct vt_err *err);
 
-static bool copy_items(struct rewriting *r, const struct vt_element *sequence, const char *charset, int depth,
-                       struct vt_err *err)
+static bool copy_items(struct rewriting *r, const struct vt_element *sequence, const char *charset,
+                       int depth, struct vt_err *err)
 {
     struct vt_walk items, walk;
     struct vt_element item, element;
@@ -105,26 +108,28 @@ static bool copy_items(struct rewriting *r, const struct vt_element *sequence, c
     return !vt_failed(err);
 }
 
-/* The element with its text in UTF-8, when that is asked for. Lengths change, so sequences get delimiters; group lengths inside them are dropped. */
-static bool copy_converted(struct rewriting *r, const struct vt_element *element, const char *charset, int depth,
-                           struct vt_err *err)
+/* The element with its text in UTF-8, when that is asked for. Lengths change, so sequences get
+ * delimiters; group lengths inside them are dropped. */
+static bool copy_converted(struct rewriting *r, const struct vt_element *element,
+                           const char *charset, int depth, struct vt_err *err)
 {
     if (VT_TAG_ELEMENT(element->tag) == 0)
         return true;
     if (memcmp(element->vr, "SQ", 2) == 0)
-        return put_header(r, element->tag, "SQ", UINT32_MAX, err) && copy_items(r, element, charset, depth + 1, err) &&
+        return put_header(r, element->tag, "SQ", UINT32_MAX, err) &&
+               copy_items(r, element, charset, depth + 1, err) &&
                put_mark(r, VT_TAG_SEQUENCE_END, 0, err);
     if (!r->to_utf8 || !vt_text_vr_has_charset(element->vr))
         return put_header(r, element->tag, element->vr, (uint32_t)element->length, err) &&
                vt_buf_append(r->out, element->value, element->length, err);
     VT_AUTO_BUF(utf8, 64 << 20);
-    return vt_text_to_utf8(charset, NULL, element->vr, (const char *)element->value, element->length, "\xef\xbf\xbd",
-                           &utf8, err) &&
+    return vt_text_to_utf8(charset, NULL, element->vr, (const char *)element->value,
+                           element->length, "\xef\xbf\xbd", &utf8, err) &&
            put_text(r, element->tag, element->vr, (const char *)utf8.data, utf8.size, err);
 }
 
-static bool copy_element(struct rewriting *r, const struct vt_element *element, const uint8_t *from, const uint8_t *to,
-                         struct vt_err *err)
+static bool copy_element(struct rewriting *r, const struct vt_element *element, const uint8_t *from,
+                         const uint8_t *to, struct vt_err *err)
 {
     if (r->to_utf8)
         return copy_converted(r, element, r->rewrite->charset, 0, err);
@@ -155,7 +160,8 @@ static bool put_old_values(struct rewriting *r, struct vt_err *err)
     vt_attributes_begin(&set, r->rewrite->set, r->rewrite->set_size);
     while (vt_attributes_next(&set, &attribute)) {
         struct vt_element old;
-        bool there = vt_element_find(r->rewrite->bytes, r->rewrite->size, r->rewrite->encoding, attribute.tag, &old);
+        bool there = vt_element_find(r->rewrite->bytes, r->rewrite->size, r->rewrite->encoding,
+                                     attribute.tag, &old);
         bool ok = !there       ? put_text(r, attribute.tag, attribute.vr, "", 0, err)
                   : r->to_utf8 ? copy_converted(r, &old, r->rewrite->charset, 0, err)
                                : put_header(r, old.tag, old.vr, (uint32_t)old.length, err) &&
@@ -167,14 +173,16 @@ static bool put_old_values(struct rewriting *r, struct vt_err *err)
 }
 
 /* Existing items stay; ours comes last. */
-static bool put_original_attributes(struct rewriting *r, const struct vt_element *existing, struct vt_err *err)
+static bool put_original_attributes(struct rewriting *r, const struct vt_element *existing,
+                                    struct vt_err *err)
 {
     static const char system[] = "VITRINE";
 
     if (!put_header(r, ORIGINAL_ATTRIBUTES, "SQ", UINT32_MAX, err) ||
         (existing && !copy_items(r, existing, r->rewrite->charset, 0, err)))
         return false;
-    return put_mark(r, VT_TAG_ITEM, UINT32_MAX, err) && put_header(r, MODIFIED_ATTRIBUTES, "SQ", UINT32_MAX, err) &&
+    return put_mark(r, VT_TAG_ITEM, UINT32_MAX, err) &&
+           put_header(r, MODIFIED_ATTRIBUTES, "SQ", UINT32_MAX, err) &&
            put_mark(r, VT_TAG_ITEM, UINT32_MAX, err) && put_old_values(r, err) &&
            put_mark(r, VT_TAG_ITEM_END, 0, err) && put_mark(r, VT_TAG_SEQUENCE_END, 0, err) &&
            put_text(r, 0x04000562, "DT", r->rewrite->when, strlen(r->rewrite->when), err) &&
@@ -188,7 +196,8 @@ static bool put_original_attributes(struct rewriting *r, const struct vt_element
 
 static bool is_dropped(uint32_t tag)
 {
-    return tag == 0x00100000 || tag == 0x04000000 || tag == 0x00080000;   /* group lengths that would be wrong */
+    return tag == 0x00100000 || tag == 0x04000000 ||
+           tag == 0x00080000; /* group lengths that would be wrong */
 }
 
 struct due {
@@ -202,7 +211,8 @@ static bool put_due(struct rewriting *r, struct due *due, uint32_t before, struc
 {
     if (due->charset && before > VT_TAG_SPECIFIC_CHARACTER_SET) {
         due->charset = false;
-        if (r->to_utf8 && !put_text(r, VT_TAG_SPECIFIC_CHARACTER_SET, "CS", UTF_8, strlen(UTF_8), err))
+        if (r->to_utf8 &&
+            !put_text(r, VT_TAG_SPECIFIC_CHARACTER_SET, "CS", UTF_8, strlen(UTF_8), err))
             return false;
     }
     while (due->more && due->next.tag < before) {

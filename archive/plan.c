@@ -15,7 +15,7 @@ struct combined {
 };
 
 struct vt_plan {
-    const struct vt_query *query;      /* borrowed */
+    const struct vt_query *query; /* borrowed */
     struct vt_arena arena;
     struct vt_condition conditions[CONDITIONS_MAX];
     size_t condition_count;
@@ -54,7 +54,8 @@ static bool add(struct vt_plan *plan, const struct vt_query_key *key, enum vt_op
 
 static const char **texts(struct vt_plan *plan, const struct vt_query_key *key, struct vt_err *err)
 {
-    const char **values = vt_arena_take(&plan->arena, (key->wanted_count + 2) * sizeof *values, err);
+    const char **values =
+        vt_arena_take(&plan->arena, (key->wanted_count + 2) * sizeof *values, err);
 
     for (size_t i = 0; values && i < key->wanted_count; i++)
         values[i] = key->wanted[i].text;
@@ -69,9 +70,10 @@ static bool any_wild(const struct vt_query_key *key)
     return false;
 }
 
-/* A pattern as prefix, as pattern, or as both: the prefix leads to few rows, the pattern tells which of them. */
-static bool plan_pattern(struct vt_plan *plan, const struct vt_query_key *key, const char **values, size_t count, bool exact,
-                         struct vt_err *err)
+/* A pattern as prefix, as pattern, or as both: the prefix leads to few rows, the pattern tells
+ * which of them. */
+static bool plan_pattern(struct vt_plan *plan, const struct vt_query_key *key, const char **values,
+                         size_t count, bool exact, struct vt_err *err)
 {
     size_t literal = strcspn(values[0], "*?");
     bool prefix_only = count == 1 && strcmp(values[0] + literal, "*") == 0;
@@ -88,7 +90,8 @@ static bool plan_pattern(struct vt_plan *plan, const struct vt_query_key *key, c
     return true;
 }
 
-static bool plan_text(struct vt_plan *plan, const struct vt_query_key *key, bool *out_exact, struct vt_err *err)
+static bool plan_text(struct vt_plan *plan, const struct vt_query_key *key, bool *out_exact,
+                      struct vt_err *err)
 {
     const char **values = texts(plan, key, err);
 
@@ -101,7 +104,8 @@ static bool plan_text(struct vt_plan *plan, const struct vt_query_key *key, bool
 }
 
 /* The first group that says something stands for a pattern of several. */
-static const char *leading_group(struct vt_plan *plan, const char *pattern, bool *out_whole, struct vt_err *err)
+static const char *leading_group(struct vt_plan *plan, const char *pattern, bool *out_whole,
+                                 struct vt_err *err)
 {
     size_t size = strcspn(pattern, "=");
 
@@ -113,7 +117,8 @@ static const char *leading_group(struct vt_plan *plan, const char *pattern, bool
     return vt_arena_text(&plan->arena, pattern, size, err);
 }
 
-static bool plan_name(struct vt_plan *plan, const struct vt_query_key *key, bool *out_exact, struct vt_err *err)
+static bool plan_name(struct vt_plan *plan, const struct vt_query_key *key, bool *out_exact,
+                      struct vt_err *err)
 {
     const char **values = texts(plan, key, err);
     bool wild = false;
@@ -136,7 +141,8 @@ static bool plan_name(struct vt_plan *plan, const struct vt_query_key *key, bool
 }
 
 /* One range, or single values; what mixes them is matched on the rows. */
-static bool plan_moment(struct vt_plan *plan, const struct vt_query_key *key, bool *out_exact, struct vt_err *err)
+static bool plan_moment(struct vt_plan *plan, const struct vt_query_key *key, bool *out_exact,
+                        struct vt_err *err)
 {
     const char **values = texts(plan, key, err);
     size_t ranges = 0;
@@ -155,7 +161,8 @@ static bool plan_moment(struct vt_plan *plan, const struct vt_query_key *key, bo
     return true;
 }
 
-static bool plan_number(struct vt_plan *plan, const struct vt_query_key *key, bool *out_exact, struct vt_err *err)
+static bool plan_number(struct vt_plan *plan, const struct vt_query_key *key, bool *out_exact,
+                        struct vt_err *err)
 {
     const char **values = texts(plan, key, err);
     char text[32];
@@ -173,10 +180,11 @@ static bool plan_number(struct vt_plan *plan, const struct vt_query_key *key, bo
     return values && (add(plan, key, VT_OP_EQUAL, values, key->wanted_count, true) || true);
 }
 
-static bool (*const planners[])(struct vt_plan *plan, const struct vt_query_key *key, bool *out_exact,
-                                struct vt_err *err) = {
-    [VT_COMPARE_TEXT] = plan_text,   [VT_COMPARE_NAME] = plan_name,   [VT_COMPARE_UID] = plan_text,
-    [VT_COMPARE_DATE] = plan_moment, [VT_COMPARE_TIME] = plan_moment, [VT_COMPARE_NUMBER] = plan_number,
+static bool (*const planners[])(struct vt_plan *plan, const struct vt_query_key *key,
+                                bool *out_exact, struct vt_err *err) = {
+    [VT_COMPARE_TEXT] = plan_text,   [VT_COMPARE_NAME] = plan_name,
+    [VT_COMPARE_UID] = plan_text,    [VT_COMPARE_DATE] = plan_moment,
+    [VT_COMPARE_TIME] = plan_moment, [VT_COMPARE_NUMBER] = plan_number,
 };
 
 static bool plan_key(struct vt_plan *plan, const struct vt_query_key *key, struct vt_err *err)
@@ -199,21 +207,25 @@ static bool plan_key(struct vt_plan *plan, const struct vt_query_key *key, struc
 
 static bool is_one_range(const struct vt_query_key *key)
 {
-    return key && key->matched && key->rule == VT_RULE_VALUES && key->wanted_count == 1 && key->wanted[0].range;
+    return key && key->matched && key->rule == VT_RULE_VALUES && key->wanted_count == 1 &&
+           key->wanted[0].range;
 }
 
 /* Ranges of the same form: both closed, or both open on the same side. */
-static bool combines(const struct vt_plan *plan, const struct vt_query_key *date, const struct vt_query_key *time)
+static bool combines(const struct vt_plan *plan, const struct vt_query_key *date,
+                     const struct vt_query_key *time)
 {
     return plan->query->rules.combined_date_time && is_one_range(date) && is_one_range(time) &&
-           !date->wanted[0].text[0] == !time->wanted[0].text[0] && !date->wanted[0].high[0] == !time->wanted[0].high[0];
+           !date->wanted[0].text[0] == !time->wanted[0].text[0] &&
+           !date->wanted[0].high[0] == !time->wanted[0].high[0];
 }
 
 static void plan_combined(struct vt_plan *plan)
 {
     const struct vt_query *query = plan->query;
 
-    for (size_t i = 0; i < query->key_count && plan->combined_count < VT_COUNT(plan->combined); i++) {
+    for (size_t i = 0; i < query->key_count && plan->combined_count < VT_COUNT(plan->combined);
+         i++) {
         uint32_t tag = vt_query_time_of_date(query->keys[i].tag);
         const struct vt_query_key *time = tag ? vt_query_key_at(query, tag) : NULL;
         if (combines(plan, &query->keys[i], time))
@@ -221,7 +233,8 @@ static void plan_combined(struct vt_plan *plan)
     }
 }
 
-static const struct combined *combined_with(const struct vt_plan *plan, const struct vt_query_key *key)
+static const struct combined *combined_with(const struct vt_plan *plan,
+                                            const struct vt_query_key *key)
 {
     for (size_t i = 0; i < plan->combined_count; i++)
         if (plan->combined[i].date == key || plan->combined[i].time == key)
@@ -230,7 +243,8 @@ static const struct combined *combined_with(const struct vt_plan *plan, const st
 }
 
 /* The days of the interval lead to the rows; the rest is matched on them. */
-static bool plan_combined_date(struct vt_plan *plan, const struct vt_query_key *date, struct vt_err *err)
+static bool plan_combined_date(struct vt_plan *plan, const struct vt_query_key *date,
+                               struct vt_err *err)
 {
     const char **values = texts(plan, date, err);
 
@@ -246,7 +260,8 @@ static bool make(struct vt_plan *plan, struct vt_err *err)
 {
     const struct vt_query *query = plan->query;
 
-    plan->residue = vt_arena_take(&plan->arena, (query->key_count + 1) * sizeof *plan->residue, err);
+    plan->residue =
+        vt_arena_take(&plan->arena, (query->key_count + 1) * sizeof *plan->residue, err);
     if (!plan->residue)
         return false;
     plan_combined(plan);
@@ -323,7 +338,8 @@ bool vt_plan_matches(const struct vt_plan *plan, const struct vt_row *row)
         if (!vt_query_key_matches(plan->query, plan->residue[i], row))
             return false;
     for (size_t i = 0; i < plan->combined_count; i++)
-        if (!vt_query_combined_matches(plan->query, plan->combined[i].date, plan->combined[i].time, row))
+        if (!vt_query_combined_matches(plan->query, plan->combined[i].date, plan->combined[i].time,
+                                       row))
             return false;
     return true;
 }

@@ -23,7 +23,8 @@ void *vt_arena_take(struct vt_arena *arena, size_t size, struct vt_err *err)
     size_t rounded = (size + 15) & ~(size_t)15;
 
     if (rounded < size || rounded > VT_QUERY_ARENA_MAX - arena->total) {
-        vt_fail_dimse(err, VT_E_LIMIT, 0xa700, "the query needs more than %d bytes", VT_QUERY_ARENA_MAX);
+        vt_fail_dimse(err, VT_E_LIMIT, 0xa700, "the query needs more than %d bytes",
+                      VT_QUERY_ARENA_MAX);
         return NULL;
     }
     if (!arena->chunks || arena->chunks->size - arena->used < rounded) {
@@ -104,18 +105,20 @@ const struct vt_query_key *vt_query_key_at(const struct vt_query *query, uint32_
 struct decoding {
     struct vt_query *query;
     enum vt_encoding encoding;
-    const char *charset;           /* that applies here */
-    size_t keys;                   /* in all, against VT_QUERY_KEYS_MAX */
+    const char *charset; /* that applies here */
+    size_t keys;         /* in all, against VT_QUERY_KEYS_MAX */
     struct vt_buf text;
 };
 
-static bool refuse(struct vt_query *query, uint32_t tag, uint16_t status, struct vt_err *err, const char *why)
+static bool refuse(struct vt_query *query, uint32_t tag, uint16_t status, struct vt_err *err,
+                   const char *why)
 {
     struct vt_query_offending *offending = query->rules.offending;
 
     if (offending && offending->count < VT_QUERY_OFFENDING_MAX)
         offending->tags[offending->count++] = tag;
-    return vt_fail_dimse(err, VT_E_INVALID, status, "(%04x,%04x) %s", VT_TAG_GROUP(tag), VT_TAG_ELEMENT(tag), why);
+    return vt_fail_dimse(err, VT_E_INVALID, status, "(%04x,%04x) %s", VT_TAG_GROUP(tag),
+                         VT_TAG_ELEMENT(tag), why);
 }
 
 static bool is_binary(const char *vr)
@@ -129,7 +132,8 @@ static bool is_binary(const char *vr)
 }
 
 /* The first value as text. Floats are matched by none of our keys. */
-static bool binary_text(struct decoding *decoding, const struct vt_element *element, struct vt_err *err)
+static bool binary_text(struct decoding *decoding, const struct vt_element *element,
+                        struct vt_err *err)
 {
     int64_t number;
 
@@ -138,8 +142,10 @@ static bool binary_text(struct decoding *decoding, const struct vt_element *elem
     return vt_buf_printf(&decoding->text, err, "%lld", (long long)number);
 }
 
-/* The value in UTF-8 into decoding->text. Characters that cannot be decoded match any one (note to C.2.2.2). */
-static bool decode_text(struct decoding *decoding, const struct vt_element *element, const char *vr, struct vt_err *err)
+/* The value in UTF-8 into decoding->text. Characters that cannot be decoded match any one (note to
+ * C.2.2.2). */
+static bool decode_text(struct decoding *decoding, const struct vt_element *element, const char *vr,
+                        struct vt_err *err)
 {
     const char *text;
     size_t size;
@@ -150,16 +156,19 @@ static bool decode_text(struct decoding *decoding, const struct vt_element *elem
     vt_attribute_trim(element->value, element->length, &text, &size);
     if (!vt_text_vr_has_charset(vr))
         return vt_buf_append(&decoding->text, text, size, err);
-    const char *fallback = decoding->query->rules.default_charset ? decoding->query->rules.default_charset : "ISO_IR 100";
-    const char *charset = decoding->charset[0] || vt_text_is_ascii(text, size) ? decoding->charset : fallback;
+    const char *fallback = decoding->query->rules.default_charset
+                               ? decoding->query->rules.default_charset
+                               : "ISO_IR 100";
+    const char *charset =
+        decoding->charset[0] || vt_text_is_ascii(text, size) ? decoding->charset : fallback;
     return vt_text_to_utf8(charset, fallback, vr, text, size, "?", &decoding->text, err);
 }
 
-static bool decode_keys(struct decoding *decoding, struct vt_walk *walk, int depth, struct vt_query_key **out_keys,
-                        size_t *out_count, struct vt_err *err);
+static bool decode_keys(struct decoding *decoding, struct vt_walk *walk, int depth,
+                        struct vt_query_key **out_keys, size_t *out_count, struct vt_err *err);
 
-static bool decode_items(struct decoding *decoding, struct vt_query_key *key, const struct vt_element *element, int depth,
-                         struct vt_err *err)
+static bool decode_items(struct decoding *decoding, struct vt_query_key *key,
+                         const struct vt_element *element, int depth, struct vt_err *err)
 {
     struct vt_walk items, walk;
     struct vt_element item;
@@ -188,25 +197,31 @@ static bool decode_items(struct decoding *decoding, struct vt_query_key *key, co
     return ok;
 }
 
-static bool decode_key(struct decoding *decoding, const struct vt_element *element, int depth, struct vt_query_key *key,
-                       struct vt_err *err)
+static bool decode_key(struct decoding *decoding, const struct vt_element *element, int depth,
+                       struct vt_query_key *key, struct vt_err *err)
 {
     const struct vt_key *known = depth == 0 ? vt_key_find(element->tag) : NULL;
 
     key->tag = element->tag;
     key->key = known;
-    memcpy(key->vr, known ? known->vr : memcmp(element->vr, "UN", 2) == 0 ? vt_dict_vr(element->tag) : element->vr, 3);
+    memcpy(key->vr,
+           known                               ? known->vr
+           : memcmp(element->vr, "UN", 2) == 0 ? vt_dict_vr(element->tag)
+                                               : element->vr,
+           3);
     bool sequence = memcmp(key->vr, "SQ", 2) == 0;
     if (sequence != (memcmp(element->vr, "SQ", 2) == 0) && element->length > 0)
         return refuse(decoding->query, key->tag, 0xc002, err, "has a value of another VR");
     if (sequence)
         return decode_items(decoding, key, element, depth, err);
     return decode_text(decoding, element, key->vr, err) &&
-           vt_query_key_set(decoding->query, key, (const char *)decoding->text.data, decoding->text.size, err);
+           vt_query_key_set(decoding->query, key, (const char *)decoding->text.data,
+                            decoding->text.size, err);
 }
 
 /* (0008,0005) stands before everything it applies to. */
-static bool decode_charset(struct decoding *decoding, const struct vt_element *element, int depth, struct vt_err *err)
+static bool decode_charset(struct decoding *decoding, const struct vt_element *element, int depth,
+                           struct vt_err *err)
 {
     char text[65];
 
@@ -226,8 +241,8 @@ static bool is_passed_over(uint32_t tag)
            (VT_TAG_GROUP(tag) % 2 == 1 && !vt_key_find(tag));
 }
 
-static bool decode_keys(struct decoding *decoding, struct vt_walk *walk, int depth, struct vt_query_key **out_keys,
-                        size_t *out_count, struct vt_err *err)
+static bool decode_keys(struct decoding *decoding, struct vt_walk *walk, int depth,
+                        struct vt_query_key **out_keys, size_t *out_count, struct vt_err *err)
 {
     struct vt_query_key found[64], *keys = found;
     size_t count = 0, room = VT_COUNT(found);
@@ -249,7 +264,8 @@ static bool decode_keys(struct decoding *decoding, struct vt_walk *walk, int dep
         if (++decoding->keys > VT_QUERY_KEYS_MAX)
             return vt_fail_dimse(err, VT_E_LIMIT, 0xa700, "more than %d keys", VT_QUERY_KEYS_MAX);
         if (count == room) {
-            struct vt_query_key *grown = vt_arena_take(&decoding->query->arena, 2 * room * sizeof *keys, err);
+            struct vt_query_key *grown =
+                vt_arena_take(&decoding->query->arena, 2 * room * sizeof *keys, err);
             if (!grown)
                 return false;
             memcpy(grown, keys, count * sizeof *keys);
@@ -269,26 +285,30 @@ static bool decode_keys(struct decoding *decoding, struct vt_walk *walk, int dep
     return true;
 }
 
-static bool parse_level(struct vt_query *query, const uint8_t *bytes, size_t size, enum vt_encoding encoding,
-                        struct vt_err *err)
+static bool parse_level(struct vt_query *query, const uint8_t *bytes, size_t size,
+                        enum vt_encoding encoding, struct vt_err *err)
 {
     struct vt_element element;
     char text[32];
 
     if (!vt_element_find(bytes, size, encoding, VT_TAG_QUERY_RETRIEVE_LEVEL, &element))
-        return refuse(query, VT_TAG_QUERY_RETRIEVE_LEVEL, 0xa900, err, "Query/Retrieve Level is missing");
+        return refuse(query, VT_TAG_QUERY_RETRIEVE_LEVEL, 0xa900, err,
+                      "Query/Retrieve Level is missing");
     vt_element_text(&element, text, sizeof text);
     if (!vt_level_parse(text, &query->level))
         return refuse(query, VT_TAG_QUERY_RETRIEVE_LEVEL, 0xa900, err, "is no level of query");
     return true;
 }
 
-static bool parse(struct vt_query *query, const uint8_t *bytes, size_t size, enum vt_encoding encoding,
-                  struct vt_err *err)
+static bool parse(struct vt_query *query, const uint8_t *bytes, size_t size,
+                  enum vt_encoding encoding, struct vt_err *err)
 {
-    struct vt_element_limits limits = { .depth = VT_QUERY_DEPTH_MAX, .elements = 8 * VT_QUERY_KEYS_MAX,
+    struct vt_element_limits limits = { .depth = VT_QUERY_DEPTH_MAX,
+                                        .elements = 8 * VT_QUERY_KEYS_MAX,
                                         .value = VT_IDENTIFIER_MAX };
-    struct decoding decoding = { .query = query, .encoding = encoding, .charset = "",
+    struct decoding decoding = { .query = query,
+                                 .encoding = encoding,
+                                 .charset = "",
                                  .text = { .limit = 4 * (size_t)VT_IDENTIFIER_MAX } };
     struct vt_query_key *keys;
     struct vt_walk walk;
@@ -296,7 +316,8 @@ static bool parse(struct vt_query *query, const uint8_t *bytes, size_t size, enu
 
     if (size > VT_IDENTIFIER_MAX)
         return vt_fail_dimse(err, VT_E_LIMIT, 0xa700, "an identifier of %zu bytes", size);
-    if (!vt_element_check(bytes, size, encoding, &limits, err) || !parse_level(query, bytes, size, encoding, err))
+    if (!vt_element_check(bytes, size, encoding, &limits, err) ||
+        !parse_level(query, bytes, size, encoding, err))
         return false;
     vt_walk_init(&walk, bytes, size, encoding);
     bool ok = decode_keys(&decoding, &walk, 0, &keys, &count, err);
@@ -318,7 +339,8 @@ struct vt_query *vt_query_parse(const uint8_t *identifier, size_t size, enum vt_
         rules->offending->count = 0;
     if (!parse(query, identifier, size, encoding, err)) {
         if (err->dimse_status == 0)
-            err->dimse_status = err->code == VT_E_NOMEM || err->code == VT_E_LIMIT ? 0xa700 : 0xc000;
+            err->dimse_status =
+                err->code == VT_E_NOMEM || err->code == VT_E_LIMIT ? 0xa700 : 0xc000;
         return NULL;
     }
     query->rules.offending = NULL;

@@ -13,12 +13,12 @@ enum vt_compare vt_compare_of(const char *vr)
         char vr[3];
         enum vt_compare compare;
     } table[] = {
-        { "PN", VT_COMPARE_NAME },     { "UI", VT_COMPARE_UID },      { "DA", VT_COMPARE_DATE },
-        { "TM", VT_COMPARE_TIME },     { "DT", VT_COMPARE_DATETIME }, { "IS", VT_COMPARE_NUMBER },
-        { "DS", VT_COMPARE_NUMBER },   { "US", VT_COMPARE_NUMBER },   { "SS", VT_COMPARE_NUMBER },
-        { "UL", VT_COMPARE_NUMBER },   { "SL", VT_COMPARE_NUMBER },   { "SQ", VT_COMPARE_SEQUENCE },
-        { "FL", VT_COMPARE_NEVER },    { "FD", VT_COMPARE_NEVER },    { "OB", VT_COMPARE_NEVER },
-        { "OW", VT_COMPARE_NEVER },    { "AT", VT_COMPARE_NEVER },    { "UN", VT_COMPARE_NEVER },
+        { "PN", VT_COMPARE_NAME },   { "UI", VT_COMPARE_UID },      { "DA", VT_COMPARE_DATE },
+        { "TM", VT_COMPARE_TIME },   { "DT", VT_COMPARE_DATETIME }, { "IS", VT_COMPARE_NUMBER },
+        { "DS", VT_COMPARE_NUMBER }, { "US", VT_COMPARE_NUMBER },   { "SS", VT_COMPARE_NUMBER },
+        { "UL", VT_COMPARE_NUMBER }, { "SL", VT_COMPARE_NUMBER },   { "SQ", VT_COMPARE_SEQUENCE },
+        { "FL", VT_COMPARE_NEVER },  { "FD", VT_COMPARE_NEVER },    { "OB", VT_COMPARE_NEVER },
+        { "OW", VT_COMPARE_NEVER },  { "AT", VT_COMPARE_NEVER },    { "UN", VT_COMPARE_NEVER },
     };
 
     for (size_t i = 0; i < VT_COUNT(table); i++)
@@ -35,13 +35,15 @@ static bool vr_is(const char *vr, const char *names)
     return false;
 }
 
-static bool refuse(struct vt_query *query, uint32_t tag, uint16_t status, struct vt_err *err, const char *why)
+static bool refuse(struct vt_query *query, uint32_t tag, uint16_t status, struct vt_err *err,
+                   const char *why)
 {
     struct vt_query_offending *offending = query->rules.offending;
 
     if (offending && offending->count < VT_QUERY_OFFENDING_MAX)
         offending->tags[offending->count++] = tag;
-    return vt_fail_dimse(err, VT_E_INVALID, status, "(%04x,%04x) %s", VT_TAG_GROUP(tag), VT_TAG_ELEMENT(tag), why);
+    return vt_fail_dimse(err, VT_E_INVALID, status, "(%04x,%04x) %s", VT_TAG_GROUP(tag),
+                         VT_TAG_ELEMENT(tag), why);
 }
 
 /* ---- values ---- */
@@ -51,24 +53,24 @@ static bool is_wild(const char *text, size_t size)
     return memchr(text, '*', size) || memchr(text, '?', size);
 }
 
-static bool set_text(struct vt_query *query, struct vt_wanted *wanted, const char *text, size_t size,
-                     struct vt_err *err)
+static bool set_text(struct vt_query *query, struct vt_wanted *wanted, const char *text,
+                     size_t size, struct vt_err *err)
 {
     wanted->text = vt_arena_text(&query->arena, text, size, err);
     wanted->size = size;
     return wanted->text != NULL;
 }
 
-static bool want_text(struct vt_query *query, const struct vt_query_key *key, const char *text, size_t size,
-                      struct vt_wanted *wanted, bool *out_any, struct vt_err *err)
+static bool want_text(struct vt_query *query, const struct vt_query_key *key, const char *text,
+                      size_t size, struct vt_wanted *wanted, bool *out_any, struct vt_err *err)
 {
     *out_any = true;
     wanted->wild = vr_is(key->vr, "AECSLOLTSHSTUCURUT") && is_wild(text, size);
     return set_text(query, wanted, text, size, err);
 }
 
-static bool want_name(struct vt_query *query, const struct vt_query_key *key, const char *text, size_t size,
-                      struct vt_wanted *wanted, bool *out_any, struct vt_err *err)
+static bool want_name(struct vt_query *query, const struct vt_query_key *key, const char *text,
+                      size_t size, struct vt_wanted *wanted, bool *out_any, struct vt_err *err)
 {
     (void)key;
     VT_AUTO_BUF(folded, 16 * (size_t)VT_IDENTIFIER_MAX);
@@ -76,7 +78,8 @@ static bool want_name(struct vt_query *query, const struct vt_query_key *key, co
         return false;
     *out_any = folded.size > 0;
     wanted->wild = folded.size > 0 && is_wild((const char *)folded.data, folded.size);
-    if (!set_text(query, wanted, (const char *)folded.data, folded.size, err) || !query->rules.keep_accents)
+    if (!set_text(query, wanted, (const char *)folded.data, folded.size, err) ||
+        !query->rules.keep_accents)
         return wanted->text != NULL;
     vt_buf_reset(&folded);
     if (!vt_match_fold(text, size, true, &folded, err))
@@ -85,12 +88,13 @@ static bool want_name(struct vt_query *query, const struct vt_query_key *key, co
     return wanted->high != NULL;
 }
 
-static bool want_uid(struct vt_query *query, const struct vt_query_key *key, const char *text, size_t size,
-                     struct vt_wanted *wanted, bool *out_any, struct vt_err *err)
+static bool want_uid(struct vt_query *query, const struct vt_query_key *key, const char *text,
+                     size_t size, struct vt_wanted *wanted, bool *out_any, struct vt_err *err)
 {
     for (size_t i = 0; i < size; i++)
         if ((text[i] < '0' || text[i] > '9') && text[i] != '.')
-            return !query->rules.strict || refuse(query, key->tag, 0xa900, err, "is matched by whole UIDs only");
+            return !query->rules.strict ||
+                   refuse(query, key->tag, 0xa900, err, "is matched by whole UIDs only");
     *out_any = true;
     return set_text(query, wanted, text, size, err);
 }
@@ -109,8 +113,8 @@ static bool normal_time(const char *text, size_t size, bool upper, char out[VT_D
 }
 
 /* Dates, times and both: a range, or one value. What is none of these matches nothing. */
-static bool want_moment(struct vt_query *query, const struct vt_query_key *key, const char *text, size_t size,
-                        struct vt_wanted *wanted, bool *out_any, struct vt_err *err)
+static bool want_moment(struct vt_query *query, const struct vt_query_key *key, const char *text,
+                        size_t size, struct vt_wanted *wanted, bool *out_any, struct vt_err *err)
 {
     normaliser normal = key->compare == VT_COMPARE_DATE   ? normal_date
                         : key->compare == VT_COMPARE_TIME ? normal_time
@@ -127,14 +131,15 @@ static bool want_moment(struct vt_query *query, const struct vt_query_key *key, 
     else
         good = normal(text, size, false, low);
     if (!good)
-        return !query->rules.strict || refuse(query, key->tag, 0xc002, err, "is no date or time, or range of them");
+        return !query->rules.strict ||
+               refuse(query, key->tag, 0xc002, err, "is no date or time, or range of them");
     *out_any = !(low[0] && high[0]) || strcmp(low, high) <= 0;
     wanted->high = vt_arena_text(&query->arena, high, strlen(high), err);
     return wanted->high && set_text(query, wanted, low, strlen(low), err);
 }
 
-static bool want_number(struct vt_query *query, const struct vt_query_key *key, const char *text, size_t size,
-                        struct vt_wanted *wanted, bool *out_any, struct vt_err *err)
+static bool want_number(struct vt_query *query, const struct vt_query_key *key, const char *text,
+                        size_t size, struct vt_wanted *wanted, bool *out_any, struct vt_err *err)
 {
     *out_any = vt_match_number(text, size, &wanted->number);
     if (!*out_any && query->rules.strict)
@@ -142,19 +147,22 @@ static bool want_number(struct vt_query *query, const struct vt_query_key *key, 
     return true;
 }
 
-static bool want_never(struct vt_query *query, const struct vt_query_key *key, const char *text, size_t size,
-                       struct vt_wanted *wanted, bool *out_any, struct vt_err *err)
+static bool want_never(struct vt_query *query, const struct vt_query_key *key, const char *text,
+                       size_t size, struct vt_wanted *wanted, bool *out_any, struct vt_err *err)
 {
     (void)query, (void)key, (void)text, (void)size, (void)wanted, (void)err;
     *out_any = false;
     return true;
 }
 
-static bool (*const wants[])(struct vt_query *query, const struct vt_query_key *key, const char *text, size_t size,
-                             struct vt_wanted *wanted, bool *out_any, struct vt_err *err) = {
-    [VT_COMPARE_TEXT] = want_text,     [VT_COMPARE_NAME] = want_name,   [VT_COMPARE_UID] = want_uid,
-    [VT_COMPARE_DATE] = want_moment,   [VT_COMPARE_TIME] = want_moment, [VT_COMPARE_DATETIME] = want_moment,
-    [VT_COMPARE_NUMBER] = want_number, [VT_COMPARE_SEQUENCE] = want_never, [VT_COMPARE_NEVER] = want_never,
+static bool (*const wants[])(struct vt_query *query, const struct vt_query_key *key,
+                             const char *text, size_t size, struct vt_wanted *wanted, bool *out_any,
+                             struct vt_err *err) = {
+    [VT_COMPARE_TEXT] = want_text,     [VT_COMPARE_NAME] = want_name,
+    [VT_COMPARE_UID] = want_uid,       [VT_COMPARE_DATE] = want_moment,
+    [VT_COMPARE_TIME] = want_moment,   [VT_COMPARE_DATETIME] = want_moment,
+    [VT_COMPARE_NUMBER] = want_number, [VT_COMPARE_SEQUENCE] = want_never,
+    [VT_COMPARE_NEVER] = want_never,
 };
 
 static bool only_stars(const char *text, size_t size)
@@ -192,8 +200,8 @@ static void drop_repeats(struct vt_query_key *key, struct vt_wanted *wanted)
     key->wanted_count = kept;
 }
 
-bool vt_query_key_set(struct vt_query *query, struct vt_query_key *key, const char *text, size_t size,
-                      struct vt_err *err)
+bool vt_query_key_set(struct vt_query *query, struct vt_query_key *key, const char *text,
+                      size_t size, struct vt_err *err)
 {
     bool one = vr_is(key->vr, "LTSTUTUR");
     const char *end = text + size, *at = text, *value;
@@ -206,7 +214,8 @@ bool vt_query_key_set(struct vt_query *query, struct vt_query_key *key, const ch
     for (size_t i = 0; !one && i < size; i++)
         values += text[i] == '\\';
     if (values > VT_QUERY_VALUES_MAX)
-        return vt_fail_dimse(err, VT_E_LIMIT, 0xa700, "more than %d values in a key", VT_QUERY_VALUES_MAX);
+        return vt_fail_dimse(err, VT_E_LIMIT, 0xa700, "more than %d values in a key",
+                             VT_QUERY_VALUES_MAX);
     if (values > 1 && query->rules.strict && key->compare != VT_COMPARE_UID)
         return refuse(query, key->tag, 0xa900, err, "has several values");
     struct vt_wanted *wanted = vt_arena_take(&query->arena, values * sizeof *wanted, err);
@@ -225,7 +234,8 @@ bool vt_query_key_set(struct vt_query *query, struct vt_query_key *key, const ch
             return true;
         bool any = false;
         said = true;
-        if (!wants[key->compare](query, key, value, value_size, &wanted[key->wanted_count], &any, err))
+        if (!wants[key->compare](query, key, value, value_size, &wanted[key->wanted_count], &any,
+                                 err))
             return false;
         key->wanted_count += any;
     }
@@ -251,12 +261,15 @@ static bool level_in_model(enum vt_model model, enum vt_level level)
 
 static enum vt_level level_of(const struct vt_query *query, const struct vt_key *key)
 {
-    return query->rules.model == VT_MODEL_STUDY_ROOT && key->level == VT_LEVEL_PATIENT ? VT_LEVEL_STUDY : key->level;
+    return query->rules.model == VT_MODEL_STUDY_ROOT && key->level == VT_LEVEL_PATIENT
+               ? VT_LEVEL_STUDY
+               : key->level;
 }
 
 static bool is_special(uint32_t tag)
 {
-    return tag == VT_TAG_QUERY_RETRIEVE_LEVEL || tag == VT_TAG_RETRIEVE_AE_TITLE || tag == VT_TAG_INSTANCE_AVAILABILITY;
+    return tag == VT_TAG_QUERY_RETRIEVE_LEVEL || tag == VT_TAG_RETRIEVE_AE_TITLE ||
+           tag == VT_TAG_INSTANCE_AVAILABILITY;
 }
 
 static bool judge_retrieve(struct vt_query *query, struct vt_query_key *key, struct vt_err *err)
@@ -264,12 +277,14 @@ static bool judge_retrieve(struct vt_query *query, struct vt_query_key *key, str
     bool useful = key->key->use == VT_KEY_UNIQUE || key->tag == VT_TAG_ACCESSION_NUMBER;
 
     key->matched = useful;
-    return useful || !query->rules.strict || refuse(query, key->tag, 0xa900, err, "is no unique key");
+    return useful || !query->rules.strict ||
+           refuse(query, key->tag, 0xa900, err, "is no unique key");
 }
 
 static bool judge(struct vt_query *query, struct vt_query_key *key, struct vt_err *err)
 {
-    bool hierarchical = query->rules.strict && !query->rules.relational && query->rules.model != VT_MODEL_NONE;
+    bool hierarchical =
+        query->rules.strict && !query->rules.relational && query->rules.model != VT_MODEL_NONE;
 
     if (query->rules.retrieve)
         return judge_retrieve(query, key, err);
@@ -277,7 +292,8 @@ static bool judge(struct vt_query *query, struct vt_query_key *key, struct vt_er
         query->unsupported = query->unsupported || key->rule != VT_RULE_UNIVERSAL;
         return true;
     }
-    key->matched = !hierarchical || key->key->use == VT_KEY_UNIQUE || level_of(query, key->key) == query->level;
+    key->matched = !hierarchical || key->key->use == VT_KEY_UNIQUE ||
+                   level_of(query, key->key) == query->level;
     return true;
 }
 
@@ -325,10 +341,11 @@ static bool list_answers(struct vt_query *query, struct vt_err *err)
 {
     static const uint32_t always[] = { VT_TAG_QUERY_RETRIEVE_LEVEL, VT_TAG_RETRIEVE_AE_TITLE,
                                        VT_TAG_INSTANCE_AVAILABILITY };
-    bool patient = query->level == VT_LEVEL_PATIENT || query->rules.model == VT_MODEL_PATIENT_ROOT ||
+    bool patient = query->level == VT_LEVEL_PATIENT ||
+                   query->rules.model == VT_MODEL_PATIENT_ROOT ||
                    query->rules.model == VT_MODEL_PATIENT_STUDY_ONLY;
-    struct vt_query_key *answers =
-        vt_arena_take(&query->arena, (query->key_count + VT_COUNT(always) + VT_LEVELS) * sizeof *answers, err);
+    struct vt_query_key *answers = vt_arena_take(
+        &query->arena, (query->key_count + VT_COUNT(always) + VT_LEVELS) * sizeof *answers, err);
     size_t count = query->key_count;
 
     if (!answers)
@@ -337,7 +354,8 @@ static bool list_answers(struct vt_query *query, struct vt_err *err)
         memcpy(answers, query->keys, count * sizeof *answers);
     for (size_t i = 0; i < VT_COUNT(always); i++)
         answers[count++] = (struct vt_query_key){ .tag = always[i] };
-    for (int level = patient ? VT_LEVEL_PATIENT : VT_LEVEL_STUDY; level <= (int)query->level; level++) {
+    for (int level = patient ? VT_LEVEL_PATIENT : VT_LEVEL_STUDY; level <= (int)query->level;
+         level++) {
         const struct vt_key *unique = vt_key_unique((enum vt_level)level);
         if (vt_query_key_at(query, unique->tag))
             continue;
@@ -350,7 +368,8 @@ static bool list_answers(struct vt_query *query, struct vt_err *err)
     return true;
 }
 
-bool vt_query_finish(struct vt_query *query, struct vt_query_key *keys, size_t count, struct vt_err *err)
+bool vt_query_finish(struct vt_query *query, struct vt_query_key *keys, size_t count,
+                     struct vt_err *err)
 {
     size_t kept = 0;
 

@@ -11,11 +11,12 @@ enum { FOLD_ROOM = 4096 };
 
 static bool in_range(const struct vt_wanted *wanted, const char *text)
 {
-    return (!wanted->text[0] || strcmp(text, wanted->text) >= 0) && (!wanted->high[0] || strcmp(text, wanted->high) <= 0);
+    return (!wanted->text[0] || strcmp(text, wanted->text) >= 0) &&
+           (!wanted->high[0] || strcmp(text, wanted->high) <= 0);
 }
 
-static bool moment_matches(const struct vt_query_key *key, const struct vt_wanted *wanted, const char *value,
-                           size_t size)
+static bool moment_matches(const struct vt_query_key *key, const struct vt_wanted *wanted,
+                           const char *value, size_t size)
 {
     char text[VT_DATETIME_ROOM];
     bool good = key->compare == VT_COMPARE_DATE   ? vt_match_date(value, size, text)
@@ -25,7 +26,8 @@ static bool moment_matches(const struct vt_query_key *key, const struct vt_wante
 }
 
 /* Folds into the stack: a name that does not fit there is longer than any that we keep. */
-static bool name_matches(const struct vt_query *query, const struct vt_wanted *wanted, const char *value, size_t size)
+static bool name_matches(const struct vt_query *query, const struct vt_wanted *wanted,
+                         const char *value, size_t size)
 {
     uint8_t room[FOLD_ROOM];
     struct vt_buf folded = { .data = room, .capacity = sizeof room, .limit = sizeof room };
@@ -36,11 +38,13 @@ static bool name_matches(const struct vt_query *query, const struct vt_wanted *w
         return false;
     if (query->rules.fuzzy)
         return vt_match_name_fuzzy(wanted->text, wanted->size, (const char *)room, folded.size);
-    return accents ? vt_match_name(wanted->high, strlen(wanted->high), (const char *)room, folded.size)
-                   : vt_match_name(wanted->text, wanted->size, (const char *)room, folded.size);
+    return accents
+               ? vt_match_name(wanted->high, strlen(wanted->high), (const char *)room, folded.size)
+               : vt_match_name(wanted->text, wanted->size, (const char *)room, folded.size);
 }
 
-static bool value_matches(const struct vt_query *query, const struct vt_query_key *key, const char *value, size_t size)
+static bool value_matches(const struct vt_query *query, const struct vt_query_key *key,
+                          const char *value, size_t size)
 {
     double number;
 
@@ -52,7 +56,8 @@ static bool value_matches(const struct vt_query *query, const struct vt_query_ke
             match = name_matches(query, wanted, value, size);
             break;
         case VT_COMPARE_NUMBER:
-            match = vt_match_number(value, size, &number) && !(number < wanted->number) && !(number > wanted->number);
+            match = vt_match_number(value, size, &number) && !(number < wanted->number) &&
+                    !(number > wanted->number);
             break;
         case VT_COMPARE_DATE:
         case VT_COMPARE_TIME:
@@ -81,7 +86,8 @@ static bool binary_matches(const struct vt_query_key *key, const struct vt_bytes
         if (key->vr[0] == 'S')
             number = width == 2 ? (int64_t)(int16_t)raw : (int64_t)(int32_t)raw;
         for (size_t i = 0; i < key->wanted_count; i++)
-            if (!((double)number < key->wanted[i].number) && !((double)number > key->wanted[i].number))
+            if (!((double)number < key->wanted[i].number) &&
+                !((double)number > key->wanted[i].number))
                 return true;
     }
     return false;
@@ -92,9 +98,11 @@ static bool is_binary(const char *vr)
     return (vr[0] == 'U' || vr[0] == 'S') && (vr[1] == 'S' || vr[1] == 'L');
 }
 
-static bool bytes_match(const struct vt_query *query, const struct vt_query_key *key, const struct vt_bytes *value);
+static bool bytes_match(const struct vt_query *query, const struct vt_query_key *key,
+                        const struct vt_bytes *value);
 
-static bool sequence_matches(const struct vt_query *query, const struct vt_query_key *key, const struct vt_bytes *value)
+static bool sequence_matches(const struct vt_query *query, const struct vt_query_key *key,
+                             const struct vt_bytes *value)
 {
     struct vt_attributes items, item;
 
@@ -105,8 +113,8 @@ static bool sequence_matches(const struct vt_query *query, const struct vt_query
     return false;
 }
 
-bool vt_query_item_matches(const struct vt_query *query, const struct vt_query_key *sequence, const uint8_t *item,
-                           size_t size)
+bool vt_query_item_matches(const struct vt_query *query, const struct vt_query_key *sequence,
+                           const uint8_t *item, size_t size)
 {
     struct vt_attribute found;
 
@@ -123,7 +131,8 @@ bool vt_query_item_matches(const struct vt_query *query, const struct vt_query_k
     return true;
 }
 
-static bool bytes_match(const struct vt_query *query, const struct vt_query_key *key, const struct vt_bytes *value)
+static bool bytes_match(const struct vt_query *query, const struct vt_query_key *key,
+                        const struct vt_bytes *value)
 {
     const char *at = (const char *)value->data, *end = at + value->size, *one;
     size_t size;
@@ -132,7 +141,8 @@ static bool bytes_match(const struct vt_query *query, const struct vt_query_key 
         return sequence_matches(query, key, value);
     if (is_binary(key->vr))
         return binary_matches(key, value);
-    if (memcmp(key->vr, "LT", 2) == 0 || memcmp(key->vr, "ST", 2) == 0 || memcmp(key->vr, "UT", 2) == 0) {
+    if (memcmp(key->vr, "LT", 2) == 0 || memcmp(key->vr, "ST", 2) == 0 ||
+        memcmp(key->vr, "UT", 2) == 0) {
         vt_attribute_trim(value->data, value->size, &one, &size);
         return value_matches(query, key, one, size);
     }
@@ -151,7 +161,8 @@ static bool is_empty(const struct vt_bytes *value)
     return size == 0;
 }
 
-bool vt_query_key_matches(const struct vt_query *query, const struct vt_query_key *key, const struct vt_row *row)
+bool vt_query_key_matches(const struct vt_query *query, const struct vt_query_key *key,
+                          const struct vt_row *row)
 {
     char scratch[VT_ROW_VALUE_ROOM];
     struct vt_bytes value;
@@ -168,8 +179,10 @@ bool vt_query_key_matches(const struct vt_query *query, const struct vt_query_ke
 uint32_t vt_query_time_of_date(uint32_t date_tag)
 {
     static const uint32_t pairs[][2] = {
-        { VT_TAG_STUDY_DATE, VT_TAG_STUDY_TIME },     { VT_TAG_SERIES_DATE, VT_TAG_SERIES_TIME },
-        { 0x00080022, 0x00080032 },                   { VT_TAG_CONTENT_DATE, VT_TAG_CONTENT_TIME },
+        { VT_TAG_STUDY_DATE, VT_TAG_STUDY_TIME },
+        { VT_TAG_SERIES_DATE, VT_TAG_SERIES_TIME },
+        { 0x00080022, 0x00080032 },
+        { VT_TAG_CONTENT_DATE, VT_TAG_CONTENT_TIME },
         { VT_TAG_PPS_START_DATE, VT_TAG_PPS_START_TIME },
     };
 

@@ -1,5 +1,5 @@
-/* Queries from the words of a command line: "PatientName=Smith*", "StudyDate=20200101-20201231", "ModalitiesInStudy",
- * "RequestAttributesSequence.ScheduledProcedureStepID=7". */
+/* Queries from the words of a command line: "PatientName=Smith*", "StudyDate=20200101-20201231",
+ * "ModalitiesInStudy", "RequestAttributesSequence.ScheduledProcedureStepID=7". */
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,14 +21,18 @@ static bool tag_of(const char *text, size_t size, uint32_t *out_tag, struct vt_e
     char name[WORD_TAG_ROOM];
 
     if (size == 0 || size >= sizeof name)
-        return vt_fail(err, VT_E_INVALID, "'%.*s' is no attribute", (int)(size < 60 ? size : 60), text);
+        return vt_fail(err, VT_E_INVALID, "'%.*s' is no attribute", (int)(size < 60 ? size : 60),
+                       text);
     memcpy(name, text, size);
     name[size] = '\0';
-    return vt_dict_tag(name, out_tag) || vt_fail(err, VT_E_INVALID, "'%s' is no attribute: use a keyword such as "
-                                                 "PatientName or a tag such as 0010,0010", name);
+    return vt_dict_tag(name, out_tag) || vt_fail(err, VT_E_INVALID,
+                                                 "'%s' is no attribute: use a keyword such as "
+                                                 "PatientName or a tag such as 0010,0010",
+                                                 name);
 }
 
-static struct node *node_at(struct vt_query *query, struct node **list, uint32_t tag, bool top, struct vt_err *err)
+static struct node *node_at(struct vt_query *query, struct node **list, uint32_t tag, bool top,
+                            struct vt_err *err)
 {
     for (struct node *node = *list; node; node = node->next)
         if (node->key.tag == tag)
@@ -45,7 +49,8 @@ static struct node *node_at(struct vt_query *query, struct node **list, uint32_t
     return node;
 }
 
-static bool add_word(struct vt_query *query, struct node **list, const char *word, struct vt_err *err)
+static bool add_word(struct vt_query *query, struct node **list, const char *word,
+                     struct vt_err *err)
 {
     const char *equals = strchr(word, '=');
     const char *end = equals ? equals : word + strlen(word), *at = word;
@@ -75,8 +80,8 @@ static bool add_word(struct vt_query *query, struct node **list, const char *wor
     return vt_query_key_set(query, &node->key, equals + 1, strlen(equals + 1), err);
 }
 
-static bool flatten(struct vt_query *query, struct node *list, struct vt_query_key **out_keys, size_t *out_count,
-                    struct vt_err *err)
+static bool flatten(struct vt_query *query, struct node *list, struct vt_query_key **out_keys,
+                    size_t *out_count, struct vt_err *err)
 {
     size_t count = 0;
 
@@ -126,7 +131,8 @@ struct vt_query *vt_query_from_words(enum vt_level level, const char *const word
     for (size_t i = 0; i < count; i++)
         if (!add_word(query, &list, words[i], err))
             return NULL;
-    if (!flatten(query, list, &keys, &key_count, err) || !vt_query_finish(query, keys, key_count, err))
+    if (!flatten(query, list, &keys, &key_count, err) ||
+        !vt_query_finish(query, keys, key_count, err))
         return NULL;
     query->rules.offending = NULL;
     return vt_take(&query);

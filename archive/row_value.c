@@ -50,19 +50,21 @@ static bool count_of(const struct vt_row *row, uint32_t tag, uint64_t *out)
     return false;
 }
 
-/* Stored syntax first, then what we can make of it without loss: the little endian encodings of uncompressed data. */
+/* Stored syntax first, then what we can make of it without loss: the little endian encodings of
+ * uncompressed data. */
 static const char *available_syntaxes(const struct vt_row *row, char scratch[VT_ROW_VALUE_ROOM])
 {
     const struct vt_transfer_syntax *syntax = vt_transfer_syntax_find(row->transfer_syntax);
-    bool plain = syntax && !syntax->encapsulated && strcmp(row->transfer_syntax, VT_UID_EXPLICIT_LE) != 0;
+    bool plain =
+        syntax && !syntax->encapsulated && strcmp(row->transfer_syntax, VT_UID_EXPLICIT_LE) != 0;
 
     snprintf(scratch, VT_ROW_VALUE_ROOM, "%s%s%s", row->transfer_syntax, plain ? "\\" : "",
              plain ? VT_UID_EXPLICIT_LE : "");
     return scratch;
 }
 
-bool vt_row_value(const struct vt_row *row, const struct vt_key *key, char scratch[VT_ROW_VALUE_ROOM],
-                  struct vt_bytes *out)
+bool vt_row_value(const struct vt_row *row, const struct vt_key *key,
+                  char scratch[VT_ROW_VALUE_ROOM], struct vt_bytes *out)
 {
     const char *text;
     uint64_t count;

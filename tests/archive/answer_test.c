@@ -16,7 +16,8 @@ static void describe(struct vt_walk *walk, char *out, size_t room)
     while (vt_walk_next(walk, &element, &more, &err) && more) {
         char text[200];
         size_t used = strlen(out);
-        snprintf(out + used, room - used, "%s%08x=", used && out[used - 1] != '[' ? ";" : "", element.tag);
+        snprintf(out + used, room - used, "%s%08x=", used && out[used - 1] != '[' ? ";" : "",
+                 element.tag);
         if (memcmp(element.vr, "SQ", 2) == 0) {
             struct vt_walk items, item_walk;
             struct vt_element item;
@@ -35,8 +36,9 @@ static void describe(struct vt_walk *walk, char *out, size_t room)
     assert_false(vt_failed(&err));
 }
 
-static const char *answer(enum vt_level level, const struct vt_query_rules *rules, const char *const *words,
-                          const struct vt_row *row, enum vt_encoding encoding)
+static const char *answer(enum vt_level level, const struct vt_query_rules *rules,
+                          const char *const *words, const struct vt_row *row,
+                          enum vt_encoding encoding)
 {
     static char text[4096];
     const struct vt_answer_rules answers = { .retrieve_ae_title = "VITRINE", .encoding = encoding };
@@ -62,9 +64,14 @@ static const char *answer(enum vt_level level, const struct vt_query_rules *rule
 static void only_what_was_asked_for_is_answered_in_order(void **state)
 {
     struct vt_buf at[VT_LEVELS] = { { 0 } };
-    const char *const words[] = { "NumberOfStudyRelatedInstances", "PatientName", "StudyDate", "ModalitiesInStudy",
-                                  "AccessionNumber", NULL };
-    const char *expected = "00080020=20200101;00080050=;00080052=STUDY;00080054=VITRINE;00080056=ONLINE;00080061=CT\\SR;"
+    const char *const words[] = { "NumberOfStudyRelatedInstances",
+                                  "PatientName",
+                                  "StudyDate",
+                                  "ModalitiesInStudy",
+                                  "AccessionNumber",
+                                  NULL };
+    const char *expected = "00080020=20200101;00080050=;00080052=STUDY;00080054=VITRINE;00080056="
+                           "ONLINE;00080061=CT\\SR;"
                            "00100010=Smith^John;0020000d=1.2;00201208=30";
 
     (void)state;
@@ -89,7 +96,8 @@ static void unique_keys_down_to_the_level_are_always_there(void **state)
     stored(&at[0], VT_TAG_PATIENT_ID, "LO", "P1");
     struct vt_row row = row_of(VT_LEVEL_IMAGE, at);
     assert_string_equal(answer(VT_LEVEL_IMAGE, &patient_root, words, &row, VT_EXPLICIT_LE),
-                        "00080016=" VT_UID_CT_IMAGE ";00080018=1.2.3.4;00080052=IMAGE;00080054=VITRINE;00080056=ONLINE;"
+                        "00080016=" VT_UID_CT_IMAGE
+                        ";00080018=1.2.3.4;00080052=IMAGE;00080054=VITRINE;00080056=ONLINE;"
                         "00083002=" VT_UID_IMPLICIT_LE "\\" VT_UID_EXPLICIT_LE
                         ";00100020=P1;0020000d=1.2;0020000e=1.2.3");
     vt_buf_fini(&at[0]);
@@ -102,7 +110,8 @@ static void make_specimens(struct vt_buf *at)
     size_t sequence, item;
 
     at->limit = 4096;
-    assert_true(vt_attributes_sequence_begin(at, VT_TAG_SPECIMEN_DESCRIPTION_SEQUENCE, &sequence, &err));
+    assert_true(
+        vt_attributes_sequence_begin(at, VT_TAG_SPECIMEN_DESCRIPTION_SEQUENCE, &sequence, &err));
     for (size_t i = 0; i < 2; i++) {
         assert_true(vt_attributes_item_begin(at, &item, &err));
         assert_true(vt_attributes_append(at, 0x00400551, "LO", names[i], 2, &err));
@@ -123,14 +132,16 @@ static void matching_items_are_answered_with_the_requested_attributes(void **sta
     struct vt_row row = row_of(VT_LEVEL_IMAGE, at);
     for (int i = 0; i < 2; i++) {
         enum vt_encoding encoding = i ? VT_IMPLICIT_LE : VT_EXPLICIT_LE;
-        assert_non_null(strstr(answer(VT_LEVEL_IMAGE, &study_root, one, &row, encoding), "00400560=[00400551=S2]"));
+        assert_non_null(strstr(answer(VT_LEVEL_IMAGE, &study_root, one, &row, encoding),
+                               "00400560=[00400551=S2]"));
         assert_non_null(strstr(answer(VT_LEVEL_IMAGE, &study_root, all, &row, encoding),
                                "00400560=[00400551=S1;00400554=1.9][00400551=S2;00400554=1.9]"));
     }
     vt_buf_fini(&at[3]);
 }
 
-/* ---- character sets of answers (reference 6.5): request, configured, what is stored, what is used ---- */
+/* ---- character sets of answers (reference 6.5): request, configured, what is stored, what is used
+ * ---- */
 
 static void the_character_set_of_an_answer_follows_the_request_then_the_peer_then_utf8(void **state)
 {
@@ -163,7 +174,8 @@ static void the_character_set_of_an_answer_follows_the_request_then_the_peer_the
     (void)state;
     for (size_t i = 0; i < VT_COUNT(rows); i++) {
         struct vt_buf at[VT_LEVELS] = { { 0 } };
-        struct vt_answer_rules rules = { .retrieve_ae_title = "VITRINE", .peer_charset = rows[i].peer,
+        struct vt_answer_rules rules = { .retrieve_ae_title = "VITRINE",
+                                         .peer_charset = rows[i].peer,
                                          .encoding = VT_EXPLICIT_LE };
         struct vt_element element;
         struct vt_err err = { 0 };
@@ -180,11 +192,13 @@ static void the_character_set_of_an_answer_follows_the_request_then_the_peer_the
         struct vt_row row = row_of(VT_LEVEL_STUDY, at);
         VT_AUTO(vt_query) query = parse(&request, &study_root, &err);
         assert_true(vt_answer_write(query, &row, &rules, &out, &err));
-        if (vt_element_find(out.data, out.size, VT_EXPLICIT_LE, VT_TAG_SPECIFIC_CHARACTER_SET, &element))
+        if (vt_element_find(out.data, out.size, VT_EXPLICIT_LE, VT_TAG_SPECIFIC_CHARACTER_SET,
+                            &element))
             vt_element_text(&element, used, sizeof used);
         if (strcmp(used, rows[i].used) != 0)
             fail_msg("row %zu: '%s' instead of '%s'", i, used, rows[i].used);
-        assert_true(vt_element_find(out.data, out.size, VT_EXPLICIT_LE, VT_TAG_PATIENT_NAME, &element));
+        assert_true(
+            vt_element_find(out.data, out.size, VT_EXPLICIT_LE, VT_TAG_PATIENT_NAME, &element));
         char raw[200];
         size_t size = vt_element_text(&element, raw, sizeof raw);
         assert_true(vt_text_to_utf8(used, NULL, "PN", raw, size, "?", &back, &err));
@@ -202,7 +216,8 @@ struct torture {
 static bool write_answer(void *context, struct vt_err *err)
 {
     const struct torture *torture = context;
-    const struct vt_answer_rules rules = { .retrieve_ae_title = "VITRINE", .encoding = VT_EXPLICIT_LE };
+    const struct vt_answer_rules rules = { .retrieve_ae_title = "VITRINE",
+                                           .encoding = VT_EXPLICIT_LE };
     VT_AUTO_BUF(out, 4096);
 
     return vt_answer_write(torture->query, torture->row, &rules, &out, err);
@@ -232,7 +247,8 @@ int main(void)
         cmocka_unit_test(only_what_was_asked_for_is_answered_in_order),
         cmocka_unit_test(unique_keys_down_to_the_level_are_always_there),
         cmocka_unit_test(matching_items_are_answered_with_the_requested_attributes),
-        cmocka_unit_test(the_character_set_of_an_answer_follows_the_request_then_the_peer_then_utf8),
+        cmocka_unit_test(
+            the_character_set_of_an_answer_follows_the_request_then_the_peer_then_utf8),
         cmocka_unit_test(writing_survives_lost_memory),
     };
 

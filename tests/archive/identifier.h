@@ -26,7 +26,8 @@ static inline void with(struct vt_buf *buf, uint32_t tag, const char *vr, const 
     assert_true(vt_write_bytes(&w, tag, vr, text, strlen(text), &err));
 }
 
-static inline struct vt_query *parse(const struct vt_buf *buf, const struct vt_query_rules *rules, struct vt_err *err)
+static inline struct vt_query *parse(const struct vt_buf *buf, const struct vt_query_rules *rules,
+                                     struct vt_err *err)
 {
     return vt_query_parse(buf->data, buf->size, VT_EXPLICIT_LE, rules, err);
 }
@@ -34,10 +35,20 @@ static inline struct vt_query *parse(const struct vt_buf *buf, const struct vt_q
 /* A row whose attributes are those given. */
 static inline struct vt_row row_of(enum vt_level level, const struct vt_buf at[VT_LEVELS])
 {
-    struct vt_row row = { .level = level, .patient_id = "P1", .study_uid = "1.2", .series_uid = "1.2.3", .sop_uid = "1.2.3.4",
-                          .sop_class = VT_UID_CT_IMAGE, .transfer_syntax = VT_UID_IMPLICIT_LE, .modalities = "CT\\SR",
-                          .sop_classes = VT_UID_CT_IMAGE, .study_series = 2, .study_instances = 30,
-                          .series_instances = 20, .patient_studies = 1, .availability = "ONLINE" };
+    struct vt_row row = { .level = level,
+                          .patient_id = "P1",
+                          .study_uid = "1.2",
+                          .series_uid = "1.2.3",
+                          .sop_uid = "1.2.3.4",
+                          .sop_class = VT_UID_CT_IMAGE,
+                          .transfer_syntax = VT_UID_IMPLICIT_LE,
+                          .modalities = "CT\\SR",
+                          .sop_classes = VT_UID_CT_IMAGE,
+                          .study_series = 2,
+                          .study_instances = 30,
+                          .series_instances = 20,
+                          .patient_studies = 1,
+                          .availability = "ONLINE" };
     for (int i = 0; i < VT_LEVELS; i++)
         row.attributes[i] = (struct vt_bytes){ at[i].data, at[i].size };
     return row;

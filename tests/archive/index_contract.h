@@ -1,5 +1,5 @@
-/* tests/archive/index_contract.h: what every index driver does the same way. Included by one test program for each driver,
- * which defines DRIVER. The archive in it is made here, row by row. */
+/* tests/archive/index_contract.h: what every index driver does the same way. Included by one test
+ * program for each driver, which defines DRIVER. The archive in it is made here, row by row. */
 #pragma once
 
 #include <setjmp.h>
@@ -24,7 +24,7 @@ struct world {
     char folder[64];
     struct vt_index *index;
     uint64_t sequence;
-    struct vt_instance instance;      /* of the torture tests */
+    struct vt_instance instance; /* of the torture tests */
 };
 
 /* One instance in words; NULL is left out. */
@@ -62,9 +62,11 @@ static inline void make_instance(struct vt_instance *out, const struct made *mad
     snprintf(out->study_uid, sizeof out->study_uid, "%s", made->study);
     snprintf(out->series_uid, sizeof out->series_uid, "%s", made->series);
     snprintf(out->sop_uid, sizeof out->sop_uid, "%s", made->sop);
-    snprintf(out->sop_class, sizeof out->sop_class, "%s", made->sop_class ? made->sop_class : VT_UID_CT_IMAGE);
+    snprintf(out->sop_class, sizeof out->sop_class, "%s",
+             made->sop_class ? made->sop_class : VT_UID_CT_IMAGE);
     snprintf(out->transfer_syntax, sizeof out->transfer_syntax, "%s", VT_UID_EXPLICIT_LE);
-    snprintf(out->file, sizeof out->file, "objects/2026/11/22/%s/%s/%s.dcm", made->study, made->series, made->sop);
+    snprintf(out->file, sizeof out->file, "objects/2026/11/22/%s/%s/%s.dcm", made->study,
+             made->series, made->sop);
     out->version = 1;
     out->file_size = 1000;
     out->data_set_offset = 400;
@@ -111,9 +113,10 @@ static inline unsigned put(struct world *world, const struct made *made)
     return flags;
 }
 
-/* The wanted attribute of each match, joined by ';', in the order of the answers. `words` ends with NULL. */
-static inline const char *ask_with(struct world *world, enum vt_level level, const struct vt_query_rules *rules,
-                                   const char *const *words)
+/* The wanted attribute of each match, joined by ';', in the order of the answers. `words` ends with
+ * NULL. */
+static inline const char *ask_with(struct world *world, enum vt_level level,
+                                   const struct vt_query_rules *rules, const char *const *words)
 {
     static char found[65536];
     struct vt_err err = { 0 };
@@ -157,7 +160,8 @@ static inline int set_up(void **state)
         fail_msg("%s", err.text);
     snprintf(world->folder, sizeof world->folder, "/tmp/vt-index-XXXXXX");
     assert_non_null(mkdtemp(world->folder));
-    world->index = vt_index_open(&DRIVER, &(struct vt_index_options){ .path = world->folder, .readers = 4 }, &err);
+    world->index = vt_index_open(
+        &DRIVER, &(struct vt_index_options){ .path = world->folder, .readers = 4 }, &err);
     if (!world->index)
         fail_msg("%s", err.text);
     *state = world;
@@ -182,11 +186,16 @@ static inline int tear_down(void **state)
 
 /* Three studies of two patients; 1.1 has two series, 1.3 is the newest. */
 static const struct made small[] = {
-    { "P1", NULL, "SMITH^JOHN", "19700101", "1.1", "20200110", "101500", "A1", "Head CT", "S1", "1.1.1", "CT", "1", "1.1.1.1", "1", NULL },
-    { "P1", NULL, "SMITH^JOHN", "19700101", "1.1", "20200110", "101500", "A1", "Head CT", "S1", "1.1.1", "CT", "1", "1.1.1.2", "2", NULL },
-    { "P1", NULL, "SMITH^JOHN", "19700101", "1.1", "20200110", "101500", "A1", "Head CT", "S1", "1.1.2", "SR", "10", "1.1.2.1", "1", "1.2.840.10008.5.1.4.1.1.88.11" },
-    { "P1", NULL, "SMITH^JOHN", "19700101", "1.2", "20200112", "0800", "A2", "Chest", "S2", "1.2.1", "CT", "2", "1.2.1.1", "1", NULL },
-    { "P2", NULL, "Müller^Eva", "19800202", "1.3", "20210601", "235959.5", "B3", "Knee MR", "S3", "1.3.1", "MR", "1", "1.3.1.1", "1", NULL },
+    { "P1", NULL, "SMITH^JOHN", "19700101", "1.1", "20200110", "101500", "A1", "Head CT", "S1",
+      "1.1.1", "CT", "1", "1.1.1.1", "1", NULL },
+    { "P1", NULL, "SMITH^JOHN", "19700101", "1.1", "20200110", "101500", "A1", "Head CT", "S1",
+      "1.1.1", "CT", "1", "1.1.1.2", "2", NULL },
+    { "P1", NULL, "SMITH^JOHN", "19700101", "1.1", "20200110", "101500", "A1", "Head CT", "S1",
+      "1.1.2", "SR", "10", "1.1.2.1", "1", "1.2.840.10008.5.1.4.1.1.88.11" },
+    { "P1", NULL, "SMITH^JOHN", "19700101", "1.2", "20200112", "0800", "A2", "Chest", "S2", "1.2.1",
+      "CT", "2", "1.2.1.1", "1", NULL },
+    { "P2", NULL, "Müller^Eva", "19800202", "1.3", "20210601", "235959.5", "B3", "Knee MR", "S3",
+      "1.3.1", "MR", "1", "1.3.1.1", "1", NULL },
 };
 
 static inline void fill(struct world *world)
@@ -248,7 +257,8 @@ static void flags_tell_what_was_new(void **state)
 {
     struct world *world = *state;
 
-    assert_int_equal(put(world, &small[0]), VT_PUT_NEW_PATIENT | VT_PUT_NEW_STUDY | VT_PUT_NEW_SERIES);
+    assert_int_equal(put(world, &small[0]),
+                     VT_PUT_NEW_PATIENT | VT_PUT_NEW_STUDY | VT_PUT_NEW_SERIES);
     assert_int_equal(put(world, &small[1]), 0);
     assert_int_equal(put(world, &small[2]), VT_PUT_NEW_SERIES);
     assert_int_equal(put(world, &small[3]), VT_PUT_NEW_STUDY | VT_PUT_NEW_SERIES);
@@ -271,7 +281,8 @@ static void counts_are_those_of_the_rows(void **state)
 }
 
 static struct vt_row first_row(struct world *world, enum vt_level level, const char *const *words,
-                               struct vt_query **out_query, struct vt_plan **out_plan, struct vt_cursor **out_cursor)
+                               struct vt_query **out_query, struct vt_plan **out_plan,
+                               struct vt_cursor **out_cursor)
 {
     struct vt_err err = { 0 };
     struct vt_row row = { 0 };
@@ -280,7 +291,8 @@ static struct vt_row first_row(struct world *world, enum vt_level level, const c
 
     while (words[count])
         count++;
-    *out_query = vt_query_from_words(level, words, count, &(struct vt_query_rules){ .model = VT_MODEL_NONE }, &err);
+    *out_query = vt_query_from_words(level, words, count,
+                                     &(struct vt_query_rules){ .model = VT_MODEL_NONE }, &err);
     assert_non_null(*out_query);
     *out_plan = vt_plan_make(*out_query, &err);
     *out_cursor = vt_index_find(world->index, *out_plan, &err);
@@ -376,8 +388,12 @@ static void each_component_group_of_a_name_is_found_once(void **state)
     assert_string_equal(ASK(world, VT_LEVEL_STUDY, "PatientName==山田*"), "1.1");
     assert_string_equal(ASK(world, VT_LEVEL_STUDY, "PatientName=山田^太郎\\yamada^tarou"), "1.1");
     assert_string_equal(ASK(world, VT_LEVEL_STUDY, "PatientName=山田*=yamada*"), "");
-    yamada = (struct made){ "P3", NULL, "Ito^Ai=ITO^AI X=Itow", NULL, "1.5", "20190101", NULL, NULL, NULL, NULL,
-                            "1.5.1", "CT", "1", "1.5.1.1", "1", NULL };
+    yamada = (struct made){ "P3", NULL,      "Ito^Ai=ITO^AI X=Itow",
+                            NULL, "1.5",     "20190101",
+                            NULL, NULL,      NULL,
+                            NULL, "1.5.1",   "CT",
+                            "1",  "1.5.1.1", "1",
+                            NULL };
     put(world, &yamada);
     assert_string_equal(ASK(world, VT_LEVEL_STUDY, "PatientName=ito*"), "1.5");
     assert_string_equal(ASK(world, VT_LEVEL_PATIENT, "PatientName=ito*"), "P3");
@@ -398,13 +414,18 @@ static void series_and_instances_come_in_order_of_their_numbers(void **state)
     made.instance_number = "9";
     put(world, &made);
     assert_string_equal(ASK(world, VT_LEVEL_SERIES, "StudyInstanceUID=1.1"), "1.1.1;1.1.2");
-    assert_string_equal(ASK(world, VT_LEVEL_SERIES, "StudyInstanceUID=1.1", "Modality=SR"), "1.1.2");
-    assert_string_equal(ASK(world, VT_LEVEL_SERIES, "SeriesInstanceUID=1.3.1\\1.1.2"), "1.3.1;1.1.2");
+    assert_string_equal(ASK(world, VT_LEVEL_SERIES, "StudyInstanceUID=1.1", "Modality=SR"),
+                        "1.1.2");
+    assert_string_equal(ASK(world, VT_LEVEL_SERIES, "SeriesInstanceUID=1.3.1\\1.1.2"),
+                        "1.3.1;1.1.2");
     assert_string_equal(ASK(world, VT_LEVEL_SERIES, "SeriesNumber=010"), "1.1.2");
-    assert_string_equal(ASK(world, VT_LEVEL_IMAGE, "SeriesInstanceUID=1.1.1"), "1.1.1.1;1.1.1.2;1.1.1.9;1.1.1.10");
+    assert_string_equal(ASK(world, VT_LEVEL_IMAGE, "SeriesInstanceUID=1.1.1"),
+                        "1.1.1.1;1.1.1.2;1.1.1.9;1.1.1.10");
     assert_string_equal(ASK(world, VT_LEVEL_IMAGE, "SOPInstanceUID=1.1.1.9"), "1.1.1.9");
-    assert_string_equal(ASK(world, VT_LEVEL_IMAGE, "StudyInstanceUID=1.1", "InstanceNumber=+9"), "1.1.1.9");
-    assert_string_equal(ASK(world, VT_LEVEL_IMAGE, "SOPClassUID=1.2.840.10008.5.1.4.1.1.88.11"), "1.1.2.1");
+    assert_string_equal(ASK(world, VT_LEVEL_IMAGE, "StudyInstanceUID=1.1", "InstanceNumber=+9"),
+                        "1.1.1.9");
+    assert_string_equal(ASK(world, VT_LEVEL_IMAGE, "SOPClassUID=1.2.840.10008.5.1.4.1.1.88.11"),
+                        "1.1.2.1");
 }
 
 static void an_empty_value_matches_only_when_unknown_values_do(void **state)
@@ -416,9 +437,15 @@ static void an_empty_value_matches_only_when_unknown_values_do(void **state)
     put(world, &made);
     const struct vt_query_rules rules = { .model = VT_MODEL_NONE, .match_unknown = true };
     assert_string_equal(ASK(world, VT_LEVEL_STUDY, "AccessionNumber=A1"), "");
-    assert_string_equal(ask_with(world, VT_LEVEL_STUDY, &rules, (const char *const[]){ "AccessionNumber=A1", NULL }), "1.1");
-    assert_string_equal(ask_with(world, VT_LEVEL_STUDY, &rules, (const char *const[]){ "AccessionNumber=A*", NULL }), "1.1");
-    assert_string_equal(ask_with(world, VT_LEVEL_STUDY, &rules, (const char *const[]){ "StudyDate=2021-", NULL }), "");
+    assert_string_equal(ask_with(world, VT_LEVEL_STUDY, &rules,
+                                 (const char *const[]){ "AccessionNumber=A1", NULL }),
+                        "1.1");
+    assert_string_equal(ask_with(world, VT_LEVEL_STUDY, &rules,
+                                 (const char *const[]){ "AccessionNumber=A*", NULL }),
+                        "1.1");
+    assert_string_equal(
+        ask_with(world, VT_LEVEL_STUDY, &rules, (const char *const[]){ "StudyDate=2021-", NULL }),
+        "");
 }
 
 static void combined_dates_and_times_are_one_interval(void **state)
@@ -431,7 +458,8 @@ static void combined_dates_and_times_are_one_interval(void **state)
     assert_string_equal(ask_with(world, VT_LEVEL_STUDY, &combined, words), "");
     const char *const interval[] = { "StudyDate=20200110-20200112", "StudyTime=1000-1100", NULL };
     assert_string_equal(ask_with(world, VT_LEVEL_STUDY, &combined, interval), "1.2;1.1");
-    assert_string_equal(ASK(world, VT_LEVEL_STUDY, "StudyDate=20200110-20200112", "StudyTime=1000-1100"), "1.1");
+    assert_string_equal(
+        ASK(world, VT_LEVEL_STUDY, "StudyDate=20200110-20200112", "StudyTime=1000-1100"), "1.1");
 }
 
 static void fuzzy_names_match_by_tokens_and_sound(void **state)
@@ -440,10 +468,18 @@ static void fuzzy_names_match_by_tokens_and_sound(void **state)
     const struct vt_query_rules fuzzy = { .model = VT_MODEL_NONE, .fuzzy = true };
 
     fill(world);
-    assert_string_equal(ask_with(world, VT_LEVEL_STUDY, &fuzzy, (const char *const[]){ "PatientName=jo smi", NULL }), "1.2;1.1");
-    assert_string_equal(ask_with(world, VT_LEVEL_STUDY, &fuzzy, (const char *const[]){ "PatientName=SMYTHE", NULL }), "1.2;1.1");
-    assert_string_equal(ask_with(world, VT_LEVEL_PATIENT, &fuzzy, (const char *const[]){ "PatientName=eva mueler", NULL }), "P2");
-    assert_string_equal(ask_with(world, VT_LEVEL_STUDY, &fuzzy, (const char *const[]){ "PatientName=jones", NULL }), "");
+    assert_string_equal(ask_with(world, VT_LEVEL_STUDY, &fuzzy,
+                                 (const char *const[]){ "PatientName=jo smi", NULL }),
+                        "1.2;1.1");
+    assert_string_equal(ask_with(world, VT_LEVEL_STUDY, &fuzzy,
+                                 (const char *const[]){ "PatientName=SMYTHE", NULL }),
+                        "1.2;1.1");
+    assert_string_equal(ask_with(world, VT_LEVEL_PATIENT, &fuzzy,
+                                 (const char *const[]){ "PatientName=eva mueler", NULL }),
+                        "P2");
+    assert_string_equal(
+        ask_with(world, VT_LEVEL_STUDY, &fuzzy, (const char *const[]){ "PatientName=jones", NULL }),
+        "");
 }
 
 static void a_patient_without_id_is_one_of_its_own_in_each_study(void **state)
@@ -475,7 +511,8 @@ static void the_same_id_of_another_issuer_is_another_patient(void **state)
     made.series = "1.8.1";
     made.sop = "1.8.1.1";
     assert_int_equal(put(world, &made), VT_PUT_NEW_PATIENT | VT_PUT_NEW_STUDY | VT_PUT_NEW_SERIES);
-    assert_string_equal(ASK(world, VT_LEVEL_STUDY, "PatientID=P1", "IssuerOfPatientID=OTHER"), "1.8");
+    assert_string_equal(ASK(world, VT_LEVEL_STUDY, "PatientID=P1", "IssuerOfPatientID=OTHER"),
+                        "1.8");
 }
 
 static void a_study_under_another_patient_stays_with_the_first(void **state)
@@ -488,7 +525,8 @@ static void a_study_under_another_patient_stays_with_the_first(void **state)
     made.sop = "1.1.1.7";
     assert_int_equal(put(world, &made), VT_PUT_PATIENT_CONFLICT);
     assert_string_equal(ASK(world, VT_LEVEL_STUDY, "PatientID=P9"), "");
-    assert_string_equal(ASK(world, VT_LEVEL_IMAGE, "PatientID=P1", "SOPInstanceUID=1.1.1.7"), "1.1.1.7");
+    assert_string_equal(ASK(world, VT_LEVEL_IMAGE, "PatientID=P1", "SOPInstanceUID=1.1.1.7"),
+                        "1.1.1.7");
 }
 
 static void the_patient_carries_the_newest_name_and_studies_keep_theirs(void **state)
@@ -501,7 +539,8 @@ static void the_patient_carries_the_newest_name_and_studies_keep_theirs(void **s
     made.study = "1.7";
     made.series = "1.7.1";
     made.sop = "1.7.1.1";
-    assert_int_equal(put(world, &made), VT_PUT_NEW_STUDY | VT_PUT_NEW_SERIES | VT_PUT_PATIENT_MISMATCH);
+    assert_int_equal(put(world, &made),
+                     VT_PUT_NEW_STUDY | VT_PUT_NEW_SERIES | VT_PUT_PATIENT_MISMATCH);
     assert_string_equal(ASK(world, VT_LEVEL_PATIENT, "PatientName=JONES*"), "P1");
     assert_string_equal(ASK(world, VT_LEVEL_PATIENT, "PatientName=SMITH*"), "");
     assert_string_equal(ASK(world, VT_LEVEL_STUDY, "PatientName=JONES*"), "1.7");
@@ -523,7 +562,8 @@ static void a_replaced_instance_corrects_its_study(void **state)
     assert_string_equal(ASK(world, VT_LEVEL_STUDY, "AccessionNumber=A77"), "1.1");
     assert_string_equal(ASK(world, VT_LEVEL_STUDY, "AccessionNumber=A1"), "");
     assert_string_equal(ASK(world, VT_LEVEL_STUDY, "PatientName=*JACK*"), "1.1");
-    assert_string_equal(ASK(world, VT_LEVEL_IMAGE, "StudyInstanceUID=1.1"), "1.1.1.1;1.1.1.2;1.1.2.1");
+    assert_string_equal(ASK(world, VT_LEVEL_IMAGE, "StudyInstanceUID=1.1"),
+                        "1.1.1.1;1.1.1.2;1.1.2.1");
     assert_true(vt_index_lookup(world->index, "1.1.1.1", &entry, &found, &err));
     assert_true(found);
 }
@@ -576,7 +616,8 @@ static void parents_go_with_their_last_instance(void **state)
     assert_int_equal(counts.patients, 1);
     assert_int_equal(counts.instances, 1);
     assert_int_equal(counts.bytes, 1000);
-    assert_int_equal(put(world, &small[0]), VT_PUT_NEW_PATIENT | VT_PUT_NEW_STUDY | VT_PUT_NEW_SERIES);
+    assert_int_equal(put(world, &small[0]),
+                     VT_PUT_NEW_PATIENT | VT_PUT_NEW_STUDY | VT_PUT_NEW_SERIES);
 }
 
 static void a_moved_study_belongs_to_the_other_patient(void **state)
@@ -613,13 +654,16 @@ static const char *selected(struct world *world, enum vt_level level, const char
     bool more = true;
 
     found[0] = '\0';
-    VT_AUTO(vt_query) query = vt_query_from_words(level, words, 1, &(struct vt_query_rules){ .retrieve = true }, &err);
+    VT_AUTO(vt_query)
+    query =
+        vt_query_from_words(level, words, 1, &(struct vt_query_rules){ .retrieve = true }, &err);
     assert_non_null(query);
     VT_AUTO(vt_plan) plan = vt_plan_make(query, &err);
     VT_AUTO(vt_cursor) cursor = vt_index_select(world->index, plan, &err);
     assert_non_null(cursor);
     while (vt_cursor_select_next(cursor, &entry, &more, &err) && more)
-        used += (size_t)snprintf(found + used, sizeof found - used, "%s%s", used ? ";" : "", entry.sop_uid);
+        used += (size_t)snprintf(found + used, sizeof found - used, "%s%s", used ? ";" : "",
+                                 entry.sop_uid);
     assert_false(vt_failed(&err));
     return found;
 }
@@ -629,11 +673,15 @@ static void a_selection_gives_all_instances_below_its_matches(void **state)
     struct world *world = *state;
 
     fill(world);
-    assert_string_equal(selected(world, VT_LEVEL_PATIENT, "PatientID=P1"), "1.2.1.1;1.1.1.1;1.1.1.2;1.1.2.1");
-    assert_string_equal(selected(world, VT_LEVEL_STUDY, "StudyInstanceUID=1.1"), "1.1.1.1;1.1.1.2;1.1.2.1");
-    assert_string_equal(selected(world, VT_LEVEL_STUDY, "StudyInstanceUID=1.3\\1.2"), "1.3.1.1;1.2.1.1");
+    assert_string_equal(selected(world, VT_LEVEL_PATIENT, "PatientID=P1"),
+                        "1.2.1.1;1.1.1.1;1.1.1.2;1.1.2.1");
+    assert_string_equal(selected(world, VT_LEVEL_STUDY, "StudyInstanceUID=1.1"),
+                        "1.1.1.1;1.1.1.2;1.1.2.1");
+    assert_string_equal(selected(world, VT_LEVEL_STUDY, "StudyInstanceUID=1.3\\1.2"),
+                        "1.3.1.1;1.2.1.1");
     assert_string_equal(selected(world, VT_LEVEL_SERIES, "SeriesInstanceUID=1.1.2"), "1.1.2.1");
-    assert_string_equal(selected(world, VT_LEVEL_IMAGE, "SOPInstanceUID=1.1.1.2\\1.1.1.1"), "1.1.1.1;1.1.1.2");
+    assert_string_equal(selected(world, VT_LEVEL_IMAGE, "SOPInstanceUID=1.1.1.2\\1.1.1.1"),
+                        "1.1.1.1;1.1.1.2");
     assert_string_equal(selected(world, VT_LEVEL_STUDY, "StudyInstanceUID=7.7"), "");
 }
 
@@ -672,7 +720,8 @@ static void a_cursor_keeps_its_snapshot_while_the_writer_goes_on(void **state)
     int count = 1;
 
     fill(world);
-    VT_AUTO(vt_query) query = vt_query_from_words(VT_LEVEL_STUDY, words, 1, &(struct vt_query_rules){ 0 }, &err);
+    VT_AUTO(vt_query)
+    query = vt_query_from_words(VT_LEVEL_STUDY, words, 1, &(struct vt_query_rules){ 0 }, &err);
     VT_AUTO(vt_plan) plan = vt_plan_make(query, &err);
     VT_AUTO(vt_cursor) cursor = vt_index_find(world->index, plan, &err);
     assert_true(vt_cursor_next(cursor, &row, &more, &err) && more);

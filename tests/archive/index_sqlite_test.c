@@ -21,7 +21,8 @@ static const char *plan_of(struct vt_db *db, enum vt_level level, const char *wo
     struct vt_err err = { 0 };
     bool row = true;
 
-    VT_AUTO(vt_query) query = vt_query_from_words(level, &word, 1, &(struct vt_query_rules){ 0 }, &err);
+    VT_AUTO(vt_query)
+    query = vt_query_from_words(level, &word, 1, &(struct vt_query_rules){ 0 }, &err);
     assert_non_null(query);
     VT_AUTO(vt_plan) plan = vt_plan_make(query, &err);
     assert_true(sq_sql_make(plan, &sql, &err));
@@ -48,29 +49,43 @@ static void every_named_query_goes_through_its_index(void **state)
     } rows[] = {
         { VT_LEVEL_STUDY, "PatientID=P1", "SEARCH s USING INDEX study_pid (pid=?)", false },
         { VT_LEVEL_STUDY, "PatientID=P*", "COVERING INDEX study_pid (pid>? AND pid<?)", true },
-        { VT_LEVEL_STUDY, "StudyInstanceUID=1.2", "SEARCH s USING INDEX sqlite_autoindex_study_1 (uid=?)", false },
-        { VT_LEVEL_STUDY, "StudyInstanceUID=1.2\\1.3", "USING INDEX sqlite_autoindex_study_1 (uid=?)", true },
-        { VT_LEVEL_STUDY, "AccessionNumber=A1", "SEARCH s USING INDEX study_accession (accession=?)", false },
+        { VT_LEVEL_STUDY, "StudyInstanceUID=1.2",
+          "SEARCH s USING INDEX sqlite_autoindex_study_1 (uid=?)", false },
+        { VT_LEVEL_STUDY, "StudyInstanceUID=1.2\\1.3",
+          "USING INDEX sqlite_autoindex_study_1 (uid=?)", true },
+        { VT_LEVEL_STUDY, "AccessionNumber=A1",
+          "SEARCH s USING INDEX study_accession (accession=?)", false },
         { VT_LEVEL_STUDY, "StudyID=A1", "SEARCH s USING INDEX study_study_id (study_id=?)", false },
         { VT_LEVEL_STUDY, "StudyDate=20200101", "SEARCH s USING INDEX study_date (date=?)", false },
-        { VT_LEVEL_STUDY, "StudyDate=20200101-20200107", "SEARCH s USING INDEX study_date (date>? AND date<?)", false },
-        { VT_LEVEL_STUDY, "StudyDate=20000101-", "SEARCH s USING INDEX study_date (date>?)", false },
-        { VT_LEVEL_STUDY, "PatientName=SMITH*", "SEARCH k USING PRIMARY KEY (name>? AND name<?)", true },
+        { VT_LEVEL_STUDY, "StudyDate=20200101-20200107",
+          "SEARCH s USING INDEX study_date (date>? AND date<?)", false },
+        { VT_LEVEL_STUDY, "StudyDate=20000101-", "SEARCH s USING INDEX study_date (date>?)",
+          false },
+        { VT_LEVEL_STUDY, "PatientName=SMITH*", "SEARCH k USING PRIMARY KEY (name>? AND name<?)",
+          true },
         { VT_LEVEL_STUDY, "PatientName=SMITH^A", "SEARCH k USING PRIMARY KEY (name=?)", true },
         { VT_LEVEL_STUDY, "PatientName=*MIT*", "SCAN w VIRTUAL TABLE INDEX", true },
         { VT_LEVEL_STUDY, "ReferringPhysicianName=HOUSE^G", "SCAN w VIRTUAL TABLE INDEX", true },
         { VT_LEVEL_STUDY, "StudyDescription=*skull*", "SCAN w VIRTUAL TABLE INDEX", true },
         { VT_LEVEL_STUDY, "StudyDescription", "SCAN s USING INDEX study_date", false },
-        { VT_LEVEL_STUDY, "PatientBirthDate=19700101", "SEARCH s USING INDEX study_birth (birth=?)", false },
-        { VT_LEVEL_PATIENT, "PatientID=P1", "SEARCH p USING INDEX sqlite_autoindex_patient_1 (pid=?)", false },
-        { VT_LEVEL_PATIENT, "PatientName=S*", "SEARCH k USING PRIMARY KEY (name>? AND name<?)", true },
+        { VT_LEVEL_STUDY, "PatientBirthDate=19700101", "SEARCH s USING INDEX study_birth (birth=?)",
+          false },
+        { VT_LEVEL_PATIENT, "PatientID=P1",
+          "SEARCH p USING INDEX sqlite_autoindex_patient_1 (pid=?)", false },
+        { VT_LEVEL_PATIENT, "PatientName=S*", "SEARCH k USING PRIMARY KEY (name>? AND name<?)",
+          true },
         { VT_LEVEL_PATIENT, "PatientName=*MIT*", "SCAN w VIRTUAL TABLE INDEX", true },
         { VT_LEVEL_PATIENT, "PatientName", "SCAN k", false },
-        { VT_LEVEL_SERIES, "StudyInstanceUID=1.2", "SEARCH e USING INDEX series_study (study=?)", false },
-        { VT_LEVEL_SERIES, "SeriesInstanceUID=1.2", "SEARCH e USING INDEX sqlite_autoindex_series_1 (uid=?)", false },
-        { VT_LEVEL_IMAGE, "SeriesInstanceUID=1.2", "SEARCH i USING INDEX instance_series (series=?)", false },
-        { VT_LEVEL_IMAGE, "StudyInstanceUID=1.2", "SEARCH i USING INDEX instance_series (series=?)", false },
-        { VT_LEVEL_IMAGE, "SOPInstanceUID=1.2", "SEARCH i USING INDEX sqlite_autoindex_instance_1 (uid=?)", false },
+        { VT_LEVEL_SERIES, "StudyInstanceUID=1.2", "SEARCH e USING INDEX series_study (study=?)",
+          false },
+        { VT_LEVEL_SERIES, "SeriesInstanceUID=1.2",
+          "SEARCH e USING INDEX sqlite_autoindex_series_1 (uid=?)", false },
+        { VT_LEVEL_IMAGE, "SeriesInstanceUID=1.2",
+          "SEARCH i USING INDEX instance_series (series=?)", false },
+        { VT_LEVEL_IMAGE, "StudyInstanceUID=1.2", "SEARCH i USING INDEX instance_series (series=?)",
+          false },
+        { VT_LEVEL_IMAGE, "SOPInstanceUID=1.2",
+          "SEARCH i USING INDEX sqlite_autoindex_instance_1 (uid=?)", false },
     };
     struct world *world = *state;
     const struct vt_db_options options = { .busy_ms = 1000 };
@@ -115,7 +130,8 @@ static void a_file_that_is_no_index_names_the_way_back(void **state)
     (void)state;
     assert_non_null(mkdtemp(folder));
     write_junk(folder);
-    assert_null(vt_index_open(&vt_index_sqlite, &(struct vt_index_options){ .path = folder }, &err));
+    assert_null(
+        vt_index_open(&vt_index_sqlite, &(struct vt_index_options){ .path = folder }, &err));
     assert_int_equal(err.code, VT_E_CORRUPT);
     assert_non_null(strstr(err.text, "vitrine reindex"));
     snprintf(path, sizeof path, "%s/index.db", folder);
@@ -134,7 +150,8 @@ static void a_newer_schema_is_refused(void **state)
     struct vt_db *db = vt_db_open(path, &(struct vt_db_options){ .busy_ms = 100 }, &err);
     assert_true(vt_db_exec(db, "PRAGMA user_version=99", &err));
     vt_db_free(db);
-    world->index = vt_index_open(&vt_index_sqlite, &(struct vt_index_options){ .path = world->folder }, &err);
+    world->index =
+        vt_index_open(&vt_index_sqlite, &(struct vt_index_options){ .path = world->folder }, &err);
     assert_null(world->index);
     assert_int_equal(err.code, VT_E_UNSUPPORTED);
 }
@@ -148,7 +165,8 @@ static void what_was_committed_is_there_after_opening_again(void **state)
     fill(world);
     assert_true(vt_index_checkpoint(world->index, &err));
     vt_index_free(world->index);
-    world->index = vt_index_open(&vt_index_sqlite, &(struct vt_index_options){ .path = world->folder }, &err);
+    world->index =
+        vt_index_open(&vt_index_sqlite, &(struct vt_index_options){ .path = world->folder }, &err);
     assert_non_null(world->index);
     assert_string_equal(ASK(world, VT_LEVEL_IMAGE, "PatientID=P2"), "1.3.1.1");
     assert_true(vt_index_applied(world->index, &applied, &err));
@@ -165,7 +183,8 @@ static void a_checkpoint_beside_a_reader_still_makes_all_durable(void **state)
     bool more;
 
     fill(world);
-    VT_AUTO(vt_query) query = vt_query_from_words(VT_LEVEL_STUDY, words, 1, &(struct vt_query_rules){ 0 }, &err);
+    VT_AUTO(vt_query)
+    query = vt_query_from_words(VT_LEVEL_STUDY, words, 1, &(struct vt_query_rules){ 0 }, &err);
     VT_AUTO(vt_plan) plan = vt_plan_make(query, &err);
     VT_AUTO(vt_cursor) cursor = vt_index_find(world->index, plan, &err);
     assert_true(vt_cursor_next(cursor, &row, &more, &err));
@@ -241,7 +260,8 @@ static void *read_on(void *context)
         struct vt_index_entry entry;
         struct vt_row row;
         bool found, more = true;
-        VT_AUTO(vt_query) query = vt_query_from_words(VT_LEVEL_STUDY, words, 1, &(struct vt_query_rules){ 0 }, &err);
+        VT_AUTO(vt_query)
+        query = vt_query_from_words(VT_LEVEL_STUDY, words, 1, &(struct vt_query_rules){ 0 }, &err);
         VT_AUTO(vt_plan) plan = vt_plan_make(query, &err);
         VT_AUTO(vt_cursor) cursor = vt_index_find(world->index, plan, &err);
         while (cursor && more && vt_cursor_next(cursor, &row, &more, &err))
@@ -278,7 +298,9 @@ static bool open_put_find(void *context, struct vt_err *err)
     unsigned flags;
     bool found, more;
     struct vt_row row;
-    VT_AUTO(vt_index) index = vt_index_open(&vt_index_sqlite, &(struct vt_index_options){ .path = world->folder }, err);
+    VT_AUTO(vt_index)
+    index =
+        vt_index_open(&vt_index_sqlite, &(struct vt_index_options){ .path = world->folder }, err);
 
     if (!index || !vt_index_begin(index, err))
         return false;
@@ -287,10 +309,12 @@ static bool open_put_find(void *context, struct vt_err *err)
         vt_index_rollback(index);
         return false;
     }
-    VT_AUTO(vt_query) query = vt_query_from_words(VT_LEVEL_STUDY, words, 1, &(struct vt_query_rules){ 0 }, err);
+    VT_AUTO(vt_query)
+    query = vt_query_from_words(VT_LEVEL_STUDY, words, 1, &(struct vt_query_rules){ 0 }, err);
     VT_AUTO(vt_plan) plan = query ? vt_plan_make(query, err) : NULL;
     VT_AUTO(vt_cursor) cursor = plan ? vt_index_find(index, plan, err) : NULL;
-    return cursor && vt_cursor_next(cursor, &row, &more, err) && vt_index_lookup(index, "1.1.1.1", &entry, &found, err);
+    return cursor && vt_cursor_next(cursor, &row, &more, err) &&
+           vt_index_lookup(index, "1.1.1.1", &entry, &found, err);
 }
 
 static void opening_putting_and_finding_survive_lost_memory(void **state)

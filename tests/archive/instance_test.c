@@ -109,12 +109,17 @@ static void what_is_missing_or_bad_has_its_status(void **state)
         const char *class, *sop, *study, *series;
         uint16_t status;
     } rows[] = {
-        { VT_UID_CT_IMAGE, "", "1.2", "1.3", 0xc001 },    { VT_UID_CT_IMAGE, "1.4", "", "1.3", 0xc002 },
-        { VT_UID_CT_IMAGE, "1.4", "1.2", "", 0xc003 },    { VT_UID_CT_IMAGE, "1.x", "1.2", "1.3", 0xc004 },
-        { VT_UID_CT_IMAGE, "1.4", "1..2", "1.3", 0xc004 }, { "", "1.4", "1.2", "1.3", 0xa900 },
+        { VT_UID_CT_IMAGE, "", "1.2", "1.3", 0xc001 },
+        { VT_UID_CT_IMAGE, "1.4", "", "1.3", 0xc002 },
+        { VT_UID_CT_IMAGE, "1.4", "1.2", "", 0xc003 },
+        { VT_UID_CT_IMAGE, "1.x", "1.2", "1.3", 0xc004 },
+        { VT_UID_CT_IMAGE, "1.4", "1..2", "1.3", 0xc004 },
+        { "", "1.4", "1.2", "1.3", 0xa900 },
         { VT_UID_CT_IMAGE, "1.4", "1.02", "1.3", 0 },
-        { VT_UID_CT_IMAGE, "1.4", "1.2", "1.23456789012345678901234567890123456789012345678901234567890123", 0 },
-        { VT_UID_CT_IMAGE, "1.4", "1.2", "1.234567890123456789012345678901234567890123456789012345678901234", 0xc004 },
+        { VT_UID_CT_IMAGE, "1.4", "1.2",
+          "1.23456789012345678901234567890123456789012345678901234567890123", 0 },
+        { VT_UID_CT_IMAGE, "1.4", "1.2",
+          "1.234567890123456789012345678901234567890123456789012345678901234", 0xc004 },
     };
     const struct vt_instance_rules rules = { 0 };
 
@@ -128,7 +133,8 @@ static void what_is_missing_or_bad_has_its_status(void **state)
         identity(&made, rows[i].study, rows[i].series);
         finish(&made, VT_EXPLICIT_LE);
         vt_instance_init(&instance);
-        assert_int_equal(vt_instance_read(&instance, made.header, &rules, &err), rows[i].status == 0);
+        assert_int_equal(vt_instance_read(&instance, made.header, &rules, &err),
+                         rows[i].status == 0);
         assert_int_equal(err.dimse_status, rows[i].status);
         vt_instance_fini(&instance);
         fini(&made);
@@ -153,20 +159,27 @@ static void sequences_are_kept_whole_or_not_at_all(void **state)
     assert_true(vt_write_sequence_begin(&w, VT_TAG_PROCEDURE_CODE_SEQUENCE, &err));
     for (int i = 0; i < 400; i++) {
         assert_true(vt_write_item_begin(&w, &err));
-        assert_true(vt_write_text(&w, 0x00080104, "LO", "a code meaning of some length that fills", &err));
+        assert_true(
+            vt_write_text(&w, 0x00080104, "LO", "a code meaning of some length that fills", &err));
         assert_true(vt_write_item_end(&w, &err));
     }
     assert_true(vt_write_sequence_end(&w, &err));
     identity(&made, "1.2", "1.3");
-    assert_true(vt_write_sequence_begin(&w, VT_TAG_REQUEST_ATTRIBUTES_SEQUENCE, &err) && vt_write_item_begin(&w, &err));
-    assert_true(vt_write_text(&w, 0x00400007, "LO", "Sch\xe4" "del", &err));
+    assert_true(vt_write_sequence_begin(&w, VT_TAG_REQUEST_ATTRIBUTES_SEQUENCE, &err) &&
+                vt_write_item_begin(&w, &err));
+    assert_true(vt_write_text(&w, 0x00400007, "LO",
+                              "Sch\xe4"
+                              "del",
+                              &err));
     assert_true(vt_write_item_end(&w, &err) && vt_write_sequence_end(&w, &err));
     finish(&made, VT_EXPLICIT_LE);
     vt_instance_init(&instance);
     assert_true(vt_instance_read(&instance, made.header, &rules, &err));
     const struct vt_buf *study = &instance.attributes[1], *series = &instance.attributes[2];
-    assert_false(vt_attributes_find(study->data, study->size, VT_TAG_PROCEDURE_CODE_SEQUENCE, &sequence));
-    assert_true(vt_attributes_find(series->data, series->size, VT_TAG_REQUEST_ATTRIBUTES_SEQUENCE, &sequence));
+    assert_false(
+        vt_attributes_find(study->data, study->size, VT_TAG_PROCEDURE_CODE_SEQUENCE, &sequence));
+    assert_true(vt_attributes_find(series->data, series->size, VT_TAG_REQUEST_ATTRIBUTES_SEQUENCE,
+                                   &sequence));
     vt_attributes_begin(&items, sequence.value, sequence.size);
     assert_true(vt_attributes_next_item(&items, &item));
     vt_attributes_text(item.at, (size_t)(item.end - item.at), 0x00400007, text, sizeof text);
@@ -197,7 +210,8 @@ static void long_values_are_cut_at_a_character(void **state)
     finish(&made, VT_EXPLICIT_LE);
     vt_instance_init(&instance);
     assert_true(vt_instance_read(&instance, made.header, &rules, &err));
-    vt_attributes_text(instance.attributes[0].data, instance.attributes[0].size, VT_TAG_PATIENT_ID, kept, sizeof kept);
+    vt_attributes_text(instance.attributes[0].data, instance.attributes[0].size, VT_TAG_PATIENT_ID,
+                       kept, sizeof kept);
     assert_int_equal(strlen(kept), 1023);
     vt_instance_fini(&instance);
     fini(&made);
@@ -226,7 +240,8 @@ static void the_table_of_keys_ascends(void **state)
     for (size_t i = 0; vt_key_at(i); i++) {
         assert_true(vt_key_value_max(vt_key_at(i)->vr) > 0);
         if (vt_key_at(i)->column != VT_KEY_NO_COLUMN)
-            assert_int_equal(vt_column_level((enum vt_column)vt_key_at(i)->column), vt_key_at(i)->level);
+            assert_int_equal(vt_column_level((enum vt_column)vt_key_at(i)->column),
+                             vt_key_at(i)->level);
     }
 }
 
@@ -240,7 +255,8 @@ static void frame_tables_find_each_frame_alone(void **state)
 
     (void)state;
     for (size_t i = 0; i < COUNT; i++)
-        frames[i] = (struct vt_frame){ (i % 3 ? 1000 + i * 70000 : UINT64_C(5000000000) - i * 1000), 100 + i * 13 };
+        frames[i] = (struct vt_frame){ (i % 3 ? 1000 + i * 70000 : UINT64_C(5000000000) - i * 1000),
+                                       100 + i * 13 };
     assert_true(vt_frames_encode(frames, COUNT, &bytes, &err));
     assert_true(vt_frames_count(bytes.data, bytes.size, &count));
     assert_int_equal(count, COUNT);

@@ -25,10 +25,12 @@ static void wild_cards_match_runs_and_characters(void **state)
         const char *pattern, *text;
         bool fits;
     } rows[] = {
-        { "", "", true },        { "*", "", true },          { "?", "", false },       { "a*", "abc", true },
-        { "*c", "abc", true },   { "*b*", "abc", true },     { "a?c", "abc", true },   { "a?c", "abbc", false },
-        { "a*b*c", "aXbYc", true }, { "a*b*c", "aXc", false }, { "A*", "abc", false }, { "**", "x", true },
-        { "a[b", "a[b", true },  { "a%", "abc", false },     { "*ab", "aab", true },   { "abc", "abc ", false },
+        { "", "", true },          { "*", "", true },        { "?", "", false },
+        { "a*", "abc", true },     { "*c", "abc", true },    { "*b*", "abc", true },
+        { "a?c", "abc", true },    { "a?c", "abbc", false }, { "a*b*c", "aXbYc", true },
+        { "a*b*c", "aXc", false }, { "A*", "abc", false },   { "**", "x", true },
+        { "a[b", "a[b", true },    { "a%", "abc", false },   { "*ab", "aab", true },
+        { "abc", "abc ", false },
     };
 
     (void)state;
@@ -66,7 +68,8 @@ static void dates_compare_by_meaning(void **state)
     assert_string_equal(out, "20200131");
     assert_true(vt_match_date("2020.01.31", 10, out));
     assert_string_equal(out, "20200131");
-    static const char *const wrong[] = { "", "2020", "20201301", "20200100", "2020013x", "2020-01-31", "202001311" };
+    static const char *const wrong[] = { "",         "2020",       "20201301", "20200100",
+                                         "2020013x", "2020-01-31", "202001311" };
     for (size_t i = 0; i < VT_COUNT(wrong); i++)
         assert_false(vt_match_date(wrong[i], strlen(wrong[i]), out));
 }
@@ -76,11 +79,16 @@ static void times_are_padded_to_the_end_that_is_asked_for(void **state)
     static const struct {
         const char *text, *low, *high;
     } rows[] = {
-        { "10", "100000.000000", "105959.999999" },      { "2230", "223000.000000", "223059.999999" },
-        { "223015", "223015.000000", "223015.999999" },  { "223015.5", "223015.500000", "223015.599999" },
-        { "22:30:15", "223015.000000", "223015.999999" }, { "223015.123456", "223015.123456", "223015.123456" },
+        { "10", "100000.000000", "105959.999999" },
+        { "2230", "223000.000000", "223059.999999" },
+        { "223015", "223015.000000", "223015.999999" },
+        { "223015.5", "223015.500000", "223015.599999" },
+        { "22:30:15", "223015.000000", "223015.999999" },
+        { "223015.123456", "223015.123456", "223015.123456" },
     };
-    static const char *const wrong[] = { "", "1", "24", "2260", "101", "10*", "101530.", "101530.1234567", "1015.5", "ab" };
+    static const char *const wrong[] = { "",       "1",   "24",      "2260",
+                                         "101",    "10*", "101530.", "101530.1234567",
+                                         "1015.5", "ab" };
     char out[VT_TIME_ROOM];
 
     (void)state;
@@ -131,7 +139,8 @@ static void ranges_split_at_the_dash_that_is_no_offset(void **state)
     split("20200101-", false, "20200101", "");
     split("-20200131", false, "", "20200131");
     split("2020-2021", true, "2020", "2021");
-    split("20200101120000-0500-20200102120000-0500", true, "20200101120000-0500", "20200102120000-0500");
+    split("20200101120000-0500-20200102120000-0500", true, "20200101120000-0500",
+          "20200102120000-0500");
     split("2020-", true, "2020", "");
     assert_false(vt_match_split_range("20200101", 8, false, &range));
     assert_false(vt_match_split_range("20200101-0102-03", 16, false, &range));
@@ -215,8 +224,9 @@ static void fuzzy_tokens_come_in_any_order_as_prefix_or_by_sound(void **state)
 static void soundex_is_the_american_one(void **state)
 {
     static const char *const rows[][2] = {
-        { "robert", "r163" }, { "rupert", "r163" }, { "ashcraft", "a261" }, { "tymczak", "t522" }, { "pfister", "p236" },
-        { "honeyman", "h555" }, { "lee", "l000" },
+        { "robert", "r163" },  { "rupert", "r163" },  { "ashcraft", "a261" },
+        { "tymczak", "t522" }, { "pfister", "p236" }, { "honeyman", "h555" },
+        { "lee", "l000" },
     };
     char out[VT_SOUNDEX_ROOM];
 

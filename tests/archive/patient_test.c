@@ -17,7 +17,7 @@
 struct world {
     char folder[256];
     struct vt_archive *archive;
-    json_t *rows;              /* of the last list */
+    json_t *rows; /* of the last list */
     struct vt_admin admin;
 };
 
@@ -31,7 +31,9 @@ static void open_world(struct world *world)
 {
     world->archive = archive_at(world->folder);
     assert_non_null(world->archive);
-    world->admin = (struct vt_admin){ .archive = world->archive, .who = "tester", .row = note_row, .context = world };
+    world->admin = (struct vt_admin){
+        .archive = world->archive, .who = "tester", .row = note_row, .context = world
+    };
 }
 
 static int set_up(void **state)
@@ -58,7 +60,8 @@ static int tear_down(void **state)
     return 0;
 }
 
-static void send(struct world *world, const char *patient, const char *study, const char *sop, const char *syntax)
+static void send(struct world *world, const char *patient, const char *study, const char *sop,
+                 const char *syntax)
 {
     struct vt_receive_result result = { 0 };
     struct object object = OBJECT;
@@ -89,7 +92,8 @@ static const char *studies(struct world *world, const char *patient)
 
     found[0] = '\0';
     snprintf(word, sizeof word, "PatientID=%s", patient);
-    VT_AUTO(vt_query) query = vt_query_from_words(VT_LEVEL_STUDY, words, 1, &(struct vt_query_rules){ 0 }, &err);
+    VT_AUTO(vt_query)
+    query = vt_query_from_words(VT_LEVEL_STUDY, words, 1, &(struct vt_query_rules){ 0 }, &err);
     VT_AUTO(vt_plan) plan = vt_plan_make(query, &err);
     VT_AUTO(vt_cursor) cursor = vt_index_find(vt_archive_index(world->archive), plan, &err);
     while (vt_cursor_next(cursor, &row, &more, &err) && more) {
@@ -108,7 +112,8 @@ static bool outgoing(struct world *world, const char *sop, struct vt_buf *out, b
     struct vt_err err = { 0 };
     bool found = false;
 
-    assert_true(vt_index_lookup(vt_archive_index(world->archive), sop, &entry, &found, &err) && found);
+    assert_true(vt_index_lookup(vt_archive_index(world->archive), sop, &entry, &found, &err) &&
+                found);
     if (!vt_archive_open_instance(world->archive, &entry, &stored, &err))
         fail_msg("%s", err.text);
     *out_corrected = stored.corrected;
@@ -116,14 +121,16 @@ static bool outgoing(struct world *world, const char *sop, struct vt_buf *out, b
         fail_msg("%s", err.text);
     vt_buf_reset(out);
     assert_true(vt_buf_reserve(out, stored.data_set_size, &err));
-    assert_int_equal(pread(stored.fd, out->data, stored.data_set_size, (off_t)stored.data_set_offset),
-                     (ssize_t)stored.data_set_size);
+    assert_int_equal(
+        pread(stored.fd, out->data, stored.data_set_size, (off_t)stored.data_set_offset),
+        (ssize_t)stored.data_set_size);
     out->size = stored.data_set_size;
     vt_stored_close(&stored);
     return true;
 }
 
-static void value_is(const struct vt_buf *bytes, enum vt_encoding encoding, uint32_t tag, const char *expected)
+static void value_is(const struct vt_buf *bytes, enum vt_encoding encoding, uint32_t tag,
+                     const char *expected)
 {
     struct vt_element element;
     char text[200];
@@ -206,7 +213,8 @@ static void the_way_out_carries_the_new_identity_and_the_old_values(void **state
         merge(world, patient, "B");
         assert_true(outgoing(world, sop, &bytes, &corrected));
         assert_true(corrected);
-        assert_true(vt_element_check(bytes.data, bytes.size, encoding, &VT_ELEMENT_LIMITS_DEFAULT, &err));
+        assert_true(
+            vt_element_check(bytes.data, bytes.size, encoding, &VT_ELEMENT_LIMITS_DEFAULT, &err));
         value_is(&bytes, encoding, VT_TAG_PATIENT_ID, "B");
         value_is(&bytes, encoding, VT_TAG_STUDY_DESCRIPTION, "Thorax");
         assert_true(vt_element_find(bytes.data, bytes.size, encoding, 0x04000561, &original));
@@ -288,25 +296,39 @@ static void a_name_that_does_not_fit_the_set_turns_all_text_to_utf8(void **state
 
     (void)state;
     assert_true(vt_write_text(&w, VT_TAG_SPECIFIC_CHARACTER_SET, "CS", "ISO_IR 100", &err));
-    assert_true(vt_write_text(&w, VT_TAG_STUDY_DESCRIPTION, "LO", "Sch\xe4" "del", &err));
+    assert_true(vt_write_text(&w, VT_TAG_STUDY_DESCRIPTION, "LO",
+                              "Sch\xe4"
+                              "del",
+                              &err));
     assert_true(vt_write_text(&w, VT_TAG_PATIENT_NAME, "PN", "M\xfcller", &err));
     assert_true(vt_write_us(&w, VT_TAG_ROWS, 7, &err));
-    assert_true(vt_attributes_append(&set, VT_TAG_PATIENT_NAME, "PN", "山田", strlen("山田"), &err));
-    struct vt_rewrite rewrite = { .bytes = bytes.data, .size = bytes.size, .encoding = VT_EXPLICIT_LE, .set = set.data,
-                                  .set_size = set.size, .charset = "ISO_IR 100", .when = "20260101", .reason = "CORRECT" };
+    assert_true(
+        vt_attributes_append(&set, VT_TAG_PATIENT_NAME, "PN", "山田", strlen("山田"), &err));
+    struct vt_rewrite rewrite = { .bytes = bytes.data,
+                                  .size = bytes.size,
+                                  .encoding = VT_EXPLICIT_LE,
+                                  .set = set.data,
+                                  .set_size = set.size,
+                                  .charset = "ISO_IR 100",
+                                  .when = "20260101",
+                                  .reason = "CORRECT" };
     assert_true(vt_rewrite_run(&rewrite, &out, &err));
-    assert_true(vt_element_check(out.data, out.size, VT_EXPLICIT_LE, &VT_ELEMENT_LIMITS_DEFAULT, &err));
+    assert_true(
+        vt_element_check(out.data, out.size, VT_EXPLICIT_LE, &VT_ELEMENT_LIMITS_DEFAULT, &err));
     value_is(&out, VT_EXPLICIT_LE, VT_TAG_SPECIFIC_CHARACTER_SET, "ISO_IR 192");
     value_is(&out, VT_EXPLICIT_LE, VT_TAG_STUDY_DESCRIPTION, "Schädel");
     value_is(&out, VT_EXPLICIT_LE, VT_TAG_PATIENT_NAME, "山田");
     vt_buf_reset(&out);
     vt_buf_reset(&set);
-    assert_true(vt_attributes_append(&set, VT_TAG_PATIENT_NAME, "PN", "Möller", strlen("Möller"), &err));
+    assert_true(
+        vt_attributes_append(&set, VT_TAG_PATIENT_NAME, "PN", "Möller", strlen("Möller"), &err));
     rewrite.set = set.data;
     rewrite.set_size = set.size;
     assert_true(vt_rewrite_run(&rewrite, &out, &err));
     value_is(&out, VT_EXPLICIT_LE, VT_TAG_SPECIFIC_CHARACTER_SET, "ISO_IR 100");
-    value_is(&out, VT_EXPLICIT_LE, VT_TAG_STUDY_DESCRIPTION, "Sch\xe4" "del");
+    value_is(&out, VT_EXPLICIT_LE, VT_TAG_STUDY_DESCRIPTION,
+             "Sch\xe4"
+             "del");
     value_is(&out, VT_EXPLICIT_LE, VT_TAG_PATIENT_NAME, "M\xf6ller");
 }
 
@@ -327,12 +349,18 @@ static void original_attributes_that_were_there_stay(void **state)
         struct vt_writer w = { &bytes, encodings[i] };
 
         assert_true(vt_write_text(&w, VT_TAG_PATIENT_ID, "LO", "A", &err));
-        assert_true(vt_write_sequence_begin(&w, 0x04000561, &err) && vt_write_item_begin(&w, &err) &&
-                    vt_write_text(&w, 0x04000565, "CS", "COERCE", &err) && vt_write_item_end(&w, &err) &&
-                    vt_write_sequence_end(&w, &err));
+        assert_true(vt_write_sequence_begin(&w, 0x04000561, &err) &&
+                    vt_write_item_begin(&w, &err) &&
+                    vt_write_text(&w, 0x04000565, "CS", "COERCE", &err) &&
+                    vt_write_item_end(&w, &err) && vt_write_sequence_end(&w, &err));
         assert_true(vt_attributes_append(&set, VT_TAG_PATIENT_ID, "LO", "B", 1, &err));
-        struct vt_rewrite rewrite = { .bytes = bytes.data, .size = bytes.size, .encoding = encodings[i],
-                                      .set = set.data, .set_size = set.size, .when = "20260101", .reason = "CORRECT" };
+        struct vt_rewrite rewrite = { .bytes = bytes.data,
+                                      .size = bytes.size,
+                                      .encoding = encodings[i],
+                                      .set = set.data,
+                                      .set_size = set.size,
+                                      .when = "20260101",
+                                      .reason = "CORRECT" };
         assert_true(vt_rewrite_run(&rewrite, &out, &err));
         assert_true(vt_element_find(out.data, out.size, encodings[i], 0x04000561, &original));
         vt_walk_items(&walk, &original, encodings[i]);
@@ -345,11 +373,16 @@ static void original_attributes_that_were_there_stay(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_merge_moves_studies_that_are_there_and_that_come, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_merge_is_kept_over_reopening_and_reindex, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(the_way_out_carries_the_new_identity_and_the_old_values, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_correction_changes_what_it_names_and_can_be_undone, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_study_under_two_patients_is_a_conflict_that_can_be_resolved, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_merge_moves_studies_that_are_there_and_that_come, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_merge_is_kept_over_reopening_and_reindex, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(the_way_out_carries_the_new_identity_and_the_old_values,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_correction_changes_what_it_names_and_can_be_undone,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_study_under_two_patients_is_a_conflict_that_can_be_resolved, set_up, tear_down),
         cmocka_unit_test(a_name_that_does_not_fit_the_set_turns_all_text_to_utf8),
         cmocka_unit_test(original_attributes_that_were_there_stay),
     };

@@ -8,7 +8,8 @@ static const struct vt_query_rules study_root = { .model = VT_MODEL_STUDY_ROOT }
 
 /* ---- checks (reference 6.3) ---- */
 
-static void refused(const struct vt_buf *buf, struct vt_query_rules rules, uint16_t status, uint32_t tag)
+static void refused(const struct vt_buf *buf, struct vt_query_rules rules, uint16_t status,
+                    uint32_t tag)
 {
     struct vt_query_offending offending = { .count = 7 };
     struct vt_err err = { 0 };
@@ -67,11 +68,13 @@ static void strict_wants_the_unique_keys_above_unless_relational(void **state)
     accepted(&buf, study_root);
     refused(&buf, (struct vt_query_rules){ .model = VT_MODEL_STUDY_ROOT, .strict = true }, 0xa900,
             VT_TAG_STUDY_INSTANCE_UID);
-    accepted(&buf, (struct vt_query_rules){ .model = VT_MODEL_STUDY_ROOT, .strict = true, .relational = true });
+    accepted(&buf, (struct vt_query_rules){
+                       .model = VT_MODEL_STUDY_ROOT, .strict = true, .relational = true });
     with(&good, VT_TAG_QUERY_RETRIEVE_LEVEL, "CS", "SERIES");
     with(&good, VT_TAG_STUDY_INSTANCE_UID, "UI", "1.2.3");
     accepted(&good, (struct vt_query_rules){ .model = VT_MODEL_STUDY_ROOT, .strict = true });
-    refused(&good, (struct vt_query_rules){ .model = VT_MODEL_PATIENT_ROOT, .strict = true }, 0xa900, VT_TAG_PATIENT_ID);
+    refused(&good, (struct vt_query_rules){ .model = VT_MODEL_PATIENT_ROOT, .strict = true },
+            0xa900, VT_TAG_PATIENT_ID);
 }
 
 static void strict_refuses_what_has_no_meaning(void **state)
@@ -83,8 +86,10 @@ static void strict_refuses_what_has_no_meaning(void **state)
         const char *text;
         uint16_t status;
     } rows[] = {
-        { VT_TAG_STUDY_INSTANCE_UID, "UI", "1.2*", 0xa900 }, { VT_TAG_STUDY_INSTANCE_UID, "UI", "1.2-1.3", 0xa900 },
-        { VT_TAG_STUDY_DATE, "DA", "yesterday", 0xc002 },    { VT_TAG_ACCESSION_NUMBER, "SH", "A\\B", 0xa900 },
+        { VT_TAG_STUDY_INSTANCE_UID, "UI", "1.2*", 0xa900 },
+        { VT_TAG_STUDY_INSTANCE_UID, "UI", "1.2-1.3", 0xa900 },
+        { VT_TAG_STUDY_DATE, "DA", "yesterday", 0xc002 },
+        { VT_TAG_ACCESSION_NUMBER, "SH", "A\\B", 0xa900 },
     };
 
     (void)state;
@@ -184,9 +189,11 @@ static void too_many_values_are_a_limit(void **state)
 
 /* ---- matching by VR (reference 6.4) ---- */
 
-/* Does a stored value of one attribute match the value asked for? Through parse, plan and the columns' conditions' absence: the
- * tags used here have no column, so all of it is matched on the row. */
-static bool matches(enum vt_level level, uint32_t tag, const char *vr, const char *asked, const char *value)
+/* Does a stored value of one attribute match the value asked for? Through parse, plan and the
+ * columns' conditions' absence: the tags used here have no column, so all of it is matched on the
+ * row. */
+static bool matches(enum vt_level level, uint32_t tag, const char *vr, const char *asked,
+                    const char *value)
 {
     struct vt_buf at[VT_LEVELS] = { { 0 } };
     struct vt_err err = { 0 };
@@ -278,8 +285,10 @@ static void every_vr_is_matched_by_its_rule(void **state)
 
     (void)state;
     for (size_t i = 0; i < VT_COUNT(rows); i++)
-        if (matches(rows[i].level, rows[i].tag, rows[i].vr, rows[i].asked, rows[i].value) != rows[i].fits)
-            fail_msg("row %zu: '%s' and '%s'", i, rows[i].asked, rows[i].value ? rows[i].value : "(none)");
+        if (matches(rows[i].level, rows[i].tag, rows[i].vr, rows[i].asked, rows[i].value) !=
+            rows[i].fits)
+            fail_msg("row %zu: '%s' and '%s'", i, rows[i].asked,
+                     rows[i].value ? rows[i].value : "(none)");
 }
 
 static void binary_numbers_match_by_value(void **state)
@@ -312,7 +321,8 @@ static void make_requests(struct vt_buf *at, const char *const ids[][2], size_t 
     size_t sequence, item;
 
     at->limit = 4096;
-    assert_true(vt_attributes_sequence_begin(at, VT_TAG_REQUEST_ATTRIBUTES_SEQUENCE, &sequence, &err));
+    assert_true(
+        vt_attributes_sequence_begin(at, VT_TAG_REQUEST_ATTRIBUTES_SEQUENCE, &sequence, &err));
     for (size_t i = 0; i < count; i++) {
         assert_true(vt_attributes_item_begin(at, &item, &err));
         assert_true(vt_attributes_append(at, 0x00400009, "SH", ids[i][0], strlen(ids[i][0]), &err));
@@ -329,7 +339,8 @@ static void one_item_must_satisfy_all_keys_of_a_sequence(void **state)
         const char *word1, *word2;
         bool fits;
     } rows[] = {
-        { "SPS1", "RP1", true }, { "SPS2", "RP*", true }, { "SPS1", "RP2", false }, { "SPS9", "", false }, { "", "", true },
+        { "SPS1", "RP1", true }, { "SPS2", "RP*", true }, { "SPS1", "RP2", false },
+        { "SPS9", "", false },   { "", "", true },
     };
     struct vt_buf at[VT_LEVELS] = { { 0 } };
     struct vt_err err = { 0 };
@@ -339,8 +350,10 @@ static void one_item_must_satisfy_all_keys_of_a_sequence(void **state)
     struct vt_row row = row_of(VT_LEVEL_SERIES, at);
     for (size_t i = 0; i < VT_COUNT(rows); i++) {
         char first[80], second[80];
-        snprintf(first, sizeof first, "RequestAttributesSequence.ScheduledProcedureStepID=%s", rows[i].word1);
-        snprintf(second, sizeof second, "RequestAttributesSequence.RequestedProcedureID=%s", rows[i].word2);
+        snprintf(first, sizeof first, "RequestAttributesSequence.ScheduledProcedureStepID=%s",
+                 rows[i].word1);
+        snprintf(second, sizeof second, "RequestAttributesSequence.RequestedProcedureID=%s",
+                 rows[i].word2);
         const char *words[] = { first, second };
         VT_AUTO(vt_query) query = vt_query_from_words(VT_LEVEL_SERIES, words, 2, &study_root, &err);
         assert_non_null(query);
@@ -367,7 +380,8 @@ static void a_request_is_decoded_by_its_character_set(void **state)
     for (size_t i = 0; i < VT_COUNT(rows); i++) {
         struct vt_buf at[VT_LEVELS] = { { 0 } };
         struct vt_err err = { 0 };
-        const struct vt_query_rules rules = { .model = VT_MODEL_STUDY_ROOT, .default_charset = "ISO_IR 100",
+        const struct vt_query_rules rules = { .model = VT_MODEL_STUDY_ROOT,
+                                              .default_charset = "ISO_IR 100",
                                               .keep_accents = true };
         VT_AUTO_BUF(buf, 1024);
         if (rows[i].charset[0])
@@ -391,8 +405,8 @@ static void a_request_is_decoded_by_its_character_set(void **state)
 
 static void wrong_words_are_told_by_name(void **state)
 {
-    static const char *const wrong[] = { "NoSuchKeyword=1", "=5", "PatientName.PatientID=1", "RequestAttributesSequence=1",
-                                         "StudyDate..=1" };
+    static const char *const wrong[] = { "NoSuchKeyword=1", "=5", "PatientName.PatientID=1",
+                                         "RequestAttributesSequence=1", "StudyDate..=1" };
 
     (void)state;
     for (size_t i = 0; i < VT_COUNT(wrong); i++) {
