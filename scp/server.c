@@ -29,20 +29,41 @@ struct vt_server {
     pthread_cond_t ended;
     /* guarded by lock */
     struct vt_session *sessions; /* running, and finished ones whose thread is to be joined */
-    unsigned running;            /* without the spare one */
+    unsigned alive;              /* threads */
+    unsigned running;            /* places taken, without the spare one */
     bool spare_taken;
 };
 
 /* ---- the registry ---- */
 
-static void session_ended(struct vt_server *server, struct vt_session *session)
+/* Under the lock. */
+static void give_place_back(struct vt_server *server, struct vt_session *session)
 {
-    pthread_mutex_lock(&server->lock);
-    session->finished = true;
+    if (session->left)
+        return;
+    session->left = true;
     if (session->spare)
         server->spare_taken = false;
     else
         server->running--;
+}
+
+/* Before the peer hears that it is released: it may knock again at once. */
+static void session_leaving(void *context, struct vt_session *session)
+{
+    struct vt_server *server = context;
+
+    pthread_mutex_lock(&server->lock);
+    give_place_back(server, session);
+    pthread_mutex_unlock(&server->lock);
+}
+
+static void session_ended(struct vt_server *server, struct vt_session *session)
+{
+    pthread_mutex_lock(&server->lock);
+    give_place_back(server, session);
+    session->finished = true;
+    server->alive--;
     pthread_cond_broadcast(&server->ended);
     pthread_mutex_unlock(&server->lock);
 }
@@ -96,7 +117,7 @@ static unsigned count_of_peer(const struct vt_server *server, const struct vt_pe
     unsigned count = 0;
 
     for (const struct vt_session *session = server->sessions; session; session = session->next)
-        count += !session->finished && !session->spare && same_peer(session, peer, calling, host);
+        count += !session->left && !session->spare && same_peer(session, peer, calling, host);
     return count;
 }
 
@@ -173,6 +194,7 @@ static enum vt_admit admit(struct vt_server *server, const struct vt_incoming *i
     enum vt_admit decision = vt_negotiate_admission(&server->options, &admission, out_rejection);
     if (decision != VT_ADMIT_REJECT) {
         session->spare = decision == VT_ADMIT_SPARE;
+        server->alive++;
         server->running += decision == VT_ADMIT;
         server->spare_taken |= session->spare;
         session->next = server->sessions;
@@ -190,10 +212,8 @@ static void forget(struct vt_server *server, struct vt_session *session)
             *at = session->next;
             break;
         }
-    if (session->spare)
-        server->spare_taken = false;
-    else
-        server->running--;
+    give_place_back(server, session);
+    server->alive--;
     pthread_mutex_unlock(&server->lock);
 }
 
@@ -216,6 +236,8 @@ static void arrived(void *context, struct vt_incoming *incoming)
     session->options = &server->options;
     session->traffic = &server->traffic;
     session->stopping = &server->stopping;
+    session->leaving = session_leaving;
+    session->leaving_context = server;
     session->peer =
         server->options.peers ? vt_peers_by_title(server->options.peers, calling) : NULL;
 
@@ -283,9 +305,9 @@ static bool wait_for_all(struct vt_server *server, int64_t until)
 
     pthread_mutex_lock(&server->lock);
     int result = 0;
-    while ((server->running > 0 || server->spare_taken) && result != ETIMEDOUT)
+    while (server->alive > 0 && result != ETIMEDOUT)
         result = pthread_cond_timedwait(&server->ended, &server->lock, &deadline);
-    bool all = server->running == 0 && !server->spare_taken;
+    bool all = server->alive == 0;
     pthread_mutex_unlock(&server->lock);
     return all;
 }

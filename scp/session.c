@@ -336,6 +336,7 @@ void vt_session_run(struct vt_session *session)
                 session->host, NULL);
         bool whole = serve_all(session, &end, &err);
         share(session, NULL);
+        session->leaving(session->leaving_context, session);
         if (whole && end == VT_NEXT_RELEASE)
             vt_assoc_acknowledge_release(session->assoc);
         const char *how = whole ? ends[end] : end_failed(session, &err);

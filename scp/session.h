@@ -37,6 +37,9 @@ struct vt_session {
     const atomic_bool *stopping;
     const struct vt_peer *peer; /* NULL: unknown, all services allowed */
     bool spare;
+    /* The association is over, the peer does not know it yet. */
+    void (*leaving)(void *context, struct vt_session *session);
+    void *leaving_context;
     char calling_ae_title[VT_AE_TITLE_MAX + 1];
     char host[VT_HOST_TEXT_MAX];
 
@@ -55,7 +58,8 @@ struct vt_session {
     /* the server's, under its lock */
     struct vt_session *next;
     pthread_t thread;
-    bool finished;
+    bool left;               /* its place is free */
+    bool finished;           /* its thread ends */
 };
 
 struct vt_session *vt_session_new(
