@@ -13,6 +13,7 @@
 #include "archive/patient_rewrite.h"
 #include "dicom/text.h"
 #include "tests/archive/objects.h"
+#include "tests/support/torture.h"
 
 struct world {
     char folder[256];
@@ -370,6 +371,63 @@ static void original_attributes_that_were_there_stay(void **state)
     }
 }
 
+static void big_endian_headers_are_rewritten_in_their_own_order(void **state)
+{
+    static const uint8_t bytes[] = { 0x00, 0x10, 0x00, 0x20, 'L', 'O', 0x00, 0x02, 'A',  ' ',
+                                     0x00, 0x28, 0x00, 0x10, 'U', 'S', 0x00, 0x02, 0x02, 0x00 };
+    struct vt_element element;
+    struct vt_err err = { 0 };
+    int64_t rows = 0;
+    VT_AUTO_BUF(set, 4096);
+    VT_AUTO_BUF(out, 8192);
+
+    (void)state;
+    assert_true(vt_attributes_append(&set, VT_TAG_PATIENT_ID, "LO", "B", 1, &err));
+    struct vt_rewrite rewrite = { .bytes = bytes,
+                                  .size = sizeof bytes,
+                                  .encoding = VT_EXPLICIT_BE,
+                                  .set = set.data,
+                                  .set_size = set.size,
+                                  .when = "20260101",
+                                  .reason = "CORRECT" };
+    assert_true(vt_rewrite_run(&rewrite, &out, &err));
+    assert_true(
+        vt_element_check(out.data, out.size, VT_EXPLICIT_BE, &VT_ELEMENT_LIMITS_DEFAULT, &err));
+    value_is(&out, VT_EXPLICIT_BE, VT_TAG_PATIENT_ID, "B");
+    assert_true(vt_element_find(out.data, out.size, VT_EXPLICIT_BE, VT_TAG_ROWS, &element));
+    assert_true(vt_element_number(&element, VT_EXPLICIT_BE, &rows));
+    assert_int_equal(rows, 512);
+}
+
+static bool rewrite_again(void *context, struct vt_err *err)
+{
+    VT_AUTO_BUF(out, 8192);
+    return vt_rewrite_run(context, &out, err);
+}
+
+static void rewriting_survives_lost_memory(void **state)
+{
+    struct vt_err err = { 0 };
+    VT_AUTO_BUF(bytes, 4096);
+    VT_AUTO_BUF(set, 4096);
+    struct vt_writer w = { &bytes, VT_EXPLICIT_LE };
+
+    (void)state;
+    assert_true(vt_write_text(&w, VT_TAG_SPECIFIC_CHARACTER_SET, "CS", "ISO_IR 100", &err));
+    assert_true(vt_write_text(&w, VT_TAG_PATIENT_NAME, "PN", "M\xfcller", &err));
+    assert_true(
+        vt_attributes_append(&set, VT_TAG_PATIENT_NAME, "PN", "山田", strlen("山田"), &err));
+    struct vt_rewrite rewrite = { .bytes = bytes.data,
+                                  .size = bytes.size,
+                                  .encoding = VT_EXPLICIT_LE,
+                                  .set = set.data,
+                                  .set_size = set.size,
+                                  .charset = "ISO_IR 100",
+                                  .when = "20260101",
+                                  .reason = "CORRECT" };
+    assert_true(vt_torture(rewrite_again, &rewrite) > 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -385,6 +443,8 @@ int main(void)
             a_study_under_two_patients_is_a_conflict_that_can_be_resolved, set_up, tear_down),
         cmocka_unit_test(a_name_that_does_not_fit_the_set_turns_all_text_to_utf8),
         cmocka_unit_test(original_attributes_that_were_there_stay),
+        cmocka_unit_test(big_endian_headers_are_rewritten_in_their_own_order),
+        cmocka_unit_test(rewriting_survives_lost_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
