@@ -11,6 +11,7 @@
 #include "archive/inside.h"
 #include "archive/patient.h"
 #include "archive/patient_rewrite.h"
+#include "dicom/dataset.h"
 #include "dicom/text.h"
 #include "tests/archive/objects.h"
 #include "tests/support/torture.h"
@@ -232,6 +233,46 @@ static void the_way_out_carries_the_new_identity_and_the_old_values(void **state
     }
 }
 
+static void a_deflated_data_set_goes_out_deflated_again(void **state)
+{
+    struct world *world = *state;
+    struct vt_receive_result result = { 0 };
+    struct object object = OBJECT;
+    struct vt_err err = { 0 };
+    bool corrected;
+    VT_AUTO_BUF(plain, 1 << 20);
+    VT_AUTO_BUF(deflated, 1 << 20);
+    VT_AUTO_BUF(id, 256);
+    struct vt_receive_from from = { .sop_class_uid = object.sop_class,
+                                    .sop_instance_uid = object.sop,
+                                    .transfer_syntax_uid = VT_UID_DEFLATED_LE,
+                                    .encoding = VT_DEFLATED_LE };
+
+    send(world, "B", "1.9", "1.9.1.1", VT_UID_EXPLICIT_LE);
+    assert_true(object_encode(&object, &plain));
+    VT_AUTO(vt_dataset) sent = vt_dataset_parse(plain.data, plain.size, VT_UID_EXPLICIT_LE, &err);
+    assert_true(sent && vt_dataset_encode(sent, VT_UID_DEFLATED_LE, &deflated, &err));
+    VT_AUTO(vt_receive) receive = vt_receive_new(world->archive, &err);
+    if (!vt_receive_begin(receive, &from, &err) ||
+        !vt_receive_write(receive, deflated.data, deflated.size, &err) ||
+        !vt_receive_commit(receive, &result, &err))
+        fail_msg("%s", err.text);
+    assert_int_equal(result.status, 0);
+    merge(world, "P1", "B");
+    vt_buf_reset(&plain);
+    assert_true(outgoing(world, object.sop, &plain, &corrected));
+    assert_true(corrected);
+    VT_AUTO(vt_dataset) back = vt_dataset_parse(plain.data, plain.size, VT_UID_DEFLATED_LE, &err);
+    if (!back || !vt_dataset_get(back, "PatientID", &id, &corrected, &err))
+        fail_msg("%s", err.text);
+    assert_string_equal(vt_buf_string(&id, &err), "B");
+    vt_buf_reset(&id);
+    assert_true(vt_dataset_get(
+        back, "OriginalAttributesSequence[0].ModifiedAttributesSequence[0].PatientID", &id,
+        &corrected, &err));
+    assert_string_equal(vt_buf_string(&id, &err), "P1");
+}
+
 static void a_correction_changes_what_it_names_and_can_be_undone(void **state)
 {
     struct world *world = *state;
@@ -437,6 +478,8 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(the_way_out_carries_the_new_identity_and_the_old_values,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_deflated_data_set_goes_out_deflated_again, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(a_correction_changes_what_it_names_and_can_be_undone,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(
