@@ -14,9 +14,12 @@
 #include "cmd/walk.h"
 #include "core/clock.h"
 #include "core/err.h"
+#include "dicom/element.h"
 #include "dicom/header.h"
 
 #define MEDIA_DIRECTORY "1.2.840.10008.1.3.10"
+
+enum { IDENTITY_BYTES = 4096 }; /* of a data set, within which (0008,0018) is looked for */
 
 struct file {
     char *path;
@@ -140,6 +143,31 @@ static bool read_list(struct sending *sending, const char *name, struct vt_err *
 
 /* ---- the source of vt_client_store ---- */
 
+/* The class and UID that the data set has itself go before those of group 0002, which other
+ * software may have left as they were: the peer compares the command with the data set. What cannot
+ * be walked over here keeps what group 0002 says. */
+static void read_identity(int fd, struct vt_part10 *part10)
+{
+    const struct vt_transfer_syntax *syntax = vt_transfer_syntax_find(part10->transfer_syntax_uid);
+    uint8_t bytes[IDENTITY_BYTES];
+    ssize_t size = pread(fd, bytes, sizeof bytes, (off_t)part10->data_set_offset);
+    struct vt_element element;
+    struct vt_walk walk;
+    struct vt_err why = { 0 };
+    bool more;
+
+    if (!syntax || syntax->encoding == VT_DEFLATED_LE || size <= 0)
+        return;
+    vt_walk_init(&walk, bytes, (size_t)size, syntax->encoding);
+    while (vt_walk_next(&walk, &element, &more, &why) && more &&
+           element.tag <= VT_TAG_SOP_INSTANCE_UID) {
+        if (element.tag == VT_TAG_SOP_CLASS_UID && element.length > 0)
+            vt_element_text(&element, part10->sop_class_uid, sizeof part10->sop_class_uid);
+        if (element.tag == VT_TAG_SOP_INSTANCE_UID && element.length > 0)
+            vt_element_text(&element, part10->sop_instance_uid, sizeof part10->sop_instance_uid);
+    }
+}
+
 static bool read_outgoing(const struct file *file, int fd, struct vt_outgoing *out,
                           struct vt_err *err)
 {
@@ -149,6 +177,7 @@ static bool read_outgoing(const struct file *file, int fd, struct vt_outgoing *o
         return false;
     if (part10.data_set_offset > file->size)
         return vt_fail(err, VT_E_CORRUPT, "the file ends within its header");
+    read_identity(fd, &part10);
     memcpy(out->sop_class, part10.sop_class_uid, sizeof out->sop_class);
     memcpy(out->sop_uid, part10.sop_instance_uid, sizeof out->sop_uid);
     memcpy(out->transfer_syntax, part10.transfer_syntax_uid, sizeof out->transfer_syntax);

@@ -55,6 +55,17 @@ static void set_outcome(struct outcome *outcome, enum vt_sent result, const char
 
 /* ---- before the association: who needs which context ---- */
 
+/* One instance without a class must not cost all others their association. */
+static bool proposable(const struct vt_outgoing *described, struct vt_err *err)
+{
+    if (!vt_uid_usable(described->sop_class))
+        return vt_fail(err, VT_E_INVALID, "'%s' is no SOP Class UID", described->sop_class);
+    if (!vt_uid_usable(described->transfer_syntax))
+        return vt_fail(err, VT_E_INVALID, "'%s' is no Transfer Syntax UID",
+                       described->transfer_syntax);
+    return true;
+}
+
 static bool describe_all(struct job *job, struct vt_err *err)
 {
     const struct vt_source *source = job->source;
@@ -66,7 +77,8 @@ static bool describe_all(struct job *job, struct vt_err *err)
         struct vt_outgoing described = { .fd = -1 };
         struct outcome outcome = { 0 };
         struct vt_err why = { 0 };
-        if (source->describe(source->context, i, &described, &why)) {
+        if (source->describe(source->context, i, &described, &why) &&
+            proposable(&described, &why)) {
             if (!vt_store_plan_pair(&job->plan, described.sop_class, described.transfer_syntax,
                                     &job->pair_of[i], err))
                 return false;
@@ -226,10 +238,12 @@ static bool send_one(struct job *job, size_t i, struct vt_err *err)
 
     memcpy(sent.sop_class, pair->sop_class, sizeof sent.sop_class);
     memcpy(sent.transfer_syntax, pair->transfer_syntax, sizeof sent.transfer_syntax);
-    if (source->open(source->context, i, &sent, &why))
-        send_opened(job, &sent, &outcome);
-    else
+    if (!source->open(source->context, i, &sent, &why))
         set_outcome(&outcome, VT_SENT_UNREADABLE, why.text);
+    else if (!*sent.sop_uid)
+        set_outcome(&outcome, VT_SENT_UNREADABLE, "it has no SOP Instance UID");
+    else
+        send_opened(job, &sent, &outcome);
 
     if (outcome.lost) {
         vt_assoc_free(job->assoc);

@@ -214,6 +214,20 @@ def case_send_takes_folders_and_tells_each_failure(world):
     world.fails(USAGE, "send", "NODE", say="--from")
 
 
+def case_a_file_whose_header_names_another_instance_is_sent_as_its_data_set_says(world):
+    ds = pydicom.dcmread(world.samples / "ct/0001.dcm")
+    ds.file_meta.MediaStorageSOPInstanceUID = "1.2.3.4"
+    del ds.file_meta.MediaStorageSOPClassUID
+    odd = world.folder / "odd.dcm"
+    pydicom.dcmwrite(odd, ds, write_like_original=True)
+    equal(world.rows("send", "NODE", odd)[-1]["sent"], 1)
+    ds.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.4.70.nonsense"
+    pydicom.dcmwrite(odd, ds, write_like_original=True)
+    rows = world.run("--json", "send", "NODE", odd, world.samples / "cr")
+    equal(rows.returncode, FAILED)
+    equal({key: json_lines(rows.stdout)[-1][key] for key in ("sent", "failed")}, {"sent": 1, "failed": 1})
+
+
 def case_find_prints_dicom_json_one_object_a_line(world):
     rows = world.rows("find", "NODE", "PatientName=müller*")
     equal(len(rows), 1)

@@ -296,6 +296,25 @@ static void statuses_of_the_peer_are_told_with_their_comment(void **state)
     close_world(&world);
 }
 
+static void an_instance_without_a_class_does_not_cost_the_others_their_association(void **state)
+{
+    (void)state;
+    struct world world = { 0 };
+    struct sending sending = { .count = 3,
+                               .items = { { "", VT_UID_EXPLICIT_LE },
+                                          { VT_UID_CT_IMAGE, "" },
+                                          { VT_UID_CT_IMAGE, VT_UID_EXPLICIT_LE } } };
+    struct vt_err err = { 0 };
+
+    open_world(&world);
+    if (!store(&world, &sending, NULL, &err))
+        fail_msg("%s", err.text);
+    assert_int_equal(sending.items[0].result, VT_SENT_UNREADABLE);
+    assert_int_equal(sending.items[1].result, VT_SENT_UNREADABLE);
+    assert_int_equal(sending.items[2].result, VT_SENT_OK);
+    close_world(&world);
+}
+
 static void what_cannot_be_read_does_not_stop_the_rest(void **state)
 {
     (void)state;
@@ -650,6 +669,7 @@ int main(void)
         cmocka_unit_test(
             an_uncompressed_instance_is_re_encoded_for_a_peer_that_takes_only_implicit),
         cmocka_unit_test(statuses_of_the_peer_are_told_with_their_comment),
+        cmocka_unit_test(an_instance_without_a_class_does_not_cost_the_others_their_association),
         cmocka_unit_test(what_cannot_be_read_does_not_stop_the_rest),
         cmocka_unit_test(a_lost_association_costs_one_instance_and_is_opened_again),
         cmocka_unit_test(a_peer_that_always_aborts_is_given_up),
