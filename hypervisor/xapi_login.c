@@ -8,6 +8,7 @@
 
 #include "core/buf.h"
 #include "core/err.h"
+#include "hypervisor/reach.h"
 #include "hypervisor/xapi_state.h"
 
 enum { PASSWORD_MAX = 256, URL_PATH_MAX = 128 };
@@ -370,26 +371,47 @@ static bool login_from(struct vt_xapi *xapi, struct vt_line *line, const char *a
     return vt_fail(err, VT_E_REFUSED, "the members send us in a circle: %s knows no master", address);
 }
 
-static bool login_anywhere(struct vt_xapi *xapi, struct vt_line *line, struct vt_err *err)
+/* Members that answer, the last master first when it does. */
+static size_t find_members(struct vt_xapi *xapi, struct vt_xapi_member *members, size_t *order)
 {
-    struct vt_xapi_member members[VT_XAPI_MEMBERS_MAX];
-    char first[VT_XAPI_ADDRESS_MAX], uuid[VT_XAPI_UUID_MAX];
+    const char *addresses[VT_XAPI_MEMBERS_MAX];
+    char last[VT_XAPI_ADDRESS_MAX], uuid[VT_XAPI_UUID_MAX];
     size_t count = 0;
 
     vt_xapi_members(xapi, members, &count, uuid);
     pthread_mutex_lock(&xapi->lock);
-    copy(first, sizeof first, xapi->master);
+    copy(last, sizeof last, xapi->master);
     pthread_mutex_unlock(&xapi->lock);
-    if (login_from(xapi, line, first, err))
-        return true;
-    for (size_t i = 0; i < count && !is_final(err); i++) {
-        struct vt_err other = { 0 };
-        if (strcmp(members[i].address, first) == 0)
-            continue;
-        if (login_from(xapi, line, members[i].address, &other))
+    for (size_t i = 0; i < count; i++)
+        addresses[i] = members[i].address;
+    size_t found = vt_reach(addresses, count, xapi->port, VT_XAPI_PROBE_MS, order);
+    for (size_t i = 1; i < found; i++) {
+        if (strcmp(addresses[order[i]], last) == 0) {
+            size_t index = order[i];
+            memmove(order + 1, order, i * sizeof *order);
+            order[0] = index;
+        }
+    }
+    return found;
+}
+
+static bool login_anywhere(struct vt_xapi *xapi, struct vt_line *line, struct vt_err *err)
+{
+    struct vt_xapi_member members[VT_XAPI_MEMBERS_MAX];
+    size_t order[VT_XAPI_MEMBERS_MAX];
+    size_t count = find_members(xapi, members, order);
+
+    vt_fail(err, VT_E_REFUSED, "no member of the pool answers");
+    for (size_t i = 0; i < count; i++) {
+        struct vt_err reason = { 0 };
+        if (login_from(xapi, line, members[order[i]].address, &reason)) {
+            vt_err_clear(err);
             return true;
-        if (is_final(&other))
-            *err = other;
+        }
+        if (i == 0 || is_final(&reason))
+            *err = reason;
+        if (is_final(&reason))
+            return false;
     }
     return false;
 }
