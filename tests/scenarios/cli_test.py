@@ -221,8 +221,8 @@ def case_a_file_whose_header_names_another_instance_is_sent_as_its_data_set_says
     odd = world.folder / "odd.dcm"
     pydicom.dcmwrite(odd, ds, write_like_original=True)
     equal(world.rows("send", "NODE", odd)[-1]["sent"], 1)
-    ds.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.4.70.nonsense"
-    pydicom.dcmwrite(odd, ds, write_like_original=True)
+    whole = odd.read_bytes()
+    odd.write_bytes(whole[:400].replace(b"1.2.840.10008.1.2.1\0", b"a nonsense syntax   ") + whole[400:])
     rows = world.run("--json", "send", "NODE", odd, world.samples / "cr")
     equal(rows.returncode, FAILED)
     equal({key: json_lines(rows.stdout)[-1][key] for key in ("sent", "failed")}, {"sent": 1, "failed": 1})
