@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "core/err.h"
+#include "poolsim/console.h"
 #include "poolsim/control.h"
 #include "poolsim/http.h"
 #include "poolsim/mem.h"
@@ -30,6 +31,7 @@ struct connection {
     struct vt_buf in, out;
     size_t sent;
     bool close_after, wants_write;
+    struct vt_sim_console *console;   /* what the connection became by CONNECT */
 };
 
 struct vt_sim_server {
@@ -52,6 +54,7 @@ static void watch(struct vt_sim_server *server, int fd, uint64_t data, uint32_t 
 static void close_connection(struct vt_sim_server *server, struct connection *connection)
 {
     server->connections[connection->slot] = NULL;
+    vt_sim_console_free(connection->console);
     SSL_free(connection->ssl);
     close(connection->fd);
     vt_buf_fini(&connection->in);
@@ -188,6 +191,23 @@ static void deliver(void *context, uint64_t ticket, const struct vt_buf *body)
     vt_sim_after_owned(server->world, server->world->faults.delay, answer_late, late);
 }
 
+static void open_console(struct connection *connection, const char *path)
+{
+    const char *status = "404 Not Found";
+    struct vt_err err = { 0 };
+    VT_AUTO_BUF(hello, 64);
+
+    connection->console = vt_sim_console_open(connection->machine, path, &hello, &status);
+    if (!connection->console) {
+        put_error(connection, status);
+        return;
+    }
+    connection->close_after = false;
+    vt_buf_append_text(&connection->out, "HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nCache-Control: no-cache, no-store\r\n\r\n",
+                       &err);
+    vt_buf_append(&connection->out, hello.data, hello.size, &err);
+}
+
 /* One complete request. */
 static void handle(struct vt_sim_server *server, struct connection *connection, const struct vt_sim_http *head,
                    const uint8_t *body)
@@ -197,6 +217,10 @@ static void handle(struct vt_sim_server *server, struct connection *connection, 
     uint64_t ticket = ++server->serial * CONNECTIONS_MAX + connection->slot;
 
     connection->close_after = !head->keep_alive;
+    if (strcmp(head->method, "CONNECT") == 0 && strncmp(head->path, "/console", 8) == 0) {
+        open_console(connection, head->path);
+        return;
+    }
     if (strcmp(head->method, "POST") != 0) {
         put_error(connection, "404 Not Found");
         return;
@@ -270,10 +294,13 @@ static void serve(struct vt_sim_server *server, struct connection *connection)
         if (over)
             break;
     }
-    while (!over && take_request(server, connection))
-        ;
+    while (!over && !connection->console && take_request(server, connection))
+        if (server->connections[slot] != connection)
+            return;
     if (server->connections[slot] != connection)
         return;
+    if (!over && connection->console)
+        over = !vt_sim_console_feed(connection->console, &connection->in, &connection->out);
     over = over || connection->in.size == IN_MAX;   /* more than a request while one is being answered */
     if (over || !flush(server, connection))
         close_connection(server, connection);

@@ -4,7 +4,6 @@ where that one cannot go: local logins). Sessions, records, verbs, events, tasks
 error code of joining a pool."""
 import http.client
 import socket
-import ssl
 import subprocess
 import sys
 import time
@@ -487,78 +486,6 @@ class Failover(Simulator):
         master = session.xenapi.host.get_by_name_label("host-01")[0]
         skew = parse(session.xenapi.host.get_servertime(host)) - parse(session.xenapi.host.get_servertime(master))
         self.assertAlmostEqual(skew, 90, delta=2)
-
-
-class Encrypted(Simulator):
-    options = ["--vms", "3", "--guest-port", "0", "--tls"]
-    scheme = "https"
-
-    def test_each_host_has_a_certificate_of_its_own_which_the_pool_knows(self):
-        pems = [ssl.get_server_certificate((f"127.0.0.{1 + i}", self.port)) for i in range(HOSTS)]
-        self.assertEqual(len(set(pems)), HOSTS)
-        context = ssl.create_default_context(cadata=pems[0])
-        proxy = xmlrpc.client.ServerProxy(self.url(), context=context)
-        session = value(proxy.session.login_with_password("root", "vitrine", "2.21", "foreign"))
-        for host, record in value(proxy.host.get_all_records(session)).items():
-            index = int(record["address"].rsplit(".", 1)[1]) - 1
-            self.assertEqual(value(proxy.host.get_server_certificate(session, host)).strip(), pems[index].strip())
-        self.ctl("new-certificate", "host-01")
-        self.assertNotEqual(ssl.get_server_certificate(("127.0.0.1", self.port)), pems[0])
-
-
-class Guests(Simulator):
-    options = ["--vms", "6", "--pace", "0.02"]
-
-    def setUp(self):
-        probe = socket.socket()
-        probe.bind(("127.0.0.1", 0))
-        self.guest_port = probe.getsockname()[1]
-        probe.close()
-        self.options = [*self.options, "--guest-port", str(self.guest_port)]
-        super().setUp()
-        self.x = self.login().xenapi
-        self.vm = self.x.VM.get_by_name_label("ws-0001")[0]
-        self.address = self.x.VM_guest_metrics.get_networks(self.x.VM.get_guest_metrics(self.vm))["0/ip"]
-
-    def reach(self):
-        s = socket.socket()
-        s.settimeout(0.4)
-        try:
-            s.connect((self.address, self.guest_port))
-            return "connected"
-        except ConnectionRefusedError:
-            return "refused"
-        except TimeoutError:
-            return "timeout"
-        finally:
-            s.close()
-
-    def test_a_guest_answers_times_out_when_cut_and_refuses_when_stopped(self):
-        self.assertEqual(self.reach(), "connected")
-        self.ctl("cut-network", "ws-0001")
-        self.assertEqual(self.reach(), "timeout")
-        self.ctl("restore-network", "ws-0001")
-        self.assertEqual(self.reach(), "connected")
-        self.ctl("stop-guest", "ws-0001")
-        self.assertEqual(self.reach(), "refused")
-        self.ctl("start-guest", "ws-0001")
-        self.assertEqual([self.reach() for _ in range(40)], ["connected"] * 40)
-
-    def test_a_guest_follows_its_vm(self):
-        self.x.VM.pause(self.vm)
-        self.assertEqual(self.reach(), "timeout")
-        self.x.VM.unpause(self.vm)
-        self.assertEqual(self.reach(), "connected")
-        self.x.VM.suspend(self.vm)
-        self.assertEqual(self.reach(), "refused")
-        self.x.VM.resume(self.vm, False, False)
-        wait(lambda: self.reach() == "connected", what="the resumed guest")
-
-    def test_the_guests_of_a_failed_host_go_silent(self):
-        self.x.VM.pool_migrate(self.vm, self.x.host.get_by_name_label("host-03")[0], {"live": "true"})
-        self.assertEqual(self.reach(), "connected")
-        self.ctl("fail-host", "host-03")
-        self.assertEqual(self.reach(), "timeout")
 
 
 if __name__ == "__main__":
