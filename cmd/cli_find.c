@@ -113,16 +113,17 @@ static bool on_match(void *context, const uint8_t *identifier, size_t size, uint
     return shown || vt_failed(err) || vt_fail(err, VT_E_CLOSED, "standard output is closed");
 }
 
-static bool read_request(const struct vt_cli *cli, struct vt_find_request *request,
-                         enum vt_level *level, struct vt_buf *identifier, struct vt_err *err)
+static bool read_request(const struct vt_cli *cli, const struct vt_peer *peer,
+                         struct vt_find_request *request, enum vt_level *level,
+                         struct vt_buf *identifier, struct vt_err *err)
 {
     long limit;
 
     if (!vt_keys_level(cli, VT_LEVEL_STUDY, level, err) ||
         !vt_keys_model(cli, *level, &request->model, err) ||
         !vt_cli_number(cli, "--limit", 0, 1000000000, 0, &limit, err) ||
-        !vt_keys_identifier(*level, cli->args + 1, (size_t)cli->arg_count - 1, true, identifier,
-                            err))
+        !vt_keys_identifier(*level, cli->args + 1, (size_t)cli->arg_count - 1, true, peer->charset,
+                            identifier, err))
         return false;
     request->limit = (uint64_t)limit;
     request->identifier = identifier->data;
@@ -145,7 +146,7 @@ int vt_cli_find(struct vt_cli *cli, struct vt_err *err)
 
     /* The peer first: it loads the dictionary that keys need. */
     bool ready = vt_cli_peer_open(cli, cli->args[0], &peer, err) &&
-                 read_request(cli, &request, &level, &identifier, err);
+                 read_request(cli, &peer.peer, &request, &level, &identifier, err);
     bool usage = !ready && (err->code == VT_E_INVALID || err->code == VT_E_NOTFOUND);
     vt_buf_init(&showing.text, JSON_MAX);
     if (ready) {

@@ -129,18 +129,15 @@ static bool is_named(const char *const *words, size_t count, const char *keyword
     return false;
 }
 
-bool vt_keys_identifier(enum vt_level level, const char *const *words, size_t count, bool usual,
-                        struct vt_buf *out, struct vt_err *err)
+static bool make_identifier(enum vt_level level, const char *const *words, size_t count, bool usual,
+                            const char *charset, struct vt_buf *out, struct vt_err *err)
 {
     VT_AUTO(vt_dataset) data_set = vt_dataset_new();
     const char *key;
-    bool ascii = true;
 
     if (!data_set)
         return vt_fail(err, VT_E_NOMEM, "no memory for an identifier");
-    for (size_t i = 0; i < count; i++)
-        ascii = ascii && vt_text_is_ascii(words[i], strlen(words[i]));
-    if (!ascii && !vt_dataset_put(data_set, "SpecificCharacterSet", "ISO_IR 192", err))
+    if (charset && !vt_dataset_put(data_set, "SpecificCharacterSet", charset, err))
         return false;
     for (size_t i = 0; usual && (key = vt_keys_usual(level, i)); i++)
         if (!is_named(words, count, key) && !vt_dataset_put(data_set, key, "", err))
@@ -150,6 +147,21 @@ bool vt_keys_identifier(enum vt_level level, const char *const *words, size_t co
             return false;
     return vt_dataset_put(data_set, "QueryRetrieveLevel", vt_level_name(level), err) &&
            vt_dataset_encode(data_set, VT_UID_EXPLICIT_LE, out, err);
+}
+
+bool vt_keys_identifier(enum vt_level level, const char *const *words, size_t count, bool usual,
+                        const char *charset, struct vt_buf *out, struct vt_err *err)
+{
+    struct vt_err why = { 0 };
+    bool ascii = true;
+
+    for (size_t i = 0; i < count; i++)
+        ascii = ascii && vt_text_is_ascii(words[i], strlen(words[i]));
+    if (ascii)
+        return make_identifier(level, words, count, usual, NULL, out, err);
+    if (charset && make_identifier(level, words, count, usual, charset, out, &why))
+        return true;
+    return make_identifier(level, words, count, usual, "ISO_IR 192", out, err);
 }
 
 bool vt_keys_are_unique(const char *const *words, size_t count, enum vt_level *out_level)

@@ -27,7 +27,7 @@ const char *vt_keys_usual(enum vt_level level, size_t i);
  * it. VT_E_INVALID: no such keyword. Every key is "Keyword", "Keyword=value", "0010,0010=...",
  * "Sequence[0].Keyword=..." or "Sequence.Keyword=...". */
 bool vt_keys_identifier(enum vt_level level, const char *const *words, size_t count, bool usual,
-                        struct vt_buf *out, struct vt_err *err);
+                        const char *charset, struct vt_buf *out, struct vt_err *err);
 
 /* For retrieval: the deepest level of which a word gives the unique key, when all words are unique
  * keys with plain values (no wildcard); false: they must be searched first. */

@@ -92,7 +92,8 @@ static bool search(struct retrieval *retrieval, struct vt_err *err)
     if (retrieval->level == VT_LEVEL_PATIENT)
         retrieval->level = VT_LEVEL_STUDY; /* a patient's studies */
     if (!vt_keys_model(retrieval->cli, retrieval->level, &retrieval->model, err) ||
-        !vt_keys_identifier(retrieval->level, words, count, true, &identifier, err))
+        !vt_keys_identifier(retrieval->level, words, count, true, retrieval->peer.peer.charset,
+                            &identifier, err))
         return false;
     const struct vt_find_request find = { .model = retrieval->model,
                                           .identifier = identifier.data,
@@ -141,7 +142,7 @@ static bool retrieve(struct retrieval *retrieval, const char *const *words, size
     VT_AUTO_BUF(identifier, VT_IDENTIFIER_MAX);
     struct vt_retrieve_counts counts = { 0 };
 
-    if (!vt_keys_identifier(retrieval->level, words, count, false, &identifier, err))
+    if (!vt_keys_identifier(retrieval->level, words, count, false, NULL, &identifier, err))
         return false;
     const struct vt_retrieve_request request = {
         .model = retrieval->model,
