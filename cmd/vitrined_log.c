@@ -6,36 +6,73 @@
 
 #include "core/auto.h"
 #include "core/buf.h"
+#include "core/clock.h"
 #include "core/err.h"
 #include "core/event.h"
 #include "core/log.h"
 
 /* What comes with every message is for debugging; what a person must look at is a warning. Kinds
  * that are not here: info. */
-static const struct {
+static const struct rule {
     const char *kind; /* a family when it ends in '.' */
     enum vt_log_level level;
-} levels[] = {
-    { "association.opened", VT_LOG_DEBUG },
-    { "association.closed", VT_LOG_DEBUG },
-    { "association.refused", VT_LOG_WARN },
-    { "connection.refused", VT_LOG_WARN },
-    { "query.", VT_LOG_DEBUG },
-    { "instance.stored", VT_LOG_DEBUG },
-    { "instance.duplicate", VT_LOG_DEBUG },
-    { "instance.", VT_LOG_INFO },
-    { "volume.", VT_LOG_WARN },
+    bool rated; /* strangers can cause it */
+} rules[] = {
+    { "association.opened", VT_LOG_DEBUG, false },
+    { "association.closed", VT_LOG_DEBUG, false },
+    { "association.failed", VT_LOG_WARN, true },
+    { "association.refused", VT_LOG_WARN, true },
+    { "connection.refused", VT_LOG_WARN, true },
+    { "query.", VT_LOG_DEBUG, false },
+    { "instance.stored", VT_LOG_DEBUG, false },
+    { "instance.duplicate", VT_LOG_DEBUG, false },
+    { "instance.corrupt", VT_LOG_ERROR, false },
+    { "volume.ok", VT_LOG_INFO, false },
+    { "volume.", VT_LOG_WARN, false },
 };
 
-static enum vt_log_level level_of(const char *kind)
+static struct vt_log_rate refusals = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+static struct rule rule_of(const char *kind)
 {
-    for (size_t i = 0; i < VT_COUNT(levels); i++) {
-        size_t length = strlen(levels[i].kind);
-        if (levels[i].kind[length - 1] == '.' ? strncmp(kind, levels[i].kind, length) == 0
-                                              : strcmp(kind, levels[i].kind) == 0)
-            return levels[i].level;
+    for (size_t i = 0; i < VT_COUNT(rules); i++) {
+        size_t length = strlen(rules[i].kind);
+        if (rules[i].kind[length - 1] == '.' ? strncmp(kind, rules[i].kind, length) == 0
+                                             : strcmp(kind, rules[i].kind) == 0)
+            return rules[i];
     }
-    return VT_LOG_INFO;
+    return (struct rule){ kind, VT_LOG_INFO, false };
+}
+
+bool vt_log_rate_pass(struct vt_log_rate *rate, int64_t second, uint64_t *out_left_out)
+{
+    *out_left_out = 0;
+    pthread_mutex_lock(&rate->lock);
+    if (second != rate->second) {
+        *out_left_out = rate->left_out;
+        rate->second = second;
+        rate->passed = 0;
+        rate->left_out = 0;
+    }
+    bool pass = rate->passed < VT_LOG_RATE;
+    rate->passed += pass;
+    rate->left_out += !pass;
+    pthread_mutex_unlock(&rate->lock);
+    return pass;
+}
+
+static bool may_log(const struct rule *rule)
+{
+    uint64_t left_out = 0;
+
+    if (!vt_log_enabled(rule->level))
+        return false;
+    if (!rule->rated)
+        return true;
+    bool pass = vt_log_rate_pass(&refusals, vt_clock_mono() / VT_NS_PER_S, &left_out);
+    if (left_out > 0)
+        vt_log(VT_LOG_WARN, "log.left-out", "lines=%llu", (unsigned long long)left_out);
+    return pass;
 }
 
 static bool append_field(struct vt_buf *line, const char *name, const json_t *value,
@@ -53,14 +90,14 @@ static bool append_field(struct vt_buf *line, const char *name, const json_t *va
 
 static void log_event(void *context, const struct vt_event *event)
 {
-    enum vt_log_level level = level_of(event->kind);
+    struct rule rule = rule_of(event->kind);
     VT_AUTO_BUF(line, VT_LOG_LINE_MAX);
     struct vt_err err = { 0 };
     const char *name;
     json_t *value;
 
     (void)context;
-    if (!vt_log_enabled(level))
+    if (!may_log(&rule))
         return;
     json_t *detail = event->detail ? json_loads(event->detail, 0, NULL) : NULL;
     bool title = strncmp(event->kind, "association.", 12) == 0 ||
@@ -71,7 +108,7 @@ static void log_event(void *context, const struct vt_event *event)
     if (detail)
         json_object_foreach(detail, name, value) ok = ok && append_field(&line, name, value, &err);
     const char *text = vt_buf_string(&line, &err);
-    vt_log(level, event->kind, "%s", text ? text : "");
+    vt_log(rule.level, event->kind, "%s", text ? text : "");
     json_decref(detail);
 }
 

@@ -340,8 +340,10 @@ void vt_session_run(struct vt_session *session)
         if (whole && end == VT_NEXT_RELEASE)
             vt_assoc_acknowledge_release(session->assoc);
         const char *how = whole ? ends[end] : end_failed(session, &err);
-        vt_tell(session->options->events, "association.closed", session->calling_ae_title, "host",
-                session->host, "how", how, "text", err.text, NULL);
+        bool failed = !whole && !atomic_load(session->stopping);
+        vt_tell(session->options->events, failed ? "association.failed" : "association.closed",
+                session->calling_ae_title, "host", session->host, "how", how, "text", err.text,
+                NULL);
     }
     vt_receive_free(vt_take(&session->receive));
     vt_assoc_free(vt_take(&session->assoc));

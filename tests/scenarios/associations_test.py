@@ -465,6 +465,7 @@ def case_an_idle_association_is_ended_after_its_time(world):
         silent.settimeout(3)
         silent.recv(100)
         equal(slow.echo(), 0, "a peer with a timeout of its own")
+        wait_for(lambda: any("association.failed" in line and "how=timeout" in line for line in node.lines))
         slow.close()
 
 
