@@ -386,7 +386,7 @@ bool dcm_send_command(struct dcm *dcm, uint8_t context, const struct dcm_command
 
 static uint16_t us_of(const uint8_t *value, size_t size)
 {
-    return size == 2 ? (uint16_t)(value[0] | value[1] << 8) : 0;
+    return size == 2 ? (uint16_t)((unsigned)value[0] | (unsigned)value[1] << 8) : (uint16_t)0;
 }
 
 static void uid_of(char out[DCM_UID_MAX + 2], const uint8_t *value, size_t size)
