@@ -1,6 +1,6 @@
 /* Guests on the wire. Each VM has an address of its own, made from the number in its first MAC. A listener is open
  * while the VM runs; a cut one keeps it with a backlog that is full, so that connects time out as on a dead network;
- * a stopped one has none, so that they are refused. */
+ * a stopped one has none, so that they are refused. The service behind it answers C-ECHO (echo.h). */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -12,12 +12,13 @@
 #include <unistd.h>
 
 #include "core/err.h"
+#include "poolsim/echo.h"
 #include "poolsim/faults.h"
 #include "poolsim/mem.h"
 #include "poolsim/server.h"
 #include "poolsim/sim.h"
 
-enum { FILLERS = 2, BACKLOG = 128 };
+enum { FILLERS = 2, BACKLOG = 128, CALLS_MAX = 256, READ_SIZE = 4096 };
 
 enum mode { CLOSED, OPEN, CUT };
 
@@ -28,9 +29,18 @@ struct guest {
     bool cut, stopped;      /* faults */
 };
 
+/* A connection to a guest's service. */
+struct call {
+    int fd;                 /* -1: free */
+    uint32_t number;        /* of the guest */
+    struct vt_buf in, out;
+};
+
 struct vt_sim_guests {
     struct vt_sim_world *world;
     int epoll;
+    struct call calls[CALLS_MAX];
+    uint32_t next_call;     /* the oldest: it goes when there are too many */
     struct guest *items;    /* by number */
     uint32_t count;
 };
@@ -66,6 +76,29 @@ static struct sockaddr_in address_of(const struct vt_sim_guests *guests, uint32_
 
     address.sin_addr.s_addr = htonl(0x7f400000u | number);
     return address;
+}
+
+static void end_call(struct call *call)
+{
+    if (call->fd >= 0)
+        close(call->fd);
+    call->fd = -1;
+    vt_buf_fini(&call->in);
+    vt_buf_fini(&call->out);
+}
+
+/* A cut guest says nothing more on the connections it has; a closed one hangs up. */
+static void leave_calls(struct vt_sim_guests *guests, uint32_t number, enum mode mode)
+{
+    for (uint32_t i = 0; i < CALLS_MAX; i++) {
+        struct call *call = &guests->calls[i];
+        if (call->fd < 0 || call->number != number || mode == OPEN)
+            continue;
+        if (mode == CUT)
+            epoll_ctl(guests->epoll, EPOLL_CTL_DEL, call->fd, NULL);
+        else
+            end_call(call);
+    }
 }
 
 static void close_fd(int *fd)
@@ -128,6 +161,7 @@ static void set_mode(struct vt_sim_guests *guests, uint32_t number, enum mode mo
         fill_backlog(guests, guest, number);
     }
     guest->mode = mode;
+    leave_calls(guests, number, mode);
 }
 
 static enum mode wanted_mode(struct vt_sim_pool *pool, const struct vt_sim_object *vm, const struct guest *guest)
@@ -170,6 +204,8 @@ struct vt_sim_guests *vt_sim_guests_new(struct vt_sim_world *world, int epoll, s
 
     guests->world = world;
     guests->epoll = epoll;
+    for (uint32_t i = 0; i < CALLS_MAX; i++)
+        guests->calls[i].fd = -1;
     world->guests = guests;
     for (uint32_t i = 0; i < world->pool_count; i++) {
         VT_SIM_EACH(world->pools[i]->db, VT_SIM_VM, vm) {
@@ -196,11 +232,25 @@ void vt_sim_guests_free(struct vt_sim_guests *guests)
         for (int k = 0; k < FILLERS; k++)
             close_fd(&guests->items[i].fillers[k]);
     }
+    for (uint32_t i = 0; i < CALLS_MAX; i++)
+        end_call(&guests->calls[i]);
     free(guests->items);
     free(guests);
 }
 
-/* The service of a guest answers a connect and hangs up. */
+static void take_call(struct vt_sim_guests *guests, int fd, uint32_t number)
+{
+    uint32_t slot = guests->next_call++ % CALLS_MAX;
+    struct call *call = &guests->calls[slot];
+    struct epoll_event event = { .events = EPOLLIN, .data.u64 = vt_sim_watch(VT_SIM_WATCH_GUEST_CALL, slot) };
+
+    end_call(call);
+    *call = (struct call){ .fd = fd, .number = number };
+    vt_buf_init(&call->in, VT_SIM_ECHO_PDU_MAX);
+    vt_buf_init(&call->out, 2 * VT_SIM_ECHO_PDU_MAX);
+    epoll_ctl(guests->epoll, EPOLL_CTL_ADD, fd, &event);
+}
+
 void vt_sim_guests_ready(struct vt_sim_guests *guests, uint32_t index)
 {
     struct guest *guest = guests && index < guests->count ? &guests->items[index] : NULL;
@@ -211,6 +261,28 @@ void vt_sim_guests_ready(struct vt_sim_guests *guests, uint32_t index)
         int fd = accept4(guest->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0)
             return;
-        close(fd);
+        take_call(guests, fd, index);
     }
+}
+
+/* Answers are small: what does not fit into the socket's buffer belongs to a caller that does not read. */
+void vt_sim_guests_call_ready(struct vt_sim_guests *guests, uint32_t slot)
+{
+    struct call *call = guests && slot < CALLS_MAX ? &guests->calls[slot] : NULL;
+    uint8_t bytes[READ_SIZE];
+    struct vt_err ignored = { 0 };
+
+    if (!call || call->fd < 0)
+        return;
+    ssize_t size = recv(call->fd, bytes, sizeof bytes, 0);
+    if (size < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    bool going = size > 0 && vt_buf_append(&call->in, bytes, (size_t)size, &ignored) &&
+                 vt_sim_echo_feed(&call->in, &call->out);
+    if (call->out.size > 0 &&
+        send(call->fd, call->out.data, call->out.size, MSG_NOSIGNAL) != (ssize_t)call->out.size)
+        going = false;
+    vt_buf_reset(&call->out);
+    if (!going)
+        end_call(call);
 }

@@ -475,6 +475,7 @@ static void on_event(struct vt_sim_server *server, const struct epoll_event *eve
             serve(server, server->connections[index]);
         break;
     case VT_SIM_WATCH_GUEST: vt_sim_guests_ready(server->world->guests, index); break;
+    case VT_SIM_WATCH_GUEST_CALL: vt_sim_guests_call_ready(server->world->guests, index); break;
     case VT_SIM_WATCH_CONTROL: vt_sim_control_ready(server->control); break;
     case VT_SIM_WATCH_CALLER: vt_sim_control_caller_ready(server->control, index); break;
     case VT_SIM_WATCH_STOP: break;

@@ -13,8 +13,8 @@ struct vt_err;
 struct vt_sim_server;
 struct vt_sim_world;
 
-enum vt_sim_watch { VT_SIM_WATCH_LISTENER, VT_SIM_WATCH_CONNECTION, VT_SIM_WATCH_GUEST, VT_SIM_WATCH_CONTROL,
-                    VT_SIM_WATCH_CALLER, VT_SIM_WATCH_STOP };
+enum vt_sim_watch { VT_SIM_WATCH_LISTENER, VT_SIM_WATCH_CONNECTION, VT_SIM_WATCH_GUEST, VT_SIM_WATCH_GUEST_CALL,
+                    VT_SIM_WATCH_CONTROL, VT_SIM_WATCH_CALLER, VT_SIM_WATCH_STOP };
 
 /* What epoll gives back: kind and index. */
 static inline uint64_t vt_sim_watch(enum vt_sim_watch kind, uint32_t index)

@@ -311,3 +311,4 @@ struct vt_sim_guests *vt_sim_guests_new(struct vt_sim_world *world, int epoll, s
 void vt_sim_guests_free(struct vt_sim_guests *guests);
 void vt_sim_guests_refresh(struct vt_sim_pool *pool, struct vt_sim_object *vm);   /* state, host or fault changed */
 void vt_sim_guests_ready(struct vt_sim_guests *guests, uint32_t index);           /* its listener has a caller */
+void vt_sim_guests_call_ready(struct vt_sim_guests *guests, uint32_t slot);       /* who says something */

@@ -9,6 +9,8 @@
 #include "poolsim/timers.h"
 #include "poolsim/waiters.h"
 
+enum { HEARTBEAT_S = 30 };
+
 bool vt_sim_refuse(struct vt_sim_failure *failure, const char *code, ...)
 {
     va_list args;
@@ -30,6 +32,18 @@ bool vt_sim_refuse_storage(struct vt_sim_failure *failure, int number, const cha
     return vt_sim_refuse(failure, code, "", text, "", NULL);
 }
 
+/* The server touches the pool object as a heartbeat, so that a quiet event loop can be told from a dead one. */
+static void beat(struct vt_sim_world *world, void *context)
+{
+    struct vt_sim_pool *pool = context;
+
+    if (pool->retired)
+        return;
+    if (pool->master->up)
+        vt_sim_touch(pool->db, vt_sim_get(pool->db, pool->self));
+    vt_sim_after(world, HEARTBEAT_S * VT_NS_PER_S, beat, pool);
+}
+
 struct vt_sim_pool *vt_sim_pool_new(struct vt_sim_world *world, struct vt_sim_machine *master)
 {
     struct vt_sim_pool *pool = vt_sim_alloc(sizeof *pool);
@@ -40,6 +54,7 @@ struct vt_sim_pool *vt_sim_pool_new(struct vt_sim_world *world, struct vt_sim_ma
     pool->db = vt_sim_db_new(world->options.seed * 7919 + world->pool_count + 1);
     world->pools = vt_sim_grow(world->pools, world->pool_count + 1, sizeof(struct vt_sim_pool *));
     world->pools[world->pool_count++] = pool;
+    vt_sim_after(world, HEARTBEAT_S * VT_NS_PER_S, beat, pool);
     return pool;
 }
 

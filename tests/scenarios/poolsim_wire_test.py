@@ -3,6 +3,7 @@
 the guests that answer, fall silent or refuse."""
 import socket
 import ssl
+import subprocess
 import sys
 import unittest
 import xmlrpc.client
@@ -112,6 +113,24 @@ class Guests(Simulator):
         self.assertEqual(self.reach(), "refused")
         self.ctl("start-guest", "ws-0001")
         self.assertEqual([self.reach() for _ in range(40)], ["connected"] * 40)
+
+    def test_a_guest_answers_a_c_echo_of_dcmtk_while_it_runs(self):
+        echo = ["echoscu", "-to", "2", "-ta", "2", "-td", "2", "-aec", "WS1", self.address, str(self.guest_port)]
+        self.assertEqual(subprocess.run(echo, capture_output=True).returncode, 0)
+        self.assertEqual(subprocess.run([*echo, "--repeat", "20"], capture_output=True).returncode, 0)
+        self.ctl("cut-network", "ws-0001")
+        self.assertNotEqual(subprocess.run(echo, capture_output=True).returncode, 0)
+        self.ctl("restore-network", "ws-0001")
+        self.assertEqual(subprocess.run(echo, capture_output=True).returncode, 0)
+
+    def test_nonsense_ends_a_connection_to_a_guest(self):
+        for nonsense in (b"GET / HTTP/1.1\r\n\r\n", b"\1\0\xff\xff\xff\xff", b"\1\0\0\0\0\1a", b"\4\0\0\0\0\2ab"):
+            with socket.create_connection((self.address, self.guest_port), timeout=5) as connection:
+                connection.sendall(nonsense)
+                try:
+                    self.assertEqual(connection.recv(10), b"")
+                except ConnectionResetError:
+                    pass
 
     def test_a_guest_follows_its_vm(self):
         self.x.VM.pause(self.vm)
