@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import pty
+import signal
 import socket
 import subprocess
 import sys
@@ -323,6 +324,33 @@ def case_a_progress_line_is_drawn_on_a_terminal_only(world):
     equal(process.wait(), DONE)
     os.close(master)
     equal(b"instances" in seen and b"\r" in seen, True, repr(seen[:200]))
+
+
+def case_ctrl_c_ends_a_transfer_between_two_instances(world):
+    process = subprocess.Popen([str(BIN / "vitrine"), "-c", str(world.conf), "--json", "send", "NODE", *[str(world.samples)] * 300],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process.stdout.readline()                # the first file is there
+    process.send_signal(signal.SIGINT)
+    out, errors = process.communicate(timeout=60)
+    equal(process.returncode, FAILED, errors)
+    equal("stopped" in errors, True, errors)
+    equal(json_lines(out)[-1]["sent"] < 38 * 300, True)
+    world.ok("verify")
+
+
+def case_a_second_ctrl_c_ends_what_waits_for_a_silent_peer(world):
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        process = subprocess.Popen([str(BIN / "vitrine"), "echo", f"X@127.0.0.1:{silent.getsockname()[1]}"],
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        silent.settimeout(20)
+        connection, _ = silent.accept()
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        equal(process.wait(10) != DONE, True)
+        connection.close()
 
 
 def case_studies_are_deleted_and_restored_inside_the_node(world):
