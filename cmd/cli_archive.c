@@ -50,6 +50,7 @@ static const struct vt_column_spec instance_columns[] = {
     { "version", "version" },
     { "size", "size" },
     { "arrived", "arrived" },
+    { "digest", "digest" },
     { "file", "file" },
     { NULL, NULL },
 };

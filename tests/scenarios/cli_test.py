@@ -15,7 +15,7 @@ import pydicom
 
 import cases
 from cases import equal
-from node import BIN, Node, free_port, json_lines, work_folder
+from node import BIN, SOURCE, Node, free_port, json_lines, work_folder
 
 DONE, FAILED, USAGE = 0, 1, 2
 
@@ -113,6 +113,11 @@ def case_help_lists_every_command_and_each_has_its_own(world):
             raise AssertionError(f"{words} is not in the help")
         page = world.ok(*words.split(), "--help", conf=False).stdout
         equal(page.startswith(f"vitrine {words}"), True, page)
+    page = (SOURCE / "docs/man/vitrine.1").read_text()
+    for verb in verbs:
+        words = [word for word in verb.split() if word.isalpha() and word.islower()][:2]
+        if f".It Ic {' '.join(words)}" not in page:
+            raise AssertionError(f"{words} is not in vitrine(1)")
     equal(world.ok("--version", conf=False).stdout.startswith("vitrine "), True)
 
 
