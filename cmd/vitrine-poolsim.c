@@ -20,13 +20,16 @@ enum { EXIT_USAGE = 2, ANSWER_MAX = 1 << 20 };
 
 static int usage(FILE *to, int status)
 {
-    fprintf(to,
-            "usage: vitrine-poolsim --port P [--hosts N] [--vms M] [--spares K] [--tls] [--seed S]\n"
-            "                       [--password-file F] [--guest-port 11104] [--pace X]\n"
-            "       vitrine-poolsim ctl --port P COMMAND\n"
-            "Host i answers on 127.0.0.(1+i):P, host 0 is the master; then come K spare hosts that may join.\n"
-            "User root, password vitrine. --pace 0.1 makes tasks ten times faster; --guest-port 0: no guest listens.\n%s",
-            vt_sim_control_help());
+    fprintf(
+        to,
+        "usage: vitrine-poolsim --port P [--hosts N] [--vms M] [--spares K] [--tls] [--seed S]\n"
+        "                       [--password-file F] [--guest-port 11104] [--pace X]\n"
+        "       vitrine-poolsim ctl --port P COMMAND\n"
+        "Host i answers on 127.0.0.(1+i):P, host 0 is the master; then come K spare hosts that may "
+        "join.\n"
+        "User root, password vitrine. --pace 0.1 makes tasks ten times faster; --guest-port 0: no "
+        "guest listens.\n%s",
+        vt_sim_control_help());
     return status;
 }
 
@@ -54,7 +57,8 @@ static bool read_password(const char *path, struct vt_sim_options *options)
         fprintf(stderr, "vitrine-poolsim: %s\n", err.text);
         return false;
     }
-    snprintf(options->password, sizeof options->password, "%.*s", (int)strcspn(password, "\r\n"), password);
+    snprintf(options->password, sizeof options->password, "%.*s", (int)strcspn(password, "\r\n"),
+             password);
     return true;
 }
 
@@ -63,29 +67,44 @@ static bool take_option(int option, const char *value, struct vt_sim_options *op
     unsigned long n = 0;
 
     switch (option) {
-    case 'p': return number(value, 1, 65535, &n) && (options->port = (uint16_t)n, true);
-    case 'h': return number(value, 1, VT_SIM_HOSTS_MAX, &n) && (options->hosts = (uint32_t)n, true);
-    case 'v': return number(value, 0, VT_SIM_VMS_MAX, &n) && (options->vms = (uint32_t)n, true);
-    case 'k': return number(value, 0, VT_SIM_HOSTS_MAX, &n) && (options->spares = (uint32_t)n, true);
-    case 's': return number(value, 0, ULONG_MAX, &n) && (options->seed = n, true);
-    case 'g': return number(value, 0, 65535, &n) && (options->guest_port = (uint16_t)n, true);
-    case 'f': return read_password(value, options);
-    case 't': options->tls = true; return true;
+    case 'p':
+        return number(value, 1, 65535, &n) && (options->port = (uint16_t)n, true);
+    case 'h':
+        return number(value, 1, VT_SIM_HOSTS_MAX, &n) && (options->hosts = (uint32_t)n, true);
+    case 'v':
+        return number(value, 0, VT_SIM_VMS_MAX, &n) && (options->vms = (uint32_t)n, true);
+    case 'k':
+        return number(value, 0, VT_SIM_HOSTS_MAX, &n) && (options->spares = (uint32_t)n, true);
+    case 's':
+        return number(value, 0, ULONG_MAX, &n) && (options->seed = n, true);
+    case 'g':
+        return number(value, 0, 65535, &n) && (options->guest_port = (uint16_t)n, true);
+    case 'f':
+        return read_password(value, options);
+    case 't':
+        options->tls = true;
+        return true;
     case 'x':
         options->pace = strtod(value, NULL);
         return options->pace > 0 && options->pace <= 100;
-    default: return false;
+    default:
+        return false;
     }
 }
 
 static bool parse(int argc, char **argv, struct vt_sim_options *options)
 {
     static const struct option longs[] = {
-        { "port", required_argument, NULL, 'p' },       { "hosts", required_argument, NULL, 'h' },
-        { "vms", required_argument, NULL, 'v' },        { "spares", required_argument, NULL, 'k' },
-        { "seed", required_argument, NULL, 's' },       { "guest-port", required_argument, NULL, 'g' },
-        { "password-file", required_argument, NULL, 'f' }, { "tls", no_argument, NULL, 't' },
-        { "pace", required_argument, NULL, 'x' },       { 0 },
+        { "port", required_argument, NULL, 'p' },
+        { "hosts", required_argument, NULL, 'h' },
+        { "vms", required_argument, NULL, 'v' },
+        { "spares", required_argument, NULL, 'k' },
+        { "seed", required_argument, NULL, 's' },
+        { "guest-port", required_argument, NULL, 'g' },
+        { "password-file", required_argument, NULL, 'f' },
+        { "tls", no_argument, NULL, 't' },
+        { "pace", required_argument, NULL, 'x' },
+        { 0 },
     };
     int option = 0;
 
@@ -136,9 +155,9 @@ static int serve(const struct vt_sim_options *options)
     VT_AUTO(vt_sim_server) server = vt_sim_server_new(world, &err);
 
     if (server) {
-        fprintf(stderr, "ready port=%u hosts=%u spares=%u vms=%u url=%s://%s:%u\n", options->port, options->hosts,
-                options->spares, options->vms, options->tls ? "https" : "http", world->machines[0].address,
-                options->port);
+        fprintf(stderr, "ready port=%u hosts=%u spares=%u vms=%u url=%s://%s:%u\n", options->port,
+                options->hosts, options->spares, options->vms, options->tls ? "https" : "http",
+                world->machines[0].address, options->port);
         if (vt_sim_server_run(server, stop, &err))
             return EXIT_SUCCESS;
     }
@@ -148,8 +167,9 @@ static int serve(const struct vt_sim_options *options)
 
 int main(int argc, char **argv)
 {
-    struct vt_sim_options options = { .hosts = 3, .vms = 24, .seed = 1, .guest_port = 11104, .pace = 1.0,
-                                      .password = "vitrine" };
+    struct vt_sim_options options = {
+        .hosts = 3, .vms = 24, .seed = 1, .guest_port = 11104, .pace = 1.0, .password = "vitrine"
+    };
 
     if (argc > 1 && strcmp(argv[1], "ctl") == 0)
         return ctl(argc - 1, argv + 1);

@@ -1,5 +1,6 @@
 /* hypervisor/arena.h: memory that is given out in pieces and freed as a whole.
- * One thread at a time. Chunks grow to VT_ARENA_CHUNK_MAX, large enough that free() returns them to the system. */
+ * One thread at a time. Chunks grow to VT_ARENA_CHUNK_MAX, large enough that free() returns them to
+ * the system. */
 #pragma once
 
 #include <stddef.h>
@@ -9,7 +10,7 @@ enum { VT_ARENA_CHUNK_MIN = 2048, VT_ARENA_CHUNK_MAX = 256 * 1024 };
 struct vt_arena_chunk;
 
 struct vt_arena {
-    struct vt_arena_chunk *chunks;   /* the newest first */
+    struct vt_arena_chunk *chunks; /* the newest first */
 };
 
 /* Aligned to 8 bytes, not zeroed; NULL when out of memory. */

@@ -61,7 +61,8 @@ bool vt_cert_matches(const struct vt_cert *cert, const char *expected)
     for (; *expected; expected++) {
         if (*expected == ':' || *expected == ' ')
             continue;
-        if (at >= VT_CERT_FINGERPRINT_MAX - 1 || cert->fingerprint[at++] != tolower((unsigned char)*expected))
+        if (at >= VT_CERT_FINGERPRINT_MAX - 1 ||
+            cert->fingerprint[at++] != tolower((unsigned char)*expected))
             return false;
     }
     return at == VT_CERT_FINGERPRINT_MAX - 1;

@@ -20,9 +20,9 @@ struct vt_line {
     atomic_bool stopped;
     /* of the request that is under way */
     struct vt_xmlrpc_decoder *decoder;
-    bool failed;                    /* the decoder refused: `err` says why */
+    bool failed; /* the decoder refused: `err` says why */
     struct vt_err err;
-    char excerpt[EXCERPT_MAX];      /* of a body that is no XML-RPC, for the error */
+    char excerpt[EXCERPT_MAX]; /* of a body that is no XML-RPC, for the error */
     char curl_text[CURL_ERROR_SIZE];
 };
 
@@ -42,7 +42,8 @@ struct vt_line *vt_line_new(struct vt_err *err)
         line->easy = curl_easy_init();
     if (line && line->easy)
         line->headers = curl_slist_append(NULL, "Content-Type: text/xml");
-    struct curl_slist *more = line && line->headers ? curl_slist_append(line->headers, "Expect:") : NULL;
+    struct curl_slist *more =
+        line && line->headers ? curl_slist_append(line->headers, "Expect:") : NULL;
     if (!more) {
         vt_fail(err, VT_E_NOMEM, "no memory for a connection");
         return NULL;
@@ -92,7 +93,8 @@ static size_t on_bytes(char *bytes, size_t size, size_t count, void *context)
     curl_easy_getinfo(line->easy, CURLINFO_RESPONSE_CODE, &status);
     if (status != 200) {
         if (line->excerpt[0] == '\0')
-            snprintf(line->excerpt, sizeof line->excerpt, "%.*s", size > 100 ? 100 : (int)size, bytes);
+            snprintf(line->excerpt, sizeof line->excerpt, "%.*s", size > 100 ? 100 : (int)size,
+                     bytes);
         return size;
     }
     if (!line->failed && !vt_xmlrpc_decoder_push(line->decoder, bytes, size, &line->err))
@@ -101,17 +103,18 @@ static size_t on_bytes(char *bytes, size_t size, size_t count, void *context)
 }
 
 /* What every request has in common. XAPI speaks HTTP/1.1 and redirects nobody. */
-static bool prepare(struct vt_line *line, const struct vt_line_host *host, int64_t timeout_ms, struct vt_err *err)
+static bool prepare(struct vt_line *line, const struct vt_line_host *host, int64_t timeout_ms,
+                    struct vt_err *err)
 {
     CURL *easy = line->easy;
     char url[URL_MAX];
     bool brackets = strchr(host->address, ':');
 
-    int length = snprintf(url, sizeof url, brackets ? "%s://[%s]:%u%s" : "%s://%s:%u%s", host->scheme, host->address,
-                          host->port, host->path);
+    int length = snprintf(url, sizeof url, brackets ? "%s://[%s]:%u%s" : "%s://%s:%u%s",
+                          host->scheme, host->address, host->port, host->path);
     if (length < 0 || (size_t)length >= sizeof url)
         return vt_fail(err, VT_E_INVALID, "the address of the host is too long");
-    curl_easy_reset(easy);   /* keeps the connection */
+    curl_easy_reset(easy); /* keeps the connection */
     curl_easy_setopt(easy, CURLOPT_URL, url);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
@@ -133,7 +136,8 @@ static bool prepare(struct vt_line *line, const struct vt_line_host *host, int64
     return true;
 }
 
-static bool blame(struct vt_line *line, const struct vt_line_host *host, CURLcode code, struct vt_err *err)
+static bool blame(struct vt_line *line, const struct vt_line_host *host, CURLcode code,
+                  struct vt_err *err)
 {
     const char *why = line->curl_text[0] ? line->curl_text : curl_easy_strerror(code);
 
@@ -144,18 +148,26 @@ static bool blame(struct vt_line *line, const struct vt_line_host *host, CURLcod
     switch (code) {
     case CURLE_ABORTED_BY_CALLBACK:
         return vt_fail(err, VT_E_CANCELLED, "the request to %s was stopped", host->address);
-    case CURLE_OPERATION_TIMEDOUT: return vt_fail(err, VT_E_TIMEOUT, "%s does not answer", host->address);
-    case CURLE_COULDNT_CONNECT: case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_OPERATION_TIMEDOUT:
+        return vt_fail(err, VT_E_TIMEOUT, "%s does not answer", host->address);
+    case CURLE_COULDNT_CONNECT:
+    case CURLE_COULDNT_RESOLVE_HOST:
         return vt_fail(err, VT_E_REFUSED, "%s cannot be reached: %s", host->address, why);
     case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
-        return vt_fail(err, VT_E_DENIED, "the certificate of %s has CHANGED: somebody may be in between; if the host was "
-                       "given a new one, forget the old pin", host->address);
+        return vt_fail(
+            err, VT_E_DENIED,
+            "the certificate of %s has CHANGED: somebody may be in between; if the host was "
+            "given a new one, forget the old pin",
+            host->address);
     case CURLE_PEER_FAILED_VERIFICATION:
-        return vt_fail(err, VT_E_DENIED, "the certificate of %s is not trusted: %s", host->address, why);
+        return vt_fail(err, VT_E_DENIED, "the certificate of %s is not trusted: %s", host->address,
+                       why);
     case CURLE_SSL_CONNECT_ERROR:
         return vt_fail(err, VT_E_REFUSED, "no TLS with %s: %s", host->address, why);
-    case CURLE_OUT_OF_MEMORY: return vt_fail(err, VT_E_NOMEM, "no memory for a connection");
-    default: return vt_fail(err, VT_E_CLOSED, "the connection to %s broke: %s", host->address, why);
+    case CURLE_OUT_OF_MEMORY:
+        return vt_fail(err, VT_E_NOMEM, "no memory for a connection");
+    default:
+        return vt_fail(err, VT_E_CLOSED, "the connection to %s broke: %s", host->address, why);
     }
 }
 
@@ -163,15 +175,16 @@ static bool read_certificate(struct vt_line *line, struct vt_cert *out, struct v
 {
     struct curl_certinfo *info = NULL;
 
-    if (curl_easy_getinfo(line->easy, CURLINFO_CERTINFO, &info) == CURLE_OK && info && info->num_of_certs > 0)
+    if (curl_easy_getinfo(line->easy, CURLINFO_CERTINFO, &info) == CURLE_OK && info &&
+        info->num_of_certs > 0)
         for (struct curl_slist *item = info->certinfo[0]; item; item = item->next)
             if (strncmp(item->data, "Cert:", 5) == 0)
                 return vt_cert_read(item->data + 5, out, err);
     return vt_fail(err, VT_E_PROTOCOL, "the host showed no certificate");
 }
 
-bool vt_line_peek(struct vt_line *line, const struct vt_line_host *host, int64_t timeout_ms, struct vt_cert *out,
-                  struct vt_err *err)
+bool vt_line_peek(struct vt_line *line, const struct vt_line_host *host, int64_t timeout_ms,
+                  struct vt_cert *out, struct vt_err *err)
 {
     if (!prepare(line, host, timeout_ms, err))
         return false;
@@ -205,7 +218,8 @@ static bool trust(struct vt_line *line, const struct vt_line_host *host, struct 
 
 static bool is_xml(const char *type)
 {
-    return type && (strncasecmp(type, "text/xml", 8) == 0 || strncasecmp(type, "application/xml", 15) == 0);
+    return type &&
+           (strncasecmp(type, "text/xml", 8) == 0 || strncasecmp(type, "application/xml", 15) == 0);
 }
 
 static bool check_status(struct vt_line *line, const struct vt_line_host *host, struct vt_err *err)
@@ -216,22 +230,25 @@ static bool check_status(struct vt_line *line, const struct vt_line_host *host, 
     curl_easy_getinfo(line->easy, CURLINFO_RESPONSE_CODE, &status);
     curl_easy_getinfo(line->easy, CURLINFO_CONTENT_TYPE, &type);
     if (status != 200)
-        return vt_fail(err, VT_E_PROTOCOL, "%s answered with HTTP status %ld: %s", host->address, status, line->excerpt);
-    return is_xml(type) || vt_fail(err, VT_E_PROTOCOL, "%s does not speak XML-RPC: it sent %s", host->address,
-                                   type ? type : "no content type");
+        return vt_fail(err, VT_E_PROTOCOL, "%s answered with HTTP status %ld: %s", host->address,
+                       status, line->excerpt);
+    return is_xml(type) || vt_fail(err, VT_E_PROTOCOL, "%s does not speak XML-RPC: it sent %s",
+                                   host->address, type ? type : "no content type");
 }
 
-struct vt_xmlrpc_message *vt_line_post(struct vt_line *line, const struct vt_line_host *host, const struct vt_buf *body,
-                                       int64_t timeout_ms, bool once_only,
-                                       const struct vt_line_stream *stream, struct vt_err *err)
+struct vt_xmlrpc_message *vt_line_post(struct vt_line *line, const struct vt_line_host *host,
+                                       const struct vt_buf *body, int64_t timeout_ms,
+                                       bool once_only, const struct vt_line_stream *stream,
+                                       struct vt_err *err)
 {
-    VT_AUTO(vt_xmlrpc_decoder) decoder =
-        vt_xmlrpc_decoder_new(stream ? &vt_xmlrpc_stream_limits : &vt_xmlrpc_limits, err);
+    VT_AUTO(vt_xmlrpc_decoder)
+    decoder = vt_xmlrpc_decoder_new(stream ? &vt_xmlrpc_stream_limits : &vt_xmlrpc_limits, err);
 
     if (!decoder || !prepare(line, host, timeout_ms, err) || !trust(line, host, err))
         return NULL;
     if (stream)
-        vt_xmlrpc_decoder_stream(decoder, stream->path, stream->path_length, stream->fn, stream->context);
+        vt_xmlrpc_decoder_stream(decoder, stream->path, stream->path_length, stream->fn,
+                                 stream->context);
     line->decoder = decoder;
     curl_easy_setopt(line->easy, CURLOPT_FRESH_CONNECT, once_only ? 1L : 0L);
     curl_easy_setopt(line->easy, CURLOPT_POST, 1L);

@@ -11,14 +11,15 @@
 
 struct probe {
     struct pollfd poll[VT_REACH_MAX];
-    size_t index[VT_REACH_MAX];   /* into the caller's addresses */
+    size_t index[VT_REACH_MAX]; /* into the caller's addresses */
     size_t count;
 };
 
 /* A socket that is connecting; -1: refused already, -2: no numeric address. */
 static int begin(const char *address, uint16_t port)
 {
-    struct addrinfo hints = { .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM };
+    struct addrinfo hints = { .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,
+                              .ai_socktype = SOCK_STREAM };
     struct addrinfo *found = NULL;
     char service[8];
 
@@ -53,7 +54,8 @@ static size_t collect(struct probe *probe, size_t *order, size_t answered)
     return answered;
 }
 
-size_t vt_reach(const char *const *addresses, size_t count, uint16_t port, int64_t timeout_ms, size_t *out_order)
+size_t vt_reach(const char *const *addresses, size_t count, uint16_t port, int64_t timeout_ms,
+                size_t *out_order)
 {
     struct probe probe = { .count = 0 };
     size_t unresolved[VT_REACH_MAX], unresolved_count = 0, answered = 0;

@@ -3,7 +3,7 @@
 size_t vt_utf8_length(const uint8_t *bytes, size_t size)
 {
     uint8_t first = bytes[0];
-    uint8_t low = 0x80, high = 0xbf;   /* of the second byte */
+    uint8_t low = 0x80, high = 0xbf; /* of the second byte */
     size_t length = 0;
 
     if (first < 0x80)

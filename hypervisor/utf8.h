@@ -6,6 +6,6 @@
 
 #define VT_UTF8_CUT SIZE_MAX
 
-/* Bytes of the character at `bytes`: 1 to 4; 0 when no character begins there (overlong, surrogate, stray
- * byte); VT_UTF8_CUT when one begins but `size` ends it. size is at least 1. */
+/* Bytes of the character at `bytes`: 1 to 4; 0 when no character begins there (overlong, surrogate,
+ * stray byte); VT_UTF8_CUT when one begins but `size` ends it. size is at least 1. */
 size_t vt_utf8_length(const uint8_t *bytes, size_t size);

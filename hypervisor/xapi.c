@@ -22,9 +22,9 @@ bool vt_xapi_is_read(const char *method)
 
     if (!dot || strncmp(method, "Async.", 6) == 0)
         return false;
-    return strncmp(dot, ".get_", 5) == 0 || strcmp(method, "event.from") == 0 || strcmp(method, "event.inject") == 0 ||
-           strncmp(method, "session.login", 13) == 0 || strncmp(dot, ".assert_", 8) == 0 ||
-           strcmp(method, "host.compute_free_memory") == 0;
+    return strncmp(dot, ".get_", 5) == 0 || strcmp(method, "event.from") == 0 ||
+           strcmp(method, "event.inject") == 0 || strncmp(method, "session.login", 13) == 0 ||
+           strncmp(dot, ".assert_", 8) == 0 || strcmp(method, "host.compute_free_memory") == 0;
 }
 
 static void put_texts(struct vt_xmlrpc_writer *writer, const char *const *texts, size_t count)
@@ -53,11 +53,21 @@ static bool write_args(struct vt_xmlrpc_writer *writer, const char *format, va_l
         const char *const *texts = NULL;
         vt_xmlrpc_param_begin(writer);
         switch (*format) {
-        case 's': vt_xmlrpc_put_string(writer, va_arg(args, const char *)); break;
-        case 'i': vt_xmlrpc_put_int(writer, va_arg(args, int64_t)); break;
-        case 'b': vt_xmlrpc_put_bool(writer, va_arg(args, int)); break;
-        case 'd': vt_xmlrpc_put_double(writer, va_arg(args, double)); break;
-        case 'e': put_map(writer, NULL, 0); break;
+        case 's':
+            vt_xmlrpc_put_string(writer, va_arg(args, const char *));
+            break;
+        case 'i':
+            vt_xmlrpc_put_int(writer, va_arg(args, int64_t));
+            break;
+        case 'b':
+            vt_xmlrpc_put_bool(writer, va_arg(args, int));
+            break;
+        case 'd':
+            vt_xmlrpc_put_double(writer, va_arg(args, double));
+            break;
+        case 'e':
+            put_map(writer, NULL, 0);
+            break;
         case 'S':
             texts = va_arg(args, const char *const *);
             put_texts(writer, texts, va_arg(args, size_t));
@@ -66,7 +76,10 @@ static bool write_args(struct vt_xmlrpc_writer *writer, const char *format, va_l
             texts = va_arg(args, const char *const *);
             put_map(writer, texts, va_arg(args, size_t));
             break;
-        default: vt_fail(writer->err, VT_E_INTERNAL, "no argument is called '%c'", *format); writer->failed = true; break;
+        default:
+            vt_fail(writer->err, VT_E_INTERNAL, "no argument is called '%c'", *format);
+            writer->failed = true;
+            break;
         }
         vt_xmlrpc_param_end(writer);
     }
@@ -74,9 +87,9 @@ static bool write_args(struct vt_xmlrpc_writer *writer, const char *format, va_l
 }
 
 /* method(session, args...) on that member. */
-static bool post(struct vt_line *line, const struct vt_line_host *host, const char *session, const char *method,
-                 const struct vt_buf *args, const struct vt_xapi_stream *stream, struct vt_xapi_reply *reply,
-                 struct vt_err *err)
+static bool post(struct vt_line *line, const struct vt_line_host *host, const char *session,
+                 const char *method, const struct vt_buf *args, const struct vt_xapi_stream *stream,
+                 struct vt_xapi_reply *reply, struct vt_err *err)
 {
     VT_AUTO_BUF(body, VT_LINE_REQUEST_MAX);
     struct vt_xmlrpc_writer writer = { .buf = &body, .err = err };
@@ -96,7 +109,7 @@ static bool post(struct vt_line *line, const struct vt_line_host *host, const ch
     vt_xapi_reply_fini(reply);
     reply->message = vt_line_post(line, host, &body, timeout, !vt_xapi_is_read(method),
                                   stream && stream->line.fn ? &stream->line : NULL, err);
-    explicit_bzero(body.data, body.size);   /* a login has the password in it */
+    explicit_bzero(body.data, body.size); /* a login has the password in it */
     if (!reply->message)
         return false;
     reply->value = vt_xmlrpc_open(reply->message, &reply->failure, err);
@@ -104,11 +117,13 @@ static bool post(struct vt_line *line, const struct vt_line_host *host, const ch
 }
 
 bool vt_xapi_post(struct vt_line *line, const struct vt_line_host *host, const char *session,
-                  struct vt_xapi_reply *reply, struct vt_err *err, const char *method, const char *format, ...)
+                  struct vt_xapi_reply *reply, struct vt_err *err, const char *method,
+                  const char *format, ...)
 {
     VT_AUTO_BUF(args, VT_LINE_REQUEST_MAX);
     struct vt_xmlrpc_writer writer = { .buf = &args, .err = err };
-    struct vt_xapi_stream probe = { .timeout_ms = VT_XAPI_PROBE_MS * 4 };   /* a wrong password waits 5 s */
+    struct vt_xapi_stream probe = { .timeout_ms =
+                                        VT_XAPI_PROBE_MS * 4 }; /* a wrong password waits 5 s */
     va_list list;
 
     va_start(list, format);
@@ -128,12 +143,13 @@ static bool is_code(const struct vt_err *err, const char *code)
 /* Failed before the server can have begun: nothing was sent, or somebody refused to take it. */
 static bool never_arrived(const struct vt_err *err)
 {
-    return err->code == VT_E_REFUSED || is_code(err, "SESSION_INVALID") || is_code(err, "HOST_IS_SLAVE") ||
-           is_code(err, "HOST_STILL_BOOTING");
+    return err->code == VT_E_REFUSED || is_code(err, "SESSION_INVALID") ||
+           is_code(err, "HOST_IS_SLAVE") || is_code(err, "HOST_STILL_BOOTING");
 }
 
-static bool try_once(struct vt_xapi *xapi, struct vt_line *line, const struct vt_xapi_stream *stream,
-                     const char *method, const struct vt_buf *args, struct vt_xapi_reply *reply, struct vt_err *err)
+static bool try_once(struct vt_xapi *xapi, struct vt_line *line,
+                     const struct vt_xapi_stream *stream, const char *method,
+                     const struct vt_buf *args, struct vt_xapi_reply *reply, struct vt_err *err)
 {
     struct vt_xapi_session session;
 
@@ -146,8 +162,9 @@ static bool try_once(struct vt_xapi *xapi, struct vt_line *line, const struct vt
     return ok;
 }
 
-static bool call_args(struct vt_xapi *xapi, struct vt_line *line, const struct vt_xapi_stream *stream,
-                      const char *method, const struct vt_buf *args, struct vt_xapi_reply *reply, struct vt_err *err)
+static bool call_args(struct vt_xapi *xapi, struct vt_line *line,
+                      const struct vt_xapi_stream *stream, const char *method,
+                      const struct vt_buf *args, struct vt_xapi_reply *reply, struct vt_err *err)
 {
     if (try_once(xapi, line, stream, method, args, reply, err))
         return true;
@@ -160,8 +177,8 @@ static bool call_args(struct vt_xapi *xapi, struct vt_line *line, const struct v
     return try_once(xapi, line, stream, method, args, reply, err);
 }
 
-bool vt_xapi_call(struct vt_xapi *xapi, struct vt_line *line, struct vt_xapi_reply *reply, struct vt_err *err,
-                  const char *method, const char *format, ...)
+bool vt_xapi_call(struct vt_xapi *xapi, struct vt_line *line, struct vt_xapi_reply *reply,
+                  struct vt_err *err, const char *method, const char *format, ...)
 {
     VT_AUTO_BUF(args, VT_LINE_REQUEST_MAX);
     struct vt_xmlrpc_writer writer = { .buf = &args, .err = err };
@@ -173,8 +190,9 @@ bool vt_xapi_call(struct vt_xapi *xapi, struct vt_line *line, struct vt_xapi_rep
     return ok && call_args(xapi, line, NULL, method, &args, reply, err);
 }
 
-bool vt_xapi_call_stream(struct vt_xapi *xapi, struct vt_line *line, const struct vt_xapi_stream *stream,
-                         struct vt_xapi_reply *reply, struct vt_err *err, const char *method, const char *format, ...)
+bool vt_xapi_call_stream(struct vt_xapi *xapi, struct vt_line *line,
+                         const struct vt_xapi_stream *stream, struct vt_xapi_reply *reply,
+                         struct vt_err *err, const char *method, const char *format, ...)
 {
     VT_AUTO_BUF(args, VT_LINE_REQUEST_MAX);
     struct vt_xmlrpc_writer writer = { .buf = &args, .err = err };

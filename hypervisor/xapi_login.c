@@ -19,14 +19,14 @@ struct vt_xapi {
     char password[PASSWORD_MAX];
     char *ca_file, *fingerprint;
     uint16_t port;
-    pthread_mutex_t login_lock;    /* held while somebody logs in, so that only one does */
+    pthread_mutex_t login_lock; /* held while somebody logs in, so that only one does */
 
-    pthread_mutex_t lock;          /* guards what follows */
+    pthread_mutex_t lock; /* guards what follows */
     struct vt_xapi_member members[VT_XAPI_MEMBERS_MAX];
     size_t count;
     char pool_uuid[VT_XAPI_UUID_MAX];
-    char master[VT_XAPI_ADDRESS_MAX];   /* of the session, or of the last one */
-    char session[VT_XAPI_REF_MAX];      /* "" when there is none */
+    char master[VT_XAPI_ADDRESS_MAX]; /* of the session, or of the last one */
+    char session[VT_XAPI_REF_MAX];    /* "" when there is none */
     uint64_t logins;
 };
 
@@ -37,7 +37,8 @@ static void copy(char *to, size_t size, const char *from)
 
 static bool is_loopback(const char *address)
 {
-    return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0 || strcmp(address, "localhost") == 0;
+    return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0 ||
+           strcmp(address, "localhost") == 0;
 }
 
 /* ---- members: callers hold the lock ---- */
@@ -57,8 +58,8 @@ static struct vt_xapi_member *member_add(struct vt_xapi *xapi, const char *addre
 
     if (member)
         return member;
-    if (xapi->count == VT_XAPI_MEMBERS_MAX || *address == '\0' || strlen(address) >= VT_XAPI_ADDRESS_MAX ||
-        strpbrk(address, "/@ \t\r\n?#"))
+    if (xapi->count == VT_XAPI_MEMBERS_MAX || *address == '\0' ||
+        strlen(address) >= VT_XAPI_ADDRESS_MAX || strpbrk(address, "/@ \t\r\n?#"))
         return NULL;
     member = &xapi->members[xapi->count++];
     *member = (struct vt_xapi_member){ 0 };
@@ -71,7 +72,8 @@ static struct vt_xapi_member *member_add(struct vt_xapi *xapi, const char *addre
 static bool take_part(CURLU *url, CURLUPart part, char *out, size_t size)
 {
     char *text = NULL;
-    bool ok = curl_url_get(url, part, &text, part == CURLUPART_PORT ? CURLU_DEFAULT_PORT : 0) == CURLUE_OK &&
+    bool ok = curl_url_get(url, part, &text, part == CURLUPART_PORT ? CURLU_DEFAULT_PORT : 0) ==
+                  CURLUE_OK &&
               strlen(text) < size;
 
     if (ok)
@@ -87,7 +89,8 @@ static bool parse_url(struct vt_xapi *xapi, const char *text, struct vt_err *err
 
     bool ok = url && curl_url_set(url, CURLUPART_URL, text, CURLU_GUESS_SCHEME) == CURLUE_OK &&
               take_part(url, CURLUPART_SCHEME, xapi->scheme, sizeof xapi->scheme) &&
-              take_part(url, CURLUPART_HOST, host, sizeof host) && take_part(url, CURLUPART_PORT, port, sizeof port) &&
+              take_part(url, CURLUPART_HOST, host, sizeof host) &&
+              take_part(url, CURLUPART_PORT, port, sizeof port) &&
               take_part(url, CURLUPART_PATH, xapi->path, sizeof xapi->path);
     bool explicit = strstr(text, "://");
     curl_url_cleanup(url);
@@ -96,7 +99,7 @@ static bool parse_url(struct vt_xapi *xapi, const char *text, struct vt_err *err
     if (!ok || (strcmp(xapi->scheme, "https") != 0 && strcmp(xapi->scheme, "http") != 0))
         return vt_fail(err, VT_E_INVALID, "'%s' is not the address of a pool: https://HOST", text);
     size_t length = strlen(host);
-    if (length > 2 && host[0] == '[') {   /* IPv6 */
+    if (length > 2 && host[0] == '[') { /* IPv6 */
         memmove(host, host + 1, length - 2);
         host[length - 2] = '\0';
     }
@@ -109,18 +112,23 @@ static bool parse_url(struct vt_xapi *xapi, const char *text, struct vt_err *err
 
 static bool fill(struct vt_xapi *xapi, const struct vt_xapi_options *options, struct vt_err *err)
 {
-    if (strlen(options->password) >= sizeof xapi->password || strlen(options->user) >= sizeof xapi->user)
+    if (strlen(options->password) >= sizeof xapi->password ||
+        strlen(options->user) >= sizeof xapi->user)
         return vt_fail(err, VT_E_INVALID, "the user's name or password is too long");
     if (!parse_url(xapi, options->url, err))
         return false;
     if (strcmp(xapi->scheme, "http") == 0 && !is_loopback(xapi->master) && !options->allow_plain)
-        return vt_fail(err, VT_E_INVALID, "%s would send the password in clear: use https", options->url);
+        return vt_fail(err, VT_E_INVALID, "%s would send the password in clear: use https",
+                       options->url);
     copy(xapi->user, sizeof xapi->user, options->user);
     copy(xapi->password, sizeof xapi->password, options->password);
-    copy(xapi->originator, sizeof xapi->originator, options->originator ? options->originator : "vitrine");
+    copy(xapi->originator, sizeof xapi->originator,
+         options->originator ? options->originator : "vitrine");
     xapi->ca_file = options->ca_file ? strdup(options->ca_file) : NULL;
-    xapi->fingerprint = options->fingerprint && *options->fingerprint ? strdup(options->fingerprint) : NULL;
-    if ((options->ca_file && !xapi->ca_file) || (options->fingerprint && *options->fingerprint && !xapi->fingerprint))
+    xapi->fingerprint =
+        options->fingerprint && *options->fingerprint ? strdup(options->fingerprint) : NULL;
+    if ((options->ca_file && !xapi->ca_file) ||
+        (options->fingerprint && *options->fingerprint && !xapi->fingerprint))
         return vt_fail(err, VT_E_NOMEM, "no memory for a pool session");
     return true;
 }
@@ -153,8 +161,8 @@ void vt_xapi_free(struct vt_xapi *xapi)
     free(xapi);
 }
 
-bool vt_xapi_remember(struct vt_xapi *xapi, const char *pool_uuid, const struct vt_xapi_member *members, size_t count,
-                      struct vt_err *err)
+bool vt_xapi_remember(struct vt_xapi *xapi, const char *pool_uuid,
+                      const struct vt_xapi_member *members, size_t count, struct vt_err *err)
 {
     bool ok = true;
 
@@ -162,7 +170,8 @@ bool vt_xapi_remember(struct vt_xapi *xapi, const char *pool_uuid, const struct 
     copy(xapi->pool_uuid, sizeof xapi->pool_uuid, pool_uuid);
     for (size_t i = 0; i < count && ok; i++) {
         struct vt_xapi_member *member = member_add(xapi, members[i].address);
-        ok = member || vt_fail(err, VT_E_INVALID, "'%s' is no member's address", members[i].address);
+        ok =
+            member || vt_fail(err, VT_E_INVALID, "'%s' is no member's address", members[i].address);
         if (member)
             *member = members[i];
     }
@@ -187,7 +196,7 @@ bool vt_xapi_forget_pin(struct vt_xapi *xapi, const char *address, struct vt_err
     if (member)
         member->pin[0] = '\0';
     if (member && strcmp(xapi->master, address) == 0)
-        xapi->session[0] = '\0';   /* the pin is learnt by logging in */
+        xapi->session[0] = '\0'; /* the pin is learnt by logging in */
     pthread_mutex_unlock(&xapi->lock);
     return member || vt_fail(err, VT_E_NOTFOUND, "no member has the address %s", address);
 }
@@ -211,8 +220,12 @@ uint64_t vt_xapi_login_count(struct vt_xapi *xapi)
 
 static void point_host(const struct vt_xapi *xapi, struct vt_xapi_session *out)
 {
-    out->host = (struct vt_line_host){ .scheme = xapi->scheme, .address = out->address, .port = xapi->port,
-                                       .path = xapi->path, .ca_file = xapi->ca_file, .pin = out->pin };
+    out->host = (struct vt_line_host){ .scheme = xapi->scheme,
+                                       .address = out->address,
+                                       .port = xapi->port,
+                                       .path = xapi->path,
+                                       .ca_file = xapi->ca_file,
+                                       .pin = out->pin };
 }
 
 bool vt_xapi_session_get(struct vt_xapi *xapi, struct vt_xapi_session *out, struct vt_err *err)
@@ -237,8 +250,8 @@ void vt_xapi_session_drop(struct vt_xapi *xapi, uint64_t login)
     pthread_mutex_unlock(&xapi->lock);
 }
 
-/* The pin of an address: the one that is known, or, at first use, what the host shows now, when that is what was
- * configured (for the configured host) or nothing was. */
+/* The pin of an address: the one that is known, or, at first use, what the host shows now, when
+ * that is what was configured (for the configured host) or nothing was. */
 static bool learn_pin(struct vt_xapi *xapi, struct vt_xapi_session *at, struct vt_err *err)
 {
     VT_AUTO(vt_line) line = NULL;
@@ -256,13 +269,15 @@ static bool learn_pin(struct vt_xapi *xapi, struct vt_xapi_session *at, struct v
         copy(member->pin, sizeof member->pin, cert.pin);
     pthread_mutex_unlock(&xapi->lock);
     copy(at->pin, sizeof at->pin, cert.pin);
-    return believed || vt_fail(err, VT_E_DENIED, "%s shows another certificate than the one that was configured: %.64s",
-                               at->address, cert.fingerprint);
+    return believed ||
+           vt_fail(err, VT_E_DENIED,
+                   "%s shows another certificate than the one that was configured: %.64s",
+                   at->address, cert.fingerprint);
 }
 
 /* One pool, and the one we know. */
-static bool check_pool(struct vt_xapi *xapi, struct vt_line *line, const struct vt_xapi_session *at, const char *session,
-                       struct vt_err *err)
+static bool check_pool(struct vt_xapi *xapi, struct vt_line *line, const struct vt_xapi_session *at,
+                       const char *session, struct vt_err *err)
 {
     VT_AUTO_REPLY reply = { 0 };
 
@@ -279,28 +294,33 @@ static bool check_pool(struct vt_xapi *xapi, struct vt_line *line, const struct 
     return ours || vt_fail(err, VT_E_REFUSED, "%s belongs to another pool (%s)", at->address, uuid);
 }
 
-/* Addresses and uuids of all members; and their keys, as the master tells them over the trusted connection. */
-static void learn_members(struct vt_xapi *xapi, struct vt_line *line, const struct vt_xapi_session *at,
-                          const char *session)
+/* Addresses and uuids of all members; and their keys, as the master tells them over the trusted
+ * connection. */
+static void learn_members(struct vt_xapi *xapi, struct vt_line *line,
+                          const struct vt_xapi_session *at, const char *session)
 {
     VT_AUTO_REPLY hosts = { 0 };
     struct vt_err ignored = { 0 };
 
     if (!vt_xapi_post(line, &at->host, session, &hosts, &ignored, "host.get_all_records", ""))
         return;
-    for (const struct vt_xmlrpc_value *host = vt_xmlrpc_first(hosts.value); host; host = host->next) {
+    for (const struct vt_xmlrpc_value *host = vt_xmlrpc_first(hosts.value); host;
+         host = host->next) {
         VT_AUTO_REPLY pem = { 0 };
         struct vt_cert cert = { 0 };
         const char *address = vt_xmlrpc_text(vt_xmlrpc_member(host, "address"), "");
         bool tls = strcmp(xapi->scheme, "https") == 0 && !xapi->ca_file;
-        bool told = tls && vt_xapi_post(line, &at->host, session, &pem, &ignored, "host.get_server_certificate", "s",
-                                        host->name) &&
+        bool told = tls &&
+                    vt_xapi_post(line, &at->host, session, &pem, &ignored,
+                                 "host.get_server_certificate", "s", host->name) &&
                     vt_cert_read(vt_xmlrpc_text(pem.value, ""), &cert, &ignored);
         pthread_mutex_lock(&xapi->lock);
         struct vt_xapi_member *member = member_add(xapi, address);
         if (member)
-            copy(member->uuid, sizeof member->uuid, vt_xmlrpc_text(vt_xmlrpc_member(host, "uuid"), ""));
-        if (member && told && member->pin[0] == '\0')   /* a known pin changes by an explicit act only */
+            copy(member->uuid, sizeof member->uuid,
+                 vt_xmlrpc_text(vt_xmlrpc_member(host, "uuid"), ""));
+        if (member && told &&
+            member->pin[0] == '\0') /* a known pin changes by an explicit act only */
             copy(member->pin, sizeof member->pin, cert.pin);
         pthread_mutex_unlock(&xapi->lock);
     }
@@ -322,8 +342,8 @@ static bool login_at(struct vt_xapi *xapi, struct vt_line *line, const char *add
     point_host(xapi, &at);
     if (!learn_pin(xapi, &at, err))
         return false;
-    if (!vt_xapi_post(line, &at.host, NULL, &reply, err, "session.login_with_password", "ssss", xapi->user,
-                      xapi->password, "2.21", xapi->originator)) {
+    if (!vt_xapi_post(line, &at.host, NULL, &reply, err, "session.login_with_password", "ssss",
+                      xapi->user, xapi->password, "2.21", xapi->originator)) {
         if (strcmp(err->xapi_code, "HOST_IS_SLAVE") == 0 && reply.failure.count > 0)
             copy(out_next, VT_XAPI_ADDRESS_MAX, reply.failure.params[0]);
         return false;
@@ -355,7 +375,8 @@ static bool is_final(const struct vt_err *err)
 }
 
 /* From one address along its redirects. */
-static bool login_from(struct vt_xapi *xapi, struct vt_line *line, const char *address, struct vt_err *err)
+static bool login_from(struct vt_xapi *xapi, struct vt_line *line, const char *address,
+                       struct vt_err *err)
 {
     char here[VT_XAPI_ADDRESS_MAX], next[VT_XAPI_ADDRESS_MAX];
 
@@ -368,7 +389,8 @@ static bool login_from(struct vt_xapi *xapi, struct vt_line *line, const char *a
             return false;
         copy(here, sizeof here, next);
     }
-    return vt_fail(err, VT_E_REFUSED, "the members send us in a circle: %s knows no master", address);
+    return vt_fail(err, VT_E_REFUSED, "the members send us in a circle: %s knows no master",
+                   address);
 }
 
 /* Members that answer, the last master first when it does. */

@@ -8,7 +8,7 @@
 
 /* A copy of where the session is, so that no lock is held while the network is used. */
 struct vt_xapi_session {
-    struct vt_line_host host;      /* points into this struct and the vt_xapi */
+    struct vt_line_host host; /* points into this struct and the vt_xapi */
     char ref[VT_XAPI_REF_MAX];
     char address[VT_XAPI_ADDRESS_MAX];
     char pin[VT_CERT_PIN_MAX];
@@ -21,4 +21,5 @@ void vt_xapi_session_drop(struct vt_xapi *xapi, uint64_t login);
 
 /* Without the session layer: session NULL for none. */
 bool vt_xapi_post(struct vt_line *line, const struct vt_line_host *host, const char *session,
-                  struct vt_xapi_reply *reply, struct vt_err *err, const char *method, const char *format, ...);
+                  struct vt_xapi_reply *reply, struct vt_err *err, const char *method,
+                  const char *format, ...);

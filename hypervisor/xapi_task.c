@@ -14,10 +14,14 @@ static void take_result(const char *text, struct vt_xapi_task *out)
     struct vt_err ignored = { 0 };
     VT_AUTO(vt_xmlrpc_message) value = *text == '<' ? vt_xmlrpc_decode_value(text, &ignored) : NULL;
 
-    snprintf(out->result, sizeof out->result, "%s", value ? vt_xmlrpc_text(value->params, "") : *text == '<' ? "" : text);
+    snprintf(out->result, sizeof out->result, "%s",
+             value          ? vt_xmlrpc_text(value->params, "")
+             : *text == '<' ? ""
+                            : text);
 }
 
-static bool failed(const struct vt_xmlrpc_value *record, struct vt_xapi_task *out, struct vt_err *err)
+static bool failed(const struct vt_xmlrpc_value *record, struct vt_xapi_task *out,
+                   struct vt_err *err)
 {
     const struct vt_xmlrpc_value *item = vt_xmlrpc_first(vt_xmlrpc_member(record, "error_info"));
     const char *code = vt_xmlrpc_text(item, "INTERNAL_ERROR");
@@ -25,7 +29,8 @@ static bool failed(const struct vt_xmlrpc_value *record, struct vt_xapi_task *ou
 
     out->end = VT_XAPI_TASK_FAILURE;
     for (item = item ? item->next : NULL; item; item = item->next)
-        snprintf(text + strlen(text), sizeof text - strlen(text), "%s%s", *text ? ", " : "", vt_xmlrpc_text(item, ""));
+        snprintf(text + strlen(text), sizeof text - strlen(text), "%s%s", *text ? ", " : "",
+                 vt_xmlrpc_text(item, ""));
     vt_fail(err, VT_E_STATUS, "%s (%.150s)", code, text);
     snprintf(err->xapi_code, sizeof err->xapi_code, "%s", code);
     return false;
@@ -38,8 +43,8 @@ static bool unknown(struct vt_xapi_task *out, struct vt_err *err, const char *wh
 }
 
 /* One look. *out_over: the task has ended. */
-static bool look(struct vt_xapi *xapi, struct vt_line *line, const char *task, bool *out_over, double *out_progress,
-                 struct vt_xapi_task *out, struct vt_err *err)
+static bool look(struct vt_xapi *xapi, struct vt_line *line, const char *task, bool *out_over,
+                 double *out_progress, struct vt_xapi_task *out, struct vt_err *err)
 {
     VT_AUTO_REPLY reply = { 0 };
 
@@ -67,7 +72,8 @@ static bool look(struct vt_xapi *xapi, struct vt_line *line, const char *task, b
     return true;
 }
 
-static void quietly(struct vt_xapi *xapi, struct vt_line *line, const char *method, const char *task)
+static void quietly(struct vt_xapi *xapi, struct vt_line *line, const char *method,
+                    const char *task)
 {
     VT_AUTO_REPLY reply = { 0 };
     struct vt_err ignored = { 0 };
@@ -75,8 +81,9 @@ static void quietly(struct vt_xapi *xapi, struct vt_line *line, const char *meth
     vt_xapi_call(xapi, line, &reply, &ignored, method, "s", task);
 }
 
-bool vt_xapi_task_wait(struct vt_xapi *xapi, struct vt_line *line, const char *task, int64_t deadline,
-                       vt_xapi_progress_fn progress, void *context, struct vt_xapi_task *out, struct vt_err *err)
+bool vt_xapi_task_wait(struct vt_xapi *xapi, struct vt_line *line, const char *task,
+                       int64_t deadline, vt_xapi_progress_fn progress, void *context,
+                       struct vt_xapi_task *out, struct vt_err *err)
 {
     int64_t pause = FIRST_LOOK_MS;
     bool over = false, asked = false;

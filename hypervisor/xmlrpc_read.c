@@ -21,7 +21,8 @@ const struct vt_xmlrpc_value *vt_xmlrpc_first(const struct vt_xmlrpc_value *valu
     return container ? value->as.first : NULL;
 }
 
-const struct vt_xmlrpc_value *vt_xmlrpc_member(const struct vt_xmlrpc_value *record, const char *name)
+const struct vt_xmlrpc_value *vt_xmlrpc_member(const struct vt_xmlrpc_value *record,
+                                               const char *name)
 {
     if (!record || record->type != VT_XMLRPC_STRUCT)
         return NULL;
@@ -179,7 +180,8 @@ bool vt_xmlrpc_get_time(const struct vt_xmlrpc_value *value, int64_t *out_second
 
 bool vt_xmlrpc_is_void(const struct vt_xmlrpc_value *value)
 {
-    return !value || value->type == VT_XMLRPC_NIL || (value->type == VT_XMLRPC_STRING && value->size == 0);
+    return !value || value->type == VT_XMLRPC_NIL ||
+           (value->type == VT_XMLRPC_STRING && value->size == 0);
 }
 
 bool vt_xapi_ref_is_null(const char *ref)
@@ -187,14 +189,16 @@ bool vt_xapi_ref_is_null(const char *ref)
     return *ref == '\0' || strcmp(ref, "OpaqueRef:NULL") == 0 || strncmp(ref, "Ref:", 4) == 0;
 }
 
-/* "VM_BAD_POWER_STATE (OpaqueRef:..., halted, running)": for people and logs; programs take the code. */
+/* "VM_BAD_POWER_STATE (OpaqueRef:..., halted, running)": for people and logs; programs take the
+ * code. */
 static void describe(struct vt_err *err, const struct vt_xapi_failure *failure)
 {
     char text[VT_ERR_TEXT_MAX] = "";
     size_t used = 0;
 
     for (size_t i = 0; i < failure->count && used < sizeof text - 1; i++) {
-        int length = snprintf(text + used, sizeof text - used, "%s%s", i ? ", " : "", failure->params[i]);
+        int length =
+            snprintf(text + used, sizeof text - used, "%s%s", i ? ", " : "", failure->params[i]);
         used += length > 0 ? (size_t)length : 0;
     }
     vt_fail(err, VT_E_STATUS, failure->count ? "%s (%s)" : "%s%s", failure->code, text);
@@ -202,20 +206,24 @@ static void describe(struct vt_err *err, const struct vt_xapi_failure *failure)
 }
 
 const struct vt_xmlrpc_value *vt_xmlrpc_open(const struct vt_xmlrpc_message *reply,
-                                             struct vt_xapi_failure *out_failure, struct vt_err *err)
+                                             struct vt_xapi_failure *out_failure,
+                                             struct vt_err *err)
 {
     if (reply->kind == VT_XMLRPC_FAULT) {
         const struct vt_xmlrpc_value *text = vt_xmlrpc_member(reply->params, "faultString");
-        vt_fail(err, VT_E_PROTOCOL, "the server answered with an XML-RPC fault: %s", vt_xmlrpc_text(text, "?"));
+        vt_fail(err, VT_E_PROTOCOL, "the server answered with an XML-RPC fault: %s",
+                vt_xmlrpc_text(text, "?"));
         return NULL;
     }
-    const struct vt_xmlrpc_value *envelope = reply->kind == VT_XMLRPC_RESPONSE ? reply->params : NULL;
+    const struct vt_xmlrpc_value *envelope =
+        reply->kind == VT_XMLRPC_RESPONSE ? reply->params : NULL;
     const char *status = vt_xmlrpc_text(vt_xmlrpc_member(envelope, "Status"), "");
     const struct vt_xmlrpc_value *value = vt_xmlrpc_member(envelope, "Value");
     if (strcmp(status, "Success") == 0 && value)
         return value;
 
-    const struct vt_xmlrpc_value *item = vt_xmlrpc_first(vt_xmlrpc_member(envelope, "ErrorDescription"));
+    const struct vt_xmlrpc_value *item =
+        vt_xmlrpc_first(vt_xmlrpc_member(envelope, "ErrorDescription"));
     struct vt_xapi_failure failure = { .code = vt_xmlrpc_text(item, "") };
     if (strcmp(status, "Failure") != 0 || *failure.code == '\0') {
         vt_fail(err, VT_E_PROTOCOL, "the reply has neither a value nor a failure code");

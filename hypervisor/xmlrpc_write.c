@@ -30,12 +30,20 @@ void vt_xmlrpc_put_raw(struct vt_xmlrpc_writer *writer, const char *xml)
 static const char *escape_of(unsigned char byte)
 {
     switch (byte) {
-    case '&': return "&amp;";
-    case '<': return "&lt;";
-    case '>': return "&gt;";
-    case '"': return "&quot;";
-    case '\t': case '\n': case '\r': return NULL;
-    default: return byte < ' ' || byte == 0x7f ? "" : NULL;
+    case '&':
+        return "&amp;";
+    case '<':
+        return "&lt;";
+    case '>':
+        return "&gt;";
+    case '"':
+        return "&quot;";
+    case '\t':
+    case '\n':
+    case '\r':
+        return NULL;
+    default:
+        return byte < ' ' || byte == 0x7f ? "" : NULL;
     }
 }
 
@@ -173,12 +181,24 @@ void vt_xmlrpc_put_value(struct vt_xmlrpc_writer *writer, const struct vt_xmlrpc
     char text[48];
 
     switch (value->type) {
-    case VT_XMLRPC_STRING: vt_xmlrpc_put_string(writer, value->as.text); break;
-    case VT_XMLRPC_BOOL: vt_xmlrpc_put_bool(writer, value->as.boolean); break;
-    case VT_XMLRPC_DOUBLE: vt_xmlrpc_put_double(writer, value->as.real); break;
-    case VT_XMLRPC_DATETIME: put_tagged(writer, "dateTime.iso8601", value->as.text); break;
-    case VT_XMLRPC_BASE64: put_tagged(writer, "base64", value->as.text); break;
-    case VT_XMLRPC_NIL: vt_xmlrpc_put_raw(writer, "<value><nil/></value>"); break;
+    case VT_XMLRPC_STRING:
+        vt_xmlrpc_put_string(writer, value->as.text);
+        break;
+    case VT_XMLRPC_BOOL:
+        vt_xmlrpc_put_bool(writer, value->as.boolean);
+        break;
+    case VT_XMLRPC_DOUBLE:
+        vt_xmlrpc_put_double(writer, value->as.real);
+        break;
+    case VT_XMLRPC_DATETIME:
+        put_tagged(writer, "dateTime.iso8601", value->as.text);
+        break;
+    case VT_XMLRPC_BASE64:
+        put_tagged(writer, "base64", value->as.text);
+        break;
+    case VT_XMLRPC_NIL:
+        vt_xmlrpc_put_raw(writer, "<value><nil/></value>");
+        break;
     case VT_XMLRPC_INT:
         snprintf(text, sizeof text, "%" PRId64, value->as.integer);
         put_tagged(writer, "i4", text);
@@ -231,8 +251,9 @@ void vt_xmlrpc_response_end(struct vt_xmlrpc_writer *writer)
 void vt_xmlrpc_success_begin(struct vt_xmlrpc_writer *writer)
 {
     vt_xmlrpc_response_begin(writer);
-    vt_xmlrpc_put_raw(writer, "<value><struct><member><name>Status</name><value>Success</value></member>"
-                              "<member><name>Value</name>");
+    vt_xmlrpc_put_raw(writer,
+                      "<value><struct><member><name>Status</name><value>Success</value></member>"
+                      "<member><name>Value</name>");
 }
 
 void vt_xmlrpc_success_end(struct vt_xmlrpc_writer *writer)
@@ -241,12 +262,13 @@ void vt_xmlrpc_success_end(struct vt_xmlrpc_writer *writer)
     vt_xmlrpc_response_end(writer);
 }
 
-void vt_xmlrpc_put_failure(struct vt_xmlrpc_writer *writer, const char *code, const char *const *params,
-                           size_t count)
+void vt_xmlrpc_put_failure(struct vt_xmlrpc_writer *writer, const char *code,
+                           const char *const *params, size_t count)
 {
     vt_xmlrpc_response_begin(writer);
-    vt_xmlrpc_put_raw(writer, "<value><struct><member><name>Status</name><value>Failure</value></member>"
-                              "<member><name>ErrorDescription</name>");
+    vt_xmlrpc_put_raw(writer,
+                      "<value><struct><member><name>Status</name><value>Failure</value></member>"
+                      "<member><name>ErrorDescription</name>");
     vt_xmlrpc_array_begin(writer);
     vt_xmlrpc_put_string(writer, code);
     for (size_t i = 0; i < count; i++)

@@ -14,15 +14,17 @@
 struct request {
     struct vt_sim_world *world;
     struct vt_sim_server *server;
-    const char *const *argv;   /* [0] is the command */
+    const char *const *argv; /* [0] is the command */
     struct vt_buf *out;
 };
 
 typedef bool (*command_fn)(struct request *request, struct vt_err *err);
 
-static struct vt_sim_object *vm_named(struct request *request, struct vt_sim_pool **out_pool, struct vt_err *err)
+static struct vt_sim_object *vm_named(struct request *request, struct vt_sim_pool **out_pool,
+                                      struct vt_err *err)
 {
-    struct vt_sim_object *vm = vt_sim_object_find(request->world, VT_SIM_VM, request->argv[1], out_pool);
+    struct vt_sim_object *vm =
+        vt_sim_object_find(request->world, VT_SIM_VM, request->argv[1], out_pool);
 
     if (!vm)
         vt_fail(err, VT_E_NOTFOUND, "no VM is called %s", request->argv[1]);
@@ -60,7 +62,8 @@ static bool guest(struct request *request, struct vt_err *err)
     bool network = strstr(command, "network");
     bool on = strncmp(command, "cut", 3) == 0 || strncmp(command, "stop", 4) == 0;
     if (!request->world->guests)
-        return vt_fail(err, VT_E_UNSUPPORTED, "guests do not listen: the simulator was started with --guest-port 0");
+        return vt_fail(err, VT_E_UNSUPPORTED,
+                       "guests do not listen: the simulator was started with --guest-port 0");
     vt_sim_guests_fault(pool, vm, network ? VT_SIM_GUEST_CUT : VT_SIM_GUEST_STOPPED, on);
     return true;
 }
@@ -137,15 +140,16 @@ static bool lose_events(struct request *request, struct vt_err *err)
 static bool fail_next_task(struct request *request, struct vt_err *err)
 {
     (void)err;
-    snprintf(request->world->faults.fail_next_task, sizeof request->world->faults.fail_next_task, "%s",
-             request->argv[1]);
+    snprintf(request->world->faults.fail_next_task, sizeof request->world->faults.fail_next_task,
+             "%s", request->argv[1]);
     return true;
 }
 
 static bool fill_sr(struct request *request, struct vt_err *err)
 {
     struct vt_sim_pool *pool = NULL;
-    struct vt_sim_object *sr = vt_sim_object_find(request->world, VT_SIM_SR, request->argv[1], &pool);
+    struct vt_sim_object *sr =
+        vt_sim_object_find(request->world, VT_SIM_SR, request->argv[1], &pool);
 
     if (!sr)
         return vt_fail(err, VT_E_NOTFOUND, "no SR is called %s", request->argv[1]);
@@ -172,7 +176,8 @@ static bool break_join(struct request *request, struct vt_err *err)
         return false;
     if (vt_sim_break_join(machine, request->argv[2]))
         return true;
-    return vt_fail(err, VT_E_INVALID, "no rule of joining is called %s; see: ctl rules", request->argv[2]);
+    return vt_fail(err, VT_E_INVALID, "no rule of joining is called %s; see: ctl rules",
+                   request->argv[2]);
 }
 
 static bool list_rules(struct request *request, struct vt_err *err)
@@ -193,7 +198,8 @@ static bool set_carrier(struct request *request, struct vt_err *err)
     if (!machine)
         return false;
     struct vt_sim_db *db = machine->pool->db;
-    VT_SIM_EACH(db, VT_SIM_PIF, pif) {
+    VT_SIM_EACH(db, VT_SIM_PIF, pif)
+    {
         struct vt_sim_object *metrics = vt_sim_follow(db, pif, VT_PIF_metrics);
         if (vt_sim_ref(pif, VT_PIF_host) == machine->host && metrics)
             vt_sim_set_bool(db, metrics, VT_PIF_metrics_carrier, up);
@@ -218,7 +224,8 @@ static bool new_certificate(struct request *request, struct vt_err *err)
     if (!machine)
         return false;
     if (!request->server || !request->world->options.tls)
-        return vt_fail(err, VT_E_UNSUPPORTED, "the simulator speaks plain HTTP: start it with --tls");
+        return vt_fail(err, VT_E_UNSUPPORTED,
+                       "the simulator speaks plain HTTP: start it with --tls");
     return vt_sim_server_new_certificate(request->server, machine->index, err);
 }
 
@@ -227,9 +234,12 @@ static bool list_hosts(struct request *request, struct vt_err *err)
     for (uint32_t i = 0; i < request->world->machine_count; i++) {
         const struct vt_sim_machine *machine = &request->world->machines[i];
         const struct vt_sim_object *host = vt_sim_get(machine->pool->db, machine->host);
-        const char *role = vt_sim_is_master(machine) ? "master" : machine->emergency ? "emergency" : "slave";
-        if (!vt_buf_printf(request->out, err, "%s %s %s %s\n", host ? vt_sim_text(host, VT_host_name_label) : "?",
-                           machine->address, role, machine->up ? "up" : "down"))
+        const char *role = vt_sim_is_master(machine) ? "master"
+                           : machine->emergency      ? "emergency"
+                                                     : "slave";
+        if (!vt_buf_printf(request->out, err, "%s %s %s %s\n",
+                           host ? vt_sim_text(host, VT_host_name_label) : "?", machine->address,
+                           role, machine->up ? "up" : "down"))
             return false;
     }
     return true;
@@ -263,8 +273,8 @@ static const struct command {
     { "hosts", "", 0, list_hosts },
 };
 
-bool vt_sim_control_run(struct vt_sim_world *world, struct vt_sim_server *server, int argc, const char *const *argv,
-                        struct vt_buf *out, struct vt_err *err)
+bool vt_sim_control_run(struct vt_sim_world *world, struct vt_sim_server *server, int argc,
+                        const char *const *argv, struct vt_buf *out, struct vt_err *err)
 {
     struct request request = { world, server, argv, out };
 
@@ -272,7 +282,8 @@ bool vt_sim_control_run(struct vt_sim_world *world, struct vt_sim_server *server
         if (strcmp(commands[i].name, argv[0]) != 0)
             continue;
         if (argc - 1 != commands[i].count)
-            return vt_fail(err, VT_E_INVALID, "usage: ctl %s %s", commands[i].name, commands[i].words);
+            return vt_fail(err, VT_E_INVALID, "usage: ctl %s %s", commands[i].name,
+                           commands[i].words);
         return commands[i].run(&request, err);
     }
     return vt_fail(err, VT_E_INVALID, "no such command: %s", argc > 0 ? argv[0] : "");

@@ -10,27 +10,31 @@
 #include "poolsim/sim.h"
 
 enum {
-    WIDTH = VT_SIM_CONSOLE_WIDTH, HEIGHT = VT_SIM_CONSOLE_HEIGHT, POINTER = 8, BAND = 20, CUT_TEXT_MAX = 65536,
-    OUT_MAX = 4 * 1024 * 1024,   /* no further picture while so much waits to be sent */
+    WIDTH = VT_SIM_CONSOLE_WIDTH,
+    HEIGHT = VT_SIM_CONSOLE_HEIGHT,
+    POINTER = 8,
+    BAND = 20,
+    CUT_TEXT_MAX = 65536,
+    OUT_MAX = 4 * 1024 * 1024, /* no further picture while so much waits to be sent */
 };
 
 enum step { VERSION, SECURITY, INIT, MESSAGES };
 
 struct format {
-    uint8_t bytes;          /* of a pixel: 1, 2, 4 */
+    uint8_t bytes; /* of a pixel: 1, 2, 4 */
     bool big_endian;
-    uint16_t max[3];        /* red, green, blue */
+    uint16_t max[3]; /* red, green, blue */
     uint8_t shift[3];
 };
 
 struct vt_sim_console {
     enum step step;
-    bool old_version;       /* 3.3: the server chooses the security type */
+    bool old_version; /* 3.3: the server chooses the security type */
     struct format format;
     char name[128];
-    uint16_t x, y;          /* of the pointer */
+    uint16_t x, y; /* of the pointer */
     uint32_t keys;
-    bool dirty, wanted;     /* something changed; the client waits for it */
+    bool dirty, wanted; /* something changed; the client waits for it */
 };
 
 static uint16_t get16(const uint8_t *bytes)
@@ -47,7 +51,8 @@ static void put(struct vt_buf *out, const void *bytes, size_t size)
 {
     struct vt_err ignored = { 0 };
 
-    vt_buf_append(out, bytes, size, &ignored);   /* the connection's limit ends a client that does not read */
+    vt_buf_append(out, bytes, size,
+                  &ignored); /* the connection's limit ends a client that does not read */
 }
 
 static void put_number(struct vt_buf *out, uint32_t value, int bytes)
@@ -78,7 +83,8 @@ static bool query(const char *path, const char *name, char *out, size_t size)
 }
 
 /* The running VM whose console it is. */
-static struct vt_sim_object *find_vm(struct vt_sim_machine *machine, const char *path, const char **out_status)
+static struct vt_sim_object *find_vm(struct vt_sim_machine *machine, const char *path,
+                                     const char **out_status)
 {
     struct vt_sim_db *db = machine->pool->db;
     char word[64] = "", session[64] = "";
@@ -100,8 +106,8 @@ static struct vt_sim_object *find_vm(struct vt_sim_machine *machine, const char 
     return vm && vt_sim_ref(vm, VT_VM_resident_on) == machine->host ? vm : NULL;
 }
 
-struct vt_sim_console *vt_sim_console_open(struct vt_sim_machine *machine, const char *path, struct vt_buf *out,
-                                           const char **out_status)
+struct vt_sim_console *vt_sim_console_open(struct vt_sim_machine *machine, const char *path,
+                                           struct vt_buf *out, const char **out_status)
 {
     const struct vt_sim_object *vm = find_vm(machine, path, out_status);
 
@@ -123,7 +129,8 @@ void vt_sim_console_free(struct vt_sim_console *console)
 
 static uint32_t colour_at(const struct vt_sim_console *console, int x, int y)
 {
-    static const uint32_t bars[] = { 0xffffff, 0xffff00, 0x00ffff, 0x00ff00, 0xff00ff, 0xff0000, 0x0000ff, 0x202020 };
+    static const uint32_t bars[] = { 0xffffff, 0xffff00, 0x00ffff, 0x00ff00,
+                                     0xff00ff, 0xff0000, 0x0000ff, 0x202020 };
 
     if (x >= console->x && x < console->x + POINTER && y >= console->y && y < console->y + POINTER)
         return 0xfffffe;
@@ -146,11 +153,11 @@ static void put_picture(struct vt_sim_console *console, struct vt_buf *out)
 {
     uint8_t row[WIDTH * 4];
 
-    put(out, "\0\0\0\1", 4);   /* an update of one rectangle */
+    put(out, "\0\0\0\1", 4); /* an update of one rectangle */
     put_number(out, 0, 4);
     put_number(out, WIDTH, 2);
     put_number(out, HEIGHT, 2);
-    put_number(out, 0, 4);     /* raw */
+    put_number(out, 0, 4); /* raw */
     for (int y = 0; y < HEIGHT; y++) {
         for (int x = 0; x < WIDTH; x++)
             put_pixel(&console->format, colour_at(console, x, y), row + x * console->format.bytes);
@@ -166,7 +173,7 @@ static long take_format(struct vt_sim_console *console, const uint8_t *bytes)
     struct format format = { (uint8_t)(bytes[4] / 8), bytes[6] != 0, { 0 }, { 0 } };
 
     if ((bytes[4] != 8 && bytes[4] != 16 && bytes[4] != 32) || bytes[7] == 0)
-        return -1;   /* a palette */
+        return -1; /* a palette */
     for (int c = 0; c < 3; c++) {
         format.max[c] = get16(bytes + 8 + 2 * c);
         format.shift[c] = bytes[14 + c];
@@ -187,14 +194,17 @@ static long take_message(struct vt_sim_console *console, const uint8_t *bytes, s
     if (size < whole)
         return 0;
     switch (bytes[0]) {
-    case 0: return take_format(console, bytes);
-    case 2: whole += (size_t)get16(bytes + 2) * 4; break;   /* encodings: raw it is */
+    case 0:
+        return take_format(console, bytes);
+    case 2:
+        whole += (size_t)get16(bytes + 2) * 4;
+        break; /* encodings: raw it is */
     case 3:
         console->wanted = true;
         console->dirty |= bytes[1] == 0;
         break;
     case 4:
-        console->keys += bytes[1];   /* presses */
+        console->keys += bytes[1]; /* presses */
         console->dirty = true;
         break;
     case 5:
@@ -211,7 +221,8 @@ static long take_message(struct vt_sim_console *console, const uint8_t *bytes, s
     return size < whole ? 0 : (long)whole;
 }
 
-static long take_version(struct vt_sim_console *console, const uint8_t *bytes, size_t size, struct vt_buf *out)
+static long take_version(struct vt_sim_console *console, const uint8_t *bytes, size_t size,
+                         struct vt_buf *out)
 {
     if (size < 12)
         return 0;
@@ -237,10 +248,12 @@ static void put_init(const struct vt_sim_console *console, struct vt_buf *out)
     put(out, console->name, strlen(console->name));
 }
 
-static long take(struct vt_sim_console *console, const uint8_t *bytes, size_t size, struct vt_buf *out)
+static long take(struct vt_sim_console *console, const uint8_t *bytes, size_t size,
+                 struct vt_buf *out)
 {
     switch (console->step) {
-    case VERSION: return take_version(console, bytes, size, out);
+    case VERSION:
+        return take_version(console, bytes, size, out);
     case SECURITY:
         if (bytes[0] != 1)
             return -1;
@@ -251,7 +264,8 @@ static long take(struct vt_sim_console *console, const uint8_t *bytes, size_t si
         put_init(console, out);
         console->step = MESSAGES;
         return 1;
-    case MESSAGES: return take_message(console, bytes, size);
+    case MESSAGES:
+        return take_message(console, bytes, size);
     }
     return -1;
 }

@@ -15,7 +15,13 @@
 #include "poolsim/server.h"
 #include "poolsim/sim.h"
 
-enum { CALLERS_MAX = 16, COMMAND_MAX = 4096, WORDS_MAX = 8, ANSWER_MAX = 1 << 20, CALL_TIMEOUT_S = 30 };
+enum {
+    CALLERS_MAX = 16,
+    COMMAND_MAX = 4096,
+    WORDS_MAX = 8,
+    ANSWER_MAX = 1 << 20,
+    CALL_TIMEOUT_S = 30
+};
 
 struct caller {
     int fd;
@@ -36,13 +42,14 @@ static socklen_t name_socket(uint16_t port, struct sockaddr_un *out)
     return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)length);
 }
 
-struct vt_sim_control *vt_sim_control_new(struct vt_sim_server *server, struct vt_sim_world *world, int epoll,
-                                          struct vt_err *err)
+struct vt_sim_control *vt_sim_control_new(struct vt_sim_server *server, struct vt_sim_world *world,
+                                          int epoll, struct vt_err *err)
 {
     struct sockaddr_un name;
     socklen_t size = name_socket(world->options.port, &name);
     vt_autoclose fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    struct epoll_event event = { .events = EPOLLIN, .data.u64 = vt_sim_watch(VT_SIM_WATCH_CONTROL, 0) };
+    struct epoll_event event = { .events = EPOLLIN,
+                                 .data.u64 = vt_sim_watch(VT_SIM_WATCH_CONTROL, 0) };
 
     if (fd < 0 || bind(fd, (struct sockaddr *)&name, size) != 0 || listen(fd, CALLERS_MAX) != 0 ||
         epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) != 0) {
@@ -50,7 +57,9 @@ struct vt_sim_control *vt_sim_control_new(struct vt_sim_server *server, struct v
         return NULL;
     }
     struct vt_sim_control *control = vt_sim_alloc(sizeof *control);
-    *control = (struct vt_sim_control){ .server = server, .world = world, .epoll = epoll, .fd = vt_take_fd(&fd) };
+    *control = (struct vt_sim_control){
+        .server = server, .world = world, .epoll = epoll, .fd = vt_take_fd(&fd)
+    };
     for (size_t i = 0; i < CALLERS_MAX; i++)
         control->callers[i].fd = -1;
     return control;
@@ -79,7 +88,8 @@ static bool same_user(int fd)
     struct ucred peer;
     socklen_t size = sizeof peer;
 
-    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && (peer.uid == geteuid() || peer.uid == 0);
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
+           (peer.uid == geteuid() || peer.uid == 0);
 }
 
 void vt_sim_control_ready(struct vt_sim_control *control)
@@ -95,7 +105,8 @@ void vt_sim_control_ready(struct vt_sim_control *control)
         close(fd);
         return;
     }
-    struct epoll_event event = { .events = EPOLLIN, .data.u64 = vt_sim_watch(VT_SIM_WATCH_CALLER, slot) };
+    struct epoll_event event = { .events = EPOLLIN,
+                                 .data.u64 = vt_sim_watch(VT_SIM_WATCH_CALLER, slot) };
     control->callers[slot].fd = fd;
     vt_buf_init(&control->callers[slot].in, COMMAND_MAX);
     epoll_ctl(control->epoll, EPOLL_CTL_ADD, fd, &event);
@@ -120,7 +131,8 @@ static void run_caller(struct vt_sim_control *control, struct caller *caller)
     } else if (answer.size == 0) {
         vt_buf_append_text(&answer, "ok\n", &ignored);
     }
-    /* a local caller waits for it; what does not fit into the socket's buffer is lost to it alone */
+    /* a local caller waits for it; what does not fit into the socket's buffer is lost to it alone
+     */
     if (send(caller->fd, answer.data, answer.size, MSG_NOSIGNAL) < 0)
         return;
 }
@@ -151,7 +163,8 @@ static bool say(int fd, int argc, char *const *argv, struct vt_err *err)
     return shutdown(fd, SHUT_WR) == 0 || vt_fail_errno(err, "sending");
 }
 
-bool vt_sim_control_call(uint16_t port, int argc, char *const *argv, struct vt_buf *out, struct vt_err *err)
+bool vt_sim_control_call(uint16_t port, int argc, char *const *argv, struct vt_buf *out,
+                         struct vt_err *err)
 {
     struct sockaddr_un name;
     socklen_t size = name_socket(port, &name);

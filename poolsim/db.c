@@ -40,9 +40,9 @@ uint32_t vt_sim_random_below(struct vt_sim_db *db, uint32_t bound)
 
 static void uuid_text(uint64_t high, uint64_t low, char out[static VT_SIM_UUID_MAX])
 {
-    snprintf(out, VT_SIM_UUID_MAX, "%08" PRIx32 "-%04x-4%03x-8%03x-%012" PRIx64, (uint32_t)(high >> 32),
-             (unsigned)(high >> 16 & 0xffff), (unsigned)(high & 0xfff), (unsigned)(low >> 48 & 0xfff),
-             low & UINT64_C(0xffffffffffff));
+    snprintf(out, VT_SIM_UUID_MAX, "%08" PRIx32 "-%04x-4%03x-8%03x-%012" PRIx64,
+             (uint32_t)(high >> 32), (unsigned)(high >> 16 & 0xffff), (unsigned)(high & 0xfff),
+             (unsigned)(low >> 48 & 0xfff), low & UINT64_C(0xffffffffffff));
 }
 
 void vt_sim_random_uuid(struct vt_sim_db *db, char out[static VT_SIM_UUID_MAX])
@@ -60,7 +60,8 @@ void vt_sim_ref_text(const struct vt_sim_db *db, uint32_t id, char out[static VT
         return;
     }
     uint64_t high = mix(db->seed ^ UINT64_C(0xd1b54a32d192ed03) * id);
-    uint64_t low = (high & UINT64_C(0xffff)) << 48 | ((uint64_t)id << 8 ^ (db->seed & UINT64_C(0xffffffffff)));
+    uint64_t low =
+        (high & UINT64_C(0xffff)) << 48 | ((uint64_t)id << 8 ^ (db->seed & UINT64_C(0xffffffffff)));
 
     snprintf(out, VT_SIM_REF_MAX, "OpaqueRef:");
     uuid_text(high, low, out + strlen(out));
@@ -153,7 +154,8 @@ void vt_sim_remove(struct vt_sim_db *db, struct vt_sim_object *object)
     struct vt_sim_class_rows *rows = &db->rows[object->class];
 
     rows->deletions[rows->deletion_next++ % VT_SIM_DELETIONS] = (struct vt_sim_deletion){
-        .id = object->id, .created = object->created, .deleted = ++db->generation };
+        .id = object->id, .created = object->created, .deleted = ++db->generation
+    };
     rows->count--;
     unlink_object(rows, object);
     db->objects[object->id] = NULL;
@@ -178,23 +180,25 @@ void vt_sim_touch(struct vt_sim_db *db, struct vt_sim_object *object)
     append(&db->rows[object->class], object);
 }
 
-struct vt_sim_object *vt_sim_by_uuid(const struct vt_sim_db *db, enum vt_sim_class class, const char *uuid)
+struct vt_sim_object *vt_sim_by_uuid(const struct vt_sim_db *db, enum vt_sim_class class,
+                                     const char *uuid)
 {
     VT_SIM_EACH(db, class, object)
-        if (strcmp(object->values[0].text, uuid) == 0)
-            return object;
+    if (strcmp(object->values[0].text, uuid) == 0)
+        return object;
     return NULL;
 }
 
-struct vt_sim_object *vt_sim_by_name(const struct vt_sim_db *db, enum vt_sim_class class, const char *name)
+struct vt_sim_object *vt_sim_by_name(const struct vt_sim_db *db, enum vt_sim_class class,
+                                     const char *name)
 {
     enum vt_sim_field field = vt_sim_field_find(class, "name_label");
 
     if (field == VT_SIM_FIELDS)
         return NULL;
     VT_SIM_EACH(db, class, object)
-        if (vt_sim_is(object, field, name))
-            return object;
+    if (vt_sim_is(object, field, name))
+        return object;
     return NULL;
 }
 
@@ -246,7 +250,8 @@ struct vt_sim_object *vt_sim_follow(const struct vt_sim_db *db, const struct vt_
     return vt_sim_get(db, vt_sim_ref(object, field));
 }
 
-uint32_t vt_sim_ids(const struct vt_sim_object *object, enum vt_sim_field field, const uint32_t **out_ids)
+uint32_t vt_sim_ids(const struct vt_sim_object *object, enum vt_sim_field field,
+                    const uint32_t **out_ids)
 {
     const struct vt_sim_ids *ids = look(object, field)->ids;
 
@@ -254,7 +259,8 @@ uint32_t vt_sim_ids(const struct vt_sim_object *object, enum vt_sim_field field,
     return ids ? ids->count : 0;
 }
 
-uint32_t vt_sim_texts(const struct vt_sim_object *object, enum vt_sim_field field, char *const **out_texts)
+uint32_t vt_sim_texts(const struct vt_sim_object *object, enum vt_sim_field field,
+                      char *const **out_texts)
 {
     const struct vt_sim_texts *texts = look(object, field)->texts;
 
@@ -273,7 +279,8 @@ bool vt_sim_has(const struct vt_sim_object *object, enum vt_sim_field field, con
     return false;
 }
 
-const char *vt_sim_map_get(const struct vt_sim_object *object, enum vt_sim_field field, const char *key)
+const char *vt_sim_map_get(const struct vt_sim_object *object, enum vt_sim_field field,
+                           const char *key)
 {
     char *const *texts = NULL;
     uint32_t count = vt_sim_texts(object, field, &texts);
@@ -284,7 +291,8 @@ const char *vt_sim_map_get(const struct vt_sim_object *object, enum vt_sim_field
     return NULL;
 }
 
-void vt_sim_set_text(struct vt_sim_db *db, struct vt_sim_object *object, enum vt_sim_field field, const char *text)
+void vt_sim_set_text(struct vt_sim_db *db, struct vt_sim_object *object, enum vt_sim_field field,
+                     const char *text)
 {
     union vt_sim_value *value = slot(object, field);
 
@@ -296,7 +304,8 @@ void vt_sim_set_text(struct vt_sim_db *db, struct vt_sim_object *object, enum vt
     vt_sim_touch(db, object);
 }
 
-void vt_sim_set_int(struct vt_sim_db *db, struct vt_sim_object *object, enum vt_sim_field field, int64_t integer)
+void vt_sim_set_int(struct vt_sim_db *db, struct vt_sim_object *object, enum vt_sim_field field,
+                    int64_t integer)
 {
     if (slot(object, field)->integer == integer)
         return;
@@ -304,7 +313,8 @@ void vt_sim_set_int(struct vt_sim_db *db, struct vt_sim_object *object, enum vt_
     vt_sim_touch(db, object);
 }
 
-void vt_sim_set_bool(struct vt_sim_db *db, struct vt_sim_object *object, enum vt_sim_field field, bool boolean)
+void vt_sim_set_bool(struct vt_sim_db *db, struct vt_sim_object *object, enum vt_sim_field field,
+                     bool boolean)
 {
     if (slot(object, field)->boolean == boolean)
         return;
@@ -312,13 +322,15 @@ void vt_sim_set_bool(struct vt_sim_db *db, struct vt_sim_object *object, enum vt
     vt_sim_touch(db, object);
 }
 
-void vt_sim_set_real(struct vt_sim_db *db, struct vt_sim_object *object, enum vt_sim_field field, double real)
+void vt_sim_set_real(struct vt_sim_db *db, struct vt_sim_object *object, enum vt_sim_field field,
+                     double real)
 {
     slot(object, field)->real = real;
     vt_sim_touch(db, object);
 }
 
-void vt_sim_set_ref(struct vt_sim_db *db, struct vt_sim_object *object, enum vt_sim_field field, uint32_t id)
+void vt_sim_set_ref(struct vt_sim_db *db, struct vt_sim_object *object, enum vt_sim_field field,
+                    uint32_t id)
 {
     if (slot(object, field)->ref == id)
         return;
@@ -326,7 +338,8 @@ void vt_sim_set_ref(struct vt_sim_db *db, struct vt_sim_object *object, enum vt_
     vt_sim_touch(db, object);
 }
 
-void vt_sim_ids_add(struct vt_sim_db *db, struct vt_sim_object *object, enum vt_sim_field field, uint32_t id)
+void vt_sim_ids_add(struct vt_sim_db *db, struct vt_sim_object *object, enum vt_sim_field field,
+                    uint32_t id)
 {
     struct vt_sim_ids **ids = &slot(object, field)->ids;
 
@@ -343,7 +356,8 @@ void vt_sim_ids_add(struct vt_sim_db *db, struct vt_sim_object *object, enum vt_
     vt_sim_touch(db, object);
 }
 
-void vt_sim_ids_remove(struct vt_sim_db *db, struct vt_sim_object *object, enum vt_sim_field field, uint32_t id)
+void vt_sim_ids_remove(struct vt_sim_db *db, struct vt_sim_object *object, enum vt_sim_field field,
+                       uint32_t id)
 {
     struct vt_sim_ids *ids = slot(object, field)->ids;
 
@@ -367,7 +381,8 @@ void vt_sim_set_texts(struct vt_sim_db *db, struct vt_sim_object *object, enum v
         same = strcmp((*held)->items[i], texts[i]) == 0;
     if (same)
         return;
-    struct vt_sim_texts *fresh = count ? vt_sim_alloc(sizeof *fresh + count * sizeof(char *)) : NULL;
+    struct vt_sim_texts *fresh =
+        count ? vt_sim_alloc(sizeof *fresh + count * sizeof(char *)) : NULL;
     for (uint32_t i = 0; i < count; i++)
         fresh->items[i] = vt_sim_copy(texts[i]);
     if (fresh)
@@ -378,8 +393,8 @@ void vt_sim_set_texts(struct vt_sim_db *db, struct vt_sim_object *object, enum v
 }
 
 /* Puts `extra` texts behind those that are there, without those at [cut, cut + gone). */
-static void splice(struct vt_sim_db *db, struct vt_sim_object *object, enum vt_sim_field field, uint32_t cut,
-                   uint32_t gone, const char *const *extra, uint32_t extras)
+static void splice(struct vt_sim_db *db, struct vt_sim_object *object, enum vt_sim_field field,
+                   uint32_t cut, uint32_t gone, const char *const *extra, uint32_t extras)
 {
     char *const *held = NULL;
     uint32_t count = vt_sim_texts(object, field, &held), kept = 0;
@@ -394,7 +409,8 @@ static void splice(struct vt_sim_db *db, struct vt_sim_object *object, enum vt_s
     free(texts);
 }
 
-static uint32_t position(const struct vt_sim_object *object, enum vt_sim_field field, const char *text, uint32_t step)
+static uint32_t position(const struct vt_sim_object *object, enum vt_sim_field field,
+                         const char *text, uint32_t step)
 {
     char *const *texts = NULL;
     uint32_t count = vt_sim_texts(object, field, &texts);
@@ -405,13 +421,15 @@ static uint32_t position(const struct vt_sim_object *object, enum vt_sim_field f
     return UINT32_MAX;
 }
 
-void vt_sim_texts_add(struct vt_sim_db *db, struct vt_sim_object *object, enum vt_sim_field field, const char *text)
+void vt_sim_texts_add(struct vt_sim_db *db, struct vt_sim_object *object, enum vt_sim_field field,
+                      const char *text)
 {
     if (position(object, field, text, 1) == UINT32_MAX)
         splice(db, object, field, 0, 0, &text, 1);
 }
 
-void vt_sim_texts_remove(struct vt_sim_db *db, struct vt_sim_object *object, enum vt_sim_field field, const char *text)
+void vt_sim_texts_remove(struct vt_sim_db *db, struct vt_sim_object *object,
+                         enum vt_sim_field field, const char *text)
 {
     uint32_t at = position(object, field, text, 1);
 
@@ -419,8 +437,8 @@ void vt_sim_texts_remove(struct vt_sim_db *db, struct vt_sim_object *object, enu
         splice(db, object, field, at, 1, NULL, 0);
 }
 
-void vt_sim_map_set(struct vt_sim_db *db, struct vt_sim_object *object, enum vt_sim_field field, const char *key,
-                    const char *value)
+void vt_sim_map_set(struct vt_sim_db *db, struct vt_sim_object *object, enum vt_sim_field field,
+                    const char *key, const char *value)
 {
     const char *held = vt_sim_map_get(object, field, key);
     uint32_t at = position(object, field, key, 2);
@@ -431,7 +449,8 @@ void vt_sim_map_set(struct vt_sim_db *db, struct vt_sim_object *object, enum vt_
            (const char *const[]){ key, value }, 2);
 }
 
-void vt_sim_map_remove(struct vt_sim_db *db, struct vt_sim_object *object, enum vt_sim_field field, const char *key)
+void vt_sim_map_remove(struct vt_sim_db *db, struct vt_sim_object *object, enum vt_sim_field field,
+                       const char *key)
 {
     uint32_t at = position(object, field, key, 2);
 
@@ -439,8 +458,8 @@ void vt_sim_map_remove(struct vt_sim_db *db, struct vt_sim_object *object, enum 
         splice(db, object, field, at, 2, NULL, 0);
 }
 
-static void copy_value(struct vt_sim_db *db, struct vt_sim_object *to, const struct vt_sim_object *from,
-                       enum vt_sim_field field)
+static void copy_value(struct vt_sim_db *db, struct vt_sim_object *to,
+                       const struct vt_sim_object *from, enum vt_sim_field field)
 {
     const uint32_t *ids = NULL;
     char *const *texts = NULL;
@@ -466,7 +485,8 @@ static void copy_value(struct vt_sim_db *db, struct vt_sim_object *to, const str
     }
 }
 
-void vt_sim_copy_values(struct vt_sim_db *db, struct vt_sim_object *to, const struct vt_sim_object *from)
+void vt_sim_copy_values(struct vt_sim_db *db, struct vt_sim_object *to,
+                        const struct vt_sim_object *from)
 {
     const struct vt_sim_class_info *info = &vt_sim_classes[from->class];
 

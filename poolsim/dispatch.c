@@ -10,8 +10,9 @@
 enum { SESSION_IDLE_MAX_S = 24 * 3600 };
 
 static const struct vt_sim_method *const tables[] = {
-    vt_sim_session_methods, vt_sim_event_methods, vt_sim_task_methods, vt_sim_vm_methods, vt_sim_snapshot_methods,
-    vt_sim_host_methods, vt_sim_pool_methods, vt_sim_join_methods, vt_sim_storage_methods, vt_sim_other_methods,
+    vt_sim_session_methods,  vt_sim_event_methods, vt_sim_task_methods, vt_sim_vm_methods,
+    vt_sim_snapshot_methods, vt_sim_host_methods,  vt_sim_pool_methods, vt_sim_join_methods,
+    vt_sim_storage_methods,  vt_sim_other_methods,
 };
 
 static const struct vt_sim_method *find_method(const char *name)
@@ -28,14 +29,16 @@ const char *vt_sim_arg(const struct vt_sim_call *call, uint32_t index)
     return index < call->count ? vt_xmlrpc_text(call->args[index], "") : "";
 }
 
-struct vt_sim_object *vt_sim_arg_object(struct vt_sim_call *call, uint32_t index, enum vt_sim_class class,
-                                        struct vt_sim_failure *failure)
+struct vt_sim_object *vt_sim_arg_object(struct vt_sim_call *call, uint32_t index,
+                                        enum vt_sim_class class, struct vt_sim_failure *failure)
 {
-    struct vt_sim_object *object = vt_sim_get(call->db, vt_sim_ref_id(call->db, vt_sim_arg(call, index)));
+    struct vt_sim_object *object =
+        vt_sim_get(call->db, vt_sim_ref_id(call->db, vt_sim_arg(call, index)));
 
     if (object && object->class == class)
         return object;
-    vt_sim_refuse(failure, "HANDLE_INVALID", vt_sim_classes[class].name, vt_sim_arg(call, index), NULL);
+    vt_sim_refuse(failure, "HANDLE_INVALID", vt_sim_classes[class].name, vt_sim_arg(call, index),
+                  NULL);
     return NULL;
 }
 
@@ -78,7 +81,8 @@ void vt_sim_answer(struct vt_sim_world *world, uint64_t ticket, const struct vt_
         world->deliver(world->context, ticket, &body);
 }
 
-void vt_sim_answer_failure(struct vt_sim_world *world, uint64_t ticket, const struct vt_sim_failure *failure)
+void vt_sim_answer_failure(struct vt_sim_world *world, uint64_t ticket,
+                           const struct vt_sim_failure *failure)
 {
     VT_AUTO_BUF(body, 16384);
 
@@ -160,12 +164,13 @@ static bool check_count(const struct vt_sim_method *method, uint32_t count, uint
         return true;
     snprintf(expected, sizeof expected, "%u", method->min + session);
     snprintf(received, sizeof received, "%u", given);
-    return vt_sim_refuse(failure, "MESSAGE_PARAMETER_COUNT_MISMATCH", method->name, expected, received, NULL);
+    return vt_sim_refuse(failure, "MESSAGE_PARAMETER_COUNT_MISMATCH", method->name, expected,
+                         received, NULL);
 }
 
 /* Finds and runs it; false with the failure to answer. */
-static bool run(struct vt_sim_call *call, const struct vt_xmlrpc_message *message, uint8_t *out_flags,
-                struct vt_sim_failure *failure)
+static bool run(struct vt_sim_call *call, const struct vt_xmlrpc_message *message,
+                uint8_t *out_flags, struct vt_sim_failure *failure)
 {
     const struct vt_sim_method *method = find_method(call->method);
     const struct vt_xmlrpc_value *param = message->params;
@@ -190,9 +195,10 @@ static bool run(struct vt_sim_call *call, const struct vt_xmlrpc_message *messag
     return vt_sim_refuse(failure, "MESSAGE_METHOD_UNKNOWN", message->method, NULL);
 }
 
-/* Asynchronous: the answer is a task, whatever became of the call; but a refused session fails at once. */
-static void answer_async(struct vt_sim_call *call, bool ok, struct vt_buf *value, struct vt_sim_failure *failure,
-                         struct vt_buf *out)
+/* Asynchronous: the answer is a task, whatever became of the call; but a refused session fails at
+ * once. */
+static void answer_async(struct vt_sim_call *call, bool ok, struct vt_buf *value,
+                         struct vt_sim_failure *failure, struct vt_buf *out)
 {
     VT_AUTO_BUF(ref, 256);
     struct vt_err err = { 0 };
@@ -203,13 +209,15 @@ static void answer_async(struct vt_sim_call *call, bool ok, struct vt_buf *value
         return;
     }
     const char *result = value->size ? vt_buf_string(value, &err) : "";
-    uint32_t task = call->job ? call->job->task : vt_sim_task_done(call, result, ok ? NULL : failure);
+    uint32_t task =
+        call->job ? call->job->task : vt_sim_task_done(call, result, ok ? NULL : failure);
     vt_sim_put_ref(&writer, call->db, task);
     wrap_value(out, &ref, false);
 }
 
-enum vt_sim_outcome vt_sim_handle(struct vt_sim_world *world, struct vt_sim_machine *machine, const void *body,
-                                  size_t size, uint64_t ticket, struct vt_buf *out)
+enum vt_sim_outcome vt_sim_handle(struct vt_sim_world *world, struct vt_sim_machine *machine,
+                                  const void *body, size_t size, uint64_t ticket,
+                                  struct vt_buf *out)
 {
     VT_AUTO_BUF(value, VT_SIM_REPLY_MAX);
     struct vt_err err = { 0 };
@@ -220,9 +228,14 @@ enum vt_sim_outcome vt_sim_handle(struct vt_sim_world *world, struct vt_sim_mach
     if (!message || message->kind != VT_XMLRPC_CALL)
         return VT_SIM_MALFORMED;
     struct vt_sim_call call = {
-        .world = world, .machine = machine, .pool = machine->pool, .db = machine->pool->db, .method = message->method,
+        .world = world,
+        .machine = machine,
+        .pool = machine->pool,
+        .db = machine->pool->db,
+        .method = message->method,
         .session_ref = "",
-        .ticket = ticket, .writer = { .buf = &value, .err = &err, .bare_strings = true },
+        .ticket = ticket,
+        .writer = { .buf = &value, .err = &err, .bare_strings = true },
     };
     if (strncmp(call.method, "Async.", 6) == 0) {
         call.async = true;

@@ -1,5 +1,6 @@
-/* poolsim/echo.h: the DICOM service of a simulated guest: accepts any association, answers C-ECHO, releases.
- * Fixed forms of PS3.8 and PS3.7 over implicit VR little endian; knows no socket. Everything else ends the connection. */
+/* poolsim/echo.h: the DICOM service of a simulated guest: accepts any association, answers C-ECHO,
+ * releases. Fixed forms of PS3.8 and PS3.7 over implicit VR little endian; knows no socket.
+ * Everything else ends the connection. */
 #pragma once
 
 #include <stdbool.h>

@@ -1,5 +1,5 @@
-/* event.from: what changed since the token, now or as soon as something does. A look costs as much as there are
- * changes: each class keeps its objects in the order of their last change. */
+/* event.from: what changed since the token, now or as soon as something does. A look costs as much
+ * as there are changes: each class keeps its objects in the order of their last change. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +16,7 @@ struct subscription {
     bool classes[VT_SIM_CLASSES];
     uint32_t objects[OBJECTS_MAX];
     uint32_t object_count;
-    uint64_t since;                 /* generation of the token */
+    uint64_t since; /* generation of the token */
 };
 
 struct vt_sim_waiter {
@@ -66,7 +66,7 @@ static bool subscribe(struct vt_sim_call *call, struct subscription *subscriptio
         subscription->classes[found] = found != VT_SIM_session;
     if (slash && subscription->object_count < OBJECTS_MAX)
         subscription->objects[subscription->object_count++] = vt_sim_ref_id(call->db, slash + 1);
-    return true;   /* a class that this pool does not know never has events */
+    return true; /* a class that this pool does not know never has events */
 }
 
 static void put_member_text(struct vt_xmlrpc_writer *writer, const char *name, const char *text)
@@ -76,8 +76,9 @@ static void put_member_text(struct vt_xmlrpc_writer *writer, const char *name, c
     vt_xmlrpc_member_end(writer);
 }
 
-static void put_event(struct vt_xmlrpc_writer *writer, const struct vt_sim_db *db, enum vt_sim_class class,
-                      const char *operation, uint32_t id, uint64_t generation, const struct vt_sim_object *object)
+static void put_event(struct vt_xmlrpc_writer *writer, const struct vt_sim_db *db,
+                      enum vt_sim_class class, const char *operation, uint32_t id,
+                      uint64_t generation, const struct vt_sim_object *object)
 {
     char text[24], ref[VT_SIM_REF_MAX];
 
@@ -98,7 +99,8 @@ static void put_event(struct vt_xmlrpc_writer *writer, const struct vt_sim_db *d
 }
 
 /* The oldest object of the class that changed behind the token; NULL: none. */
-static const struct vt_sim_object *first_changed(const struct vt_sim_db *db, enum vt_sim_class class, uint64_t since)
+static const struct vt_sim_object *first_changed(const struct vt_sim_db *db,
+                                                 enum vt_sim_class class, uint64_t since)
 {
     const struct vt_sim_object *object = db->rows[class].newest;
 
@@ -110,17 +112,20 @@ static const struct vt_sim_object *first_changed(const struct vt_sim_db *db, enu
 }
 
 static uint32_t put_changed(struct vt_xmlrpc_writer *writer, const struct vt_sim_db *db,
-                            const struct subscription *subscription, enum vt_sim_class class, bool added)
+                            const struct subscription *subscription, enum vt_sim_class class,
+                            bool added)
 {
     uint32_t count = 0;
 
     for (const struct vt_sim_object *object = first_changed(db, class, subscription->since); object;
          object = object->newer) {
-        if ((object->created > subscription->since) != added || !wanted(subscription, class, object->id))
+        if ((object->created > subscription->since) != added ||
+            !wanted(subscription, class, object->id))
             continue;
         count++;
         if (writer)
-            put_event(writer, db, class, added ? "add" : "mod", object->id, object->modified, object);
+            put_event(writer, db, class, added ? "add" : "mod", object->id, object->modified,
+                      object);
     }
     return count;
 }
@@ -132,7 +137,8 @@ static uint32_t put_deleted(struct vt_xmlrpc_writer *writer, const struct vt_sim
     uint32_t count = 0;
 
     for (uint32_t i = 0; i < VT_SIM_DELETIONS; i++) {
-        const struct vt_sim_deletion *deletion = &rows->deletions[(rows->deletion_next + i) % VT_SIM_DELETIONS];
+        const struct vt_sim_deletion *deletion =
+            &rows->deletions[(rows->deletion_next + i) % VT_SIM_DELETIONS];
         if (deletion->id == 0 || deletion->deleted <= subscription->since ||
             deletion->created > subscription->since || !wanted(subscription, class, deletion->id))
             continue;
@@ -149,13 +155,13 @@ static uint32_t put_events(struct vt_xmlrpc_writer *writer, const struct vt_sim_
 {
     uint32_t count = put_changed(writer, db, subscription, VT_SIM_message, true);
 
-    for (int class = 0; class < VT_SIM_CLASSES; class++)
+    for (int class = 0; class < VT_SIM_CLASSES; class ++)
         if (class != VT_SIM_message)
-            count += put_changed(writer, db, subscription, (enum vt_sim_class)class, true);
-    for (int class = 0; class < VT_SIM_CLASSES; class++)
-        count += put_changed(writer, db, subscription, (enum vt_sim_class)class, false);
-    for (int class = 0; class < VT_SIM_CLASSES; class++)
-        count += put_deleted(writer, db, subscription, (enum vt_sim_class)class);
+            count += put_changed(writer, db, subscription, (enum vt_sim_class) class, true);
+    for (int class = 0; class < VT_SIM_CLASSES; class ++)
+        count += put_changed(writer, db, subscription, (enum vt_sim_class) class, false);
+    for (int class = 0; class < VT_SIM_CLASSES; class ++)
+        count += put_deleted(writer, db, subscription, (enum vt_sim_class) class);
     return count;
 }
 
@@ -178,7 +184,7 @@ static void put_reply(struct vt_xmlrpc_writer *writer, const struct vt_sim_db *d
     vt_xmlrpc_member_end(writer);
     vt_xmlrpc_member_begin(writer, "valid_ref_counts");
     vt_xmlrpc_struct_begin(writer);
-    for (int class = 0; class < VT_SIM_CLASSES; class++) {
+    for (int class = 0; class < VT_SIM_CLASSES; class ++) {
         if (class == VT_SIM_session)
             continue;
         vt_xmlrpc_member_begin(writer, vt_sim_classes[class].lower);
@@ -232,7 +238,8 @@ static void look_at(struct vt_sim_world *world, void *context)
         next = waiter->next;
         if (!vt_sim_get(pool->db, waiter->session))
             end_waiter(pool, waiter, "SESSION_INVALID");
-        else if (waiter->deadline <= world->now || put_events(NULL, pool->db, &waiter->subscription) > 0)
+        else if (waiter->deadline <= world->now ||
+                 put_events(NULL, pool->db, &waiter->subscription) > 0)
             end_waiter(pool, waiter, NULL);
     }
 }
@@ -269,14 +276,18 @@ static bool read_token(const char *text, uint64_t *out_since)
     return end != text && *end == ',';
 }
 
-static void wait_for(struct vt_sim_call *call, const struct subscription *subscription, double timeout)
+static void wait_for(struct vt_sim_call *call, const struct subscription *subscription,
+                     double timeout)
 {
     struct vt_sim_waiter *waiter = vt_sim_alloc(sizeof *waiter);
     struct vt_sim_pool **context = vt_sim_alloc(sizeof *context);
     int64_t ns = (int64_t)(timeout * (double)VT_NS_PER_S);
 
-    *waiter = (struct vt_sim_waiter){ .subscription = *subscription, .ticket = call->ticket, .next = call->pool->waiters,
-                                      .session = call->session->id, .deadline = call->world->now + ns };
+    *waiter = (struct vt_sim_waiter){ .subscription = *subscription,
+                                      .ticket = call->ticket,
+                                      .next = call->pool->waiters,
+                                      .session = call->session->id,
+                                      .deadline = call->world->now + ns };
     call->pool->waiters = waiter;
     call->deferred = true;
     *context = call->pool;
@@ -289,9 +300,11 @@ static bool event_from(struct vt_sim_call *call, struct vt_sim_failure *failure)
     double timeout = vt_xmlrpc_double(call->args[2], 0);
     uint32_t waiting = 0;
 
-    for (const struct vt_xmlrpc_value *item = vt_xmlrpc_first(call->args[0]); item; item = item->next)
+    for (const struct vt_xmlrpc_value *item = vt_xmlrpc_first(call->args[0]); item;
+         item = item->next)
         if (!subscribe(call, &subscription, vt_xmlrpc_text(item, "")))
-            return vt_sim_refuse(failure, "EVENT_SUBSCRIPTION_PARSE_FAILURE", vt_xmlrpc_text(item, ""), NULL);
+            return vt_sim_refuse(failure, "EVENT_SUBSCRIPTION_PARSE_FAILURE",
+                                 vt_xmlrpc_text(item, ""), NULL);
     if (!read_token(vt_sim_arg(call, 1), &subscription.since))
         return vt_sim_refuse(failure, "EVENT_FROM_TOKEN_PARSE_FAILURE", vt_sim_arg(call, 1), NULL);
     if (call->world->faults.lose_events) {
@@ -334,8 +347,8 @@ static bool event_get_current_id(struct vt_sim_call *call, struct vt_sim_failure
     return true;
 }
 
-struct vt_sim_object *vt_sim_message(struct vt_sim_pool *pool, const char *name, const char *cls, const char *uuid,
-                                     const char *body)
+struct vt_sim_object *vt_sim_message(struct vt_sim_pool *pool, const char *name, const char *cls,
+                                     const char *uuid, const char *body)
 {
     struct vt_sim_object *message = vt_sim_add(pool->db, VT_SIM_message);
 
@@ -352,7 +365,8 @@ static bool message_create(struct vt_sim_call *call, struct vt_sim_failure *fail
 {
     (void)failure;
     struct vt_sim_object *message =
-        vt_sim_message(call->pool, vt_sim_arg(call, 0), vt_sim_arg(call, 2), vt_sim_arg(call, 3), vt_sim_arg(call, 4));
+        vt_sim_message(call->pool, vt_sim_arg(call, 0), vt_sim_arg(call, 2), vt_sim_arg(call, 3),
+                       vt_sim_arg(call, 4));
     vt_sim_set_int(call->db, message, VT_message_priority, vt_xmlrpc_int(call->args[1], 5));
     vt_sim_put_ref(&call->writer, call->db, message->id);
     return true;
@@ -375,7 +389,8 @@ static bool message_get_since(struct vt_sim_call *call, struct vt_sim_failure *f
     (void)failure;
     vt_xmlrpc_get_time(call->args[0], &since);
     vt_xmlrpc_struct_begin(&call->writer);
-    VT_SIM_EACH(call->db, VT_SIM_message, message) {
+    VT_SIM_EACH(call->db, VT_SIM_message, message)
+    {
         if (vt_sim_int(message, VT_message_timestamp) < since)
             continue;
         vt_sim_ref_text(call->db, message->id, ref);

@@ -1,4 +1,5 @@
-/* Daemons and machines that stop and come back, masters that die, slaves in emergency mode, new masters. */
+/* Daemons and machines that stop and come back, masters that die, slaves in emergency mode, new
+ * masters. */
 #include <stdio.h>
 #include <string.h>
 
@@ -14,7 +15,8 @@ static struct vt_sim_object *host_of(const struct vt_sim_machine *machine)
 static void set_live(struct vt_sim_machine *machine, bool live)
 {
     struct vt_sim_object *host = host_of(machine);
-    struct vt_sim_object *metrics = host ? vt_sim_follow(machine->pool->db, host, VT_host_metrics) : NULL;
+    struct vt_sim_object *metrics =
+        host ? vt_sim_follow(machine->pool->db, host, VT_host_metrics) : NULL;
 
     if (metrics)
         vt_sim_set_bool(machine->pool->db, metrics, VT_host_metrics_live, live);
@@ -36,7 +38,7 @@ static void refresh_guests(struct vt_sim_machine *machine)
 void vt_sim_expire_sessions(struct vt_sim_pool *pool)
 {
     VT_SIM_EACH(pool->db, VT_SIM_session, session)
-        vt_sim_remove(pool->db, session);
+    vt_sim_remove(pool->db, session);
 }
 
 /* The master's heartbeat has been missing for ten minutes. */
@@ -74,7 +76,8 @@ void vt_sim_machine_stop(struct vt_sim_machine *machine, bool failed)
         vt_sim_expire_sessions(machine->pool);
         for (uint32_t i = 0; i < world->machine_count; i++)
             if (world->machines[i].pool == machine->pool && failed)
-                vt_sim_after(world, vt_sim_paced(world, EMERGENCY_MS), enter_emergency, &world->machines[i]);
+                vt_sim_after(world, vt_sim_paced(world, EMERGENCY_MS), enter_emergency,
+                             &world->machines[i]);
     }
     if (failed) {
         refresh_guests(machine);
@@ -84,7 +87,8 @@ void vt_sim_machine_stop(struct vt_sim_machine *machine, bool failed)
         world->machine_changed(world->context, machine);
 }
 
-/* A machine that lost power has no guests any more; those that nobody reset meanwhile read Halted now. */
+/* A machine that lost power has no guests any more; those that nobody reset meanwhile read Halted
+ * now. */
 static void reset_residents(struct vt_sim_machine *machine)
 {
     const uint32_t *ids = NULL;
@@ -94,7 +98,7 @@ static void reset_residents(struct vt_sim_machine *machine)
     while (host && index < vt_sim_ids(host, VT_host_resident_VMs, &ids)) {
         struct vt_sim_object *vm = vt_sim_get(machine->pool->db, ids[index]);
         if (vm && vt_sim_vm_is_real(vm))
-            vt_sim_vm_stop(machine->pool, vm, "Halted");   /* takes it out of the list */
+            vt_sim_vm_stop(machine->pool, vm, "Halted"); /* takes it out of the list */
         else
             index++;
     }
@@ -110,7 +114,8 @@ static void find_master(struct vt_sim_machine *machine)
         return;
     }
     if (pool->master->up)
-        snprintf(machine->master_address, sizeof machine->master_address, "%s", pool->master->address);
+        snprintf(machine->master_address, sizeof machine->master_address, "%s",
+                 pool->master->address);
     else
         machine->emergency = "HOST_STILL_BOOTING";
 }
@@ -134,8 +139,9 @@ void vt_sim_machine_start(struct vt_sim_machine *machine)
         vt_sim_map_set(machine->pool->db, host, VT_host_other_config, "agent_start_time", started);
     for (uint32_t i = 0; i < world->machine_count && vt_sim_is_master(machine); i++) {
         struct vt_sim_machine *slave = &world->machines[i];
-        if (slave->pool == machine->pool && slave != machine && strcmp(slave->master_address, machine->address) == 0)
-            slave->emergency = NULL;   /* the master answers again */
+        if (slave->pool == machine->pool && slave != machine &&
+            strcmp(slave->master_address, machine->address) == 0)
+            slave->emergency = NULL; /* the master answers again */
     }
     if (world->machine_changed)
         world->machine_changed(world->context, machine);

@@ -1,5 +1,5 @@
-/* The first state of the world, the same for the same seed: a pool object, hosts with network and local storage,
- * shared storage, templates, virtual machines with disks and addresses. */
+/* The first state of the world, the same for the same seed: a pool object, hosts with network and
+ * local storage, shared storage, templates, virtual machines with disks and addresses. */
 #include <stdio.h>
 #include <string.h>
 
@@ -20,17 +20,63 @@ static void set_map(struct vt_sim_db *db, struct vt_sim_object *object, enum vt_
             (uint32_t)(sizeof((const char *const[]){ __VA_ARGS__ }) / sizeof(char *)))
 
 static const char *const cpu_common[] = {
-    "vendor", "GenuineIntel", "speed", "2400.000", "modelname", "Intel(R) Xeon(R) Gold 6240R CPU @ 2.40GHz",
-    "family", "6", "model", "85", "stepping", "7", "flags", "fpu de tsc msr pae sse sse2 avx avx2",
-    "features_pv", "1fc9cbf5-f6f83203-2991cbf5-00000023", "features_hvm", "1fcbfbff-f7fa3223-2d93fbff-00000123",
-    "features_pv_host", "1fc9cbf5-f6f83203-2991cbf5-00000023",
-    "features_hvm_host", "1fcbfbff-f7fa3223-2d93fbff-00000123",
-    "cpu_count", "32", "socket_count", "2", "threads_per_core", "2", "nr_nodes", "2",
+    "vendor",
+    "GenuineIntel",
+    "speed",
+    "2400.000",
+    "modelname",
+    "Intel(R) Xeon(R) Gold 6240R CPU @ 2.40GHz",
+    "family",
+    "6",
+    "model",
+    "85",
+    "stepping",
+    "7",
+    "flags",
+    "fpu de tsc msr pae sse sse2 avx avx2",
+    "features_pv",
+    "1fc9cbf5-f6f83203-2991cbf5-00000023",
+    "features_hvm",
+    "1fcbfbff-f7fa3223-2d93fbff-00000123",
+    "features_pv_host",
+    "1fc9cbf5-f6f83203-2991cbf5-00000023",
+    "features_hvm_host",
+    "1fcbfbff-f7fa3223-2d93fbff-00000123",
+    "cpu_count",
+    "32",
+    "socket_count",
+    "2",
+    "threads_per_core",
+    "2",
+    "nr_nodes",
+    "2",
 };
 static const char *const software[] = {
-    "product_version", "8.3.0", "product_version_text", "8.3", "product_brand", "XCP-ng", "platform_name", "XCP",
-    "platform_version", "3.4.0", "build_number", "cloud", "xapi", "24.19", "xapi_build", "24.19.2",
-    "git_id", "0", "db_schema", "5.780", "network_backend", "openvswitch", "hostname", "localhost", "date",
+    "product_version",
+    "8.3.0",
+    "product_version_text",
+    "8.3",
+    "product_brand",
+    "XCP-ng",
+    "platform_name",
+    "XCP",
+    "platform_version",
+    "3.4.0",
+    "build_number",
+    "cloud",
+    "xapi",
+    "24.19",
+    "xapi_build",
+    "24.19.2",
+    "git_id",
+    "0",
+    "db_schema",
+    "5.780",
+    "network_backend",
+    "openvswitch",
+    "hostname",
+    "localhost",
+    "date",
     "2024-10-07",
 };
 
@@ -56,7 +102,8 @@ void vt_sim_generate_pool(struct vt_sim_pool *pool, const char *name)
     SET_MAP(db, sm, VT_SM_features, "SR_UPDATE", "1", "VDI_SNAPSHOT", "1", "VDI_CLONE", "1");
 }
 
-static void make_pif(struct vt_sim_pool *pool, struct vt_sim_object *host, const struct vt_sim_machine *machine)
+static void make_pif(struct vt_sim_pool *pool, struct vt_sim_object *host,
+                     const struct vt_sim_machine *machine)
 {
     struct vt_sim_db *db = pool->db;
     struct vt_sim_object *pif = vt_sim_add(db, VT_SIM_PIF);
@@ -90,7 +137,8 @@ static void make_pif(struct vt_sim_pool *pool, struct vt_sim_object *host, const
     vt_sim_ids_add(db, host, VT_host_PIFs, pif->id);
 }
 
-static void make_control_domain(struct vt_sim_pool *pool, struct vt_sim_object *host, const char *host_name)
+static void make_control_domain(struct vt_sim_pool *pool, struct vt_sim_object *host,
+                                const char *host_name)
 {
     struct vt_sim_db *db = pool->db;
     struct vt_sim_object *vm = vt_sim_add(db, VT_SIM_VM);
@@ -109,7 +157,8 @@ static void make_control_domain(struct vt_sim_pool *pool, struct vt_sim_object *
     vt_sim_ids_add(db, host, VT_host_resident_VMs, vm->id);
 }
 
-static void describe_host(struct vt_sim_pool *pool, struct vt_sim_object *host, const struct vt_sim_machine *machine)
+static void describe_host(struct vt_sim_pool *pool, struct vt_sim_object *host,
+                          const struct vt_sim_machine *machine)
 {
     struct vt_sim_db *db = pool->db;
     char started[32];
@@ -127,21 +176,26 @@ static void describe_host(struct vt_sim_pool *pool, struct vt_sim_object *host, 
     set_map(db, host, VT_host_cpu_info, cpu_common, (uint32_t)VT_COUNT(cpu_common));
     set_map(db, host, VT_host_software_version, software, (uint32_t)VT_COUNT(software));
     SET_MAP(db, host, VT_host_other_config, "agent_start_time", started, "boot_time", started);
-    SET_MAP(db, host, VT_host_bios_strings, "system-manufacturer", "Vitrine", "system-product-name", "poolsim");
-    vt_sim_set_texts(db, host, VT_host_allowed_operations,
-                     (const char *const[]){ "provision", "evacuate", "vm_start", "vm_resume", "vm_migrate" }, 5);
-    vt_sim_set_texts(db, host, VT_host_capabilities, (const char *const[]){ "xen-3.0-x86_64", "hvm-3.0-x86_64" }, 2);
+    SET_MAP(db, host, VT_host_bios_strings, "system-manufacturer", "Vitrine", "system-product-name",
+            "poolsim");
+    vt_sim_set_texts(
+        db, host, VT_host_allowed_operations,
+        (const char *const[]){ "provision", "evacuate", "vm_start", "vm_resume", "vm_migrate" }, 5);
+    vt_sim_set_texts(db, host, VT_host_capabilities,
+                     (const char *const[]){ "xen-3.0-x86_64", "hvm-3.0-x86_64" }, 2);
 }
 
 /* Twice what its share of the VMs may take. */
 static int64_t host_memory(const struct vt_sim_options *options)
 {
-    int64_t gib = (int64_t)(options->vms / (options->hosts ? options->hosts : 1) + 1) * VM_MEMORY_GIB * 2;
+    int64_t gib =
+        (int64_t)(options->vms / (options->hosts ? options->hosts : 1) + 1) * VM_MEMORY_GIB * 2;
 
     return (gib > HOST_MEMORY_GIB ? gib : HOST_MEMORY_GIB) * GIB;
 }
 
-uint32_t vt_sim_generate_host(struct vt_sim_pool *pool, struct vt_sim_machine *machine, const char *name)
+uint32_t vt_sim_generate_host(struct vt_sim_pool *pool, struct vt_sim_machine *machine,
+                              const char *name)
 {
     struct vt_sim_db *db = pool->db;
     struct vt_sim_object *host = vt_sim_add(db, VT_SIM_host);
@@ -161,8 +215,8 @@ uint32_t vt_sim_generate_host(struct vt_sim_pool *pool, struct vt_sim_machine *m
     return host->id;
 }
 
-struct vt_sim_object *vt_sim_make_sr(struct vt_sim_pool *pool, const char *name, const char *type, bool shared,
-                                     int64_t size)
+struct vt_sim_object *vt_sim_make_sr(struct vt_sim_pool *pool, const char *name, const char *type,
+                                     bool shared, int64_t size)
 {
     struct vt_sim_db *db = pool->db;
     struct vt_sim_object *sr = vt_sim_add(db, VT_SIM_SR);
@@ -173,7 +227,8 @@ struct vt_sim_object *vt_sim_make_sr(struct vt_sim_pool *pool, const char *name,
     vt_sim_set_bool(db, sr, VT_SR_shared, shared);
     vt_sim_set_int(db, sr, VT_SR_physical_size, size);
     vt_sim_set_texts(db, sr, VT_SR_allowed_operations,
-                     (const char *const[]){ "scan", "update", "vdi_create", "vdi_destroy", "vdi_clone", "vdi_snapshot" },
+                     (const char *const[]){ "scan", "update", "vdi_create", "vdi_destroy",
+                                            "vdi_clone", "vdi_snapshot" },
                      6);
     return sr;
 }
@@ -187,15 +242,16 @@ void vt_sim_make_pbd(struct vt_sim_pool *pool, struct vt_sim_object *host, struc
     vt_sim_set_ref(db, pbd, VT_PBD_SR, sr->id);
     vt_sim_set_bool(db, pbd, VT_PBD_currently_attached, true);
     if (vt_sim_is(sr, VT_SR_type, "nfs"))
-        SET_MAP(db, pbd, VT_PBD_device_config, "server", "192.0.2.40", "serverpath", "/export/images");
+        SET_MAP(db, pbd, VT_PBD_device_config, "server", "192.0.2.40", "serverpath",
+                "/export/images");
     else
         SET_MAP(db, pbd, VT_PBD_device_config, "device", "/dev/sda3");
     vt_sim_ids_add(db, sr, VT_SR_PBDs, pbd->id);
     vt_sim_ids_add(db, host, VT_host_PBDs, pbd->id);
 }
 
-struct vt_sim_object *vt_sim_make_vdi(struct vt_sim_pool *pool, struct vt_sim_object *sr, const char *name,
-                                      int64_t size)
+struct vt_sim_object *vt_sim_make_vdi(struct vt_sim_pool *pool, struct vt_sim_object *sr,
+                                      const char *name, int64_t size)
 {
     struct vt_sim_db *db = pool->db;
     struct vt_sim_object *vdi = vt_sim_add(db, VT_SIM_VDI);
@@ -215,11 +271,13 @@ struct vt_sim_object *vt_sim_make_vdi(struct vt_sim_pool *pool, struct vt_sim_ob
                      (const char *const[]){ "snapshot", "clone", "copy", "destroy" }, 4);
     vt_sim_ids_add(db, sr, VT_SR_VDIs, vdi->id);
     vt_sim_sr_take(db, sr, used);
-    vt_sim_set_int(db, sr, VT_SR_virtual_allocation, vt_sim_int(sr, VT_SR_virtual_allocation) + size);
+    vt_sim_set_int(db, sr, VT_SR_virtual_allocation,
+                   vt_sim_int(sr, VT_SR_virtual_allocation) + size);
     return vdi;
 }
 
-struct vt_sim_object *vt_sim_make_vbd(struct vt_sim_pool *pool, struct vt_sim_object *vm, struct vt_sim_object *vdi)
+struct vt_sim_object *vt_sim_make_vbd(struct vt_sim_pool *pool, struct vt_sim_object *vm,
+                                      struct vt_sim_object *vdi)
 {
     struct vt_sim_db *db = pool->db;
     struct vt_sim_object *vbd = vt_sim_add(db, VT_SIM_VBD);
@@ -249,8 +307,8 @@ struct vt_sim_object *vt_sim_make_vif(struct vt_sim_pool *pool, struct vt_sim_ob
     uint32_t number = ++pool->vms_made;
     char mac[24];
 
-    snprintf(mac, sizeof mac, "00:16:3e:%02x:%02x:%02x", 0x40 | (number >> 16 & 0x3f), number >> 8 & 0xff,
-             number & 0xff);
+    snprintf(mac, sizeof mac, "00:16:3e:%02x:%02x:%02x", 0x40 | (number >> 16 & 0x3f),
+             number >> 8 & 0xff, number & 0xff);
     vt_sim_set_text(db, vif, VT_VIF_device, "0");
     vt_sim_set_ref(db, vif, VT_VIF_network, network->id);
     vt_sim_set_ref(db, vif, VT_VIF_VM, vm->id);
@@ -283,8 +341,9 @@ static void describe_vm(struct vt_sim_db *db, struct vt_sim_object *vm)
     vt_sim_set_int(db, vm, VT_VM_hardware_platform_version, 2);
 }
 
-struct vt_sim_object *vt_sim_make_vm(struct vt_sim_pool *pool, const char *name, struct vt_sim_object *host,
-                                     struct vt_sim_object *sr, bool running)
+struct vt_sim_object *vt_sim_make_vm(struct vt_sim_pool *pool, const char *name,
+                                     struct vt_sim_object *host, struct vt_sim_object *sr,
+                                     bool running)
 {
     struct vt_sim_db *db = pool->db;
     struct vt_sim_object *vm = vt_sim_add(db, VT_SIM_VM);

@@ -1,6 +1,7 @@
-/* Guests on the wire. Each VM has an address of its own, made from the number in its first MAC. A listener is open
- * while the VM runs; a cut one keeps it with a backlog that is full, so that connects time out as on a dead network;
- * a stopped one has none, so that they are refused. The service behind it answers C-ECHO (echo.h). */
+/* Guests on the wire. Each VM has an address of its own, made from the number in its first MAC. A
+ * listener is open while the VM runs; a cut one keeps it with a backlog that is full, so that
+ * connects time out as on a dead network; a stopped one has none, so that they are refused. The
+ * service behind it answers C-ECHO (echo.h). */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -24,15 +25,15 @@ enum mode { CLOSED, OPEN, CUT };
 
 struct guest {
     int fd;
-    int fillers[FILLERS];   /* our own connects that fill the backlog of a cut guest */
+    int fillers[FILLERS]; /* our own connects that fill the backlog of a cut guest */
     enum mode mode;
-    bool cut, stopped;      /* faults */
+    bool cut, stopped; /* faults */
 };
 
 /* A connection to a guest's service. */
 struct call {
-    int fd;                 /* -1: free */
-    uint32_t number;        /* of the guest */
+    int fd;          /* -1: free */
+    uint32_t number; /* of the guest */
     struct vt_buf in, out;
 };
 
@@ -40,8 +41,8 @@ struct vt_sim_guests {
     struct vt_sim_world *world;
     int epoll;
     struct call calls[CALLS_MAX];
-    uint32_t next_call;     /* the oldest: it goes when there are too many */
-    struct guest *items;    /* by number */
+    uint32_t next_call;  /* the oldest: it goes when there are too many */
+    struct guest *items; /* by number */
     uint32_t count;
 };
 
@@ -65,14 +66,16 @@ static uint32_t number_of(const struct vt_sim_db *db, const struct vt_sim_object
     const struct vt_sim_object *vif = count ? vt_sim_get(db, ids[0]) : NULL;
     unsigned high = 0, middle = 0, low = 0;
 
-    if (!vif || sscanf(vt_sim_text(vif, VT_VIF_MAC), "%*x:%*x:%*x:%x:%x:%x", &high, &middle, &low) != 3)
+    if (!vif ||
+        sscanf(vt_sim_text(vif, VT_VIF_MAC), "%*x:%*x:%*x:%x:%x:%x", &high, &middle, &low) != 3)
         return 0;
     return (high & 0x3f) << 16 | (middle & 0xff) << 8 | (low & 0xff);
 }
 
 static struct sockaddr_in address_of(const struct vt_sim_guests *guests, uint32_t number)
 {
-    struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(guests->world->options.guest_port) };
+    struct sockaddr_in address = { .sin_family = AF_INET,
+                                   .sin_port = htons(guests->world->options.guest_port) };
 
     address.sin_addr.s_addr = htonl(0x7f400000u | number);
     return address;
@@ -111,7 +114,8 @@ static void close_fd(int *fd)
 static bool open_guest(struct vt_sim_guests *guests, struct guest *guest, uint32_t number)
 {
     struct sockaddr_in address = address_of(guests, number);
-    struct epoll_event event = { .events = EPOLLIN, .data.u64 = vt_sim_watch(VT_SIM_WATCH_GUEST, number) };
+    struct epoll_event event = { .events = EPOLLIN,
+                                 .data.u64 = vt_sim_watch(VT_SIM_WATCH_GUEST, number) };
     int one = 1;
 
     if (guest->fd < 0) {
@@ -137,7 +141,8 @@ static void fill_backlog(struct vt_sim_guests *guests, struct guest *guest, uint
     for (int i = 0; i < FILLERS; i++) {
         guest->fillers[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
         if (guest->fillers[i] >= 0 &&
-            connect(guest->fillers[i], (struct sockaddr *)&address, sizeof address) != 0 && errno != EINPROGRESS)
+            connect(guest->fillers[i], (struct sockaddr *)&address, sizeof address) != 0 &&
+            errno != EINPROGRESS)
             close_fd(&guest->fillers[i]);
     }
 }
@@ -164,9 +169,11 @@ static void set_mode(struct vt_sim_guests *guests, uint32_t number, enum mode mo
     leave_calls(guests, number, mode);
 }
 
-static enum mode wanted_mode(struct vt_sim_pool *pool, const struct vt_sim_object *vm, const struct guest *guest)
+static enum mode wanted_mode(struct vt_sim_pool *pool, const struct vt_sim_object *vm,
+                             const struct guest *guest)
 {
-    const struct vt_sim_machine *machine = vt_sim_machine_of(pool, vt_sim_ref(vm, VT_VM_resident_on));
+    const struct vt_sim_machine *machine =
+        vt_sim_machine_of(pool, vt_sim_ref(vm, VT_VM_resident_on));
     bool running = vt_sim_is(vm, VT_VM_power_state, "Running");
     bool paused = vt_sim_is(vm, VT_VM_power_state, "Paused");
 
@@ -186,14 +193,16 @@ void vt_sim_guests_refresh(struct vt_sim_pool *pool, struct vt_sim_object *vm)
         set_mode(guests, number, wanted_mode(pool, vm, guest_at(guests, number)));
 }
 
-void vt_sim_guests_fault(struct vt_sim_pool *pool, struct vt_sim_object *vm, enum vt_sim_guest_fault fault, bool on)
+void vt_sim_guests_fault(struct vt_sim_pool *pool, struct vt_sim_object *vm,
+                         enum vt_sim_guest_fault fault, bool on)
 {
     struct vt_sim_guests *guests = pool->world->guests;
     uint32_t number = guests ? number_of(pool->db, vm) : 0;
 
     if (number == 0)
         return;
-    *(fault == VT_SIM_GUEST_CUT ? &guest_at(guests, number)->cut : &guest_at(guests, number)->stopped) = on;
+    *(fault == VT_SIM_GUEST_CUT ? &guest_at(guests, number)->cut
+                                : &guest_at(guests, number)->stopped) = on;
     vt_sim_guests_refresh(pool, vm);
 }
 
@@ -208,16 +217,19 @@ struct vt_sim_guests *vt_sim_guests_new(struct vt_sim_world *world, int epoll, s
         guests->calls[i].fd = -1;
     world->guests = guests;
     for (uint32_t i = 0; i < world->pool_count; i++) {
-        VT_SIM_EACH(world->pools[i]->db, VT_SIM_VM, vm) {
+        VT_SIM_EACH(world->pools[i]->db, VT_SIM_VM, vm)
+        {
             vt_sim_guests_refresh(world->pools[i], vm);
             if (!first && vt_sim_ref(vm, VT_VM_guest_metrics))
                 first = number_of(world->pools[i]->db, vm);
         }
     }
-    if (first && guest_at(guests, first)->mode == CLOSED) {   /* another simulator has the addresses */
+    if (first &&
+        guest_at(guests, first)->mode == CLOSED) { /* another simulator has the addresses */
         vt_sim_guests_free(guests);
         world->guests = NULL;
-        vt_fail(err, VT_E_EXISTS, "guests cannot listen on port %u: take another --guest-port", world->options.guest_port);
+        vt_fail(err, VT_E_EXISTS, "guests cannot listen on port %u: take another --guest-port",
+                world->options.guest_port);
         return NULL;
     }
     return guests;
@@ -242,7 +254,8 @@ static void take_call(struct vt_sim_guests *guests, int fd, uint32_t number)
 {
     uint32_t slot = guests->next_call++ % CALLS_MAX;
     struct call *call = &guests->calls[slot];
-    struct epoll_event event = { .events = EPOLLIN, .data.u64 = vt_sim_watch(VT_SIM_WATCH_GUEST_CALL, slot) };
+    struct epoll_event event = { .events = EPOLLIN,
+                                 .data.u64 = vt_sim_watch(VT_SIM_WATCH_GUEST_CALL, slot) };
 
     end_call(call);
     *call = (struct call){ .fd = fd, .number = number };
@@ -265,7 +278,8 @@ void vt_sim_guests_ready(struct vt_sim_guests *guests, uint32_t index)
     }
 }
 
-/* Answers are small: what does not fit into the socket's buffer belongs to a caller that does not read. */
+/* Answers are small: what does not fit into the socket's buffer belongs to a caller that does not
+ * read. */
 void vt_sim_guests_call_ready(struct vt_sim_guests *guests, uint32_t slot)
 {
     struct call *call = guests && slot < CALLS_MAX ? &guests->calls[slot] : NULL;

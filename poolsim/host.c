@@ -1,4 +1,5 @@
-/* The calls of the class host: enable, evacuate, power, clocks, and what works in emergency mode. */
+/* The calls of the class host: enable, evacuate, power, clocks, and what works in emergency mode.
+ */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -31,12 +32,13 @@ static struct vt_sim_object *immovable(struct vt_sim_pool *pool, struct vt_sim_o
     bool enabled = vt_sim_bool(host, VT_host_enabled);
     struct vt_sim_object *found = NULL;
 
-    vt_sim_set_bool(pool->db, host, VT_host_enabled, false);   /* it is no target itself */
+    vt_sim_set_bool(pool->db, host, VT_host_enabled, false); /* it is no target itself */
     for (uint32_t i = 0; i < count && !found; i++) {
         struct vt_sim_object *vm = vt_sim_get(pool->db, ids[i]);
         if (!vm || vt_sim_bool(vm, VT_VM_is_control_domain))
             continue;
-        if (!vt_sim_vm_check(pool, vm, "pool_migrate", failure) || !vt_sim_vm_place(pool, vm, failure))
+        if (!vt_sim_vm_check(pool, vm, "pool_migrate", failure) ||
+            !vt_sim_vm_place(pool, vm, failure))
             found = vm;
     }
     vt_sim_set_bool(pool->db, host, VT_host_enabled, enabled);
@@ -158,7 +160,8 @@ static bool host_declare_dead(struct vt_sim_call *call, struct vt_sim_failure *f
         return false;
     if (machine && machine->up)
         return vt_sim_refuse(failure, "HOST_IS_LIVE", vt_sim_arg(call, 0), NULL);
-    vt_sim_set_bool(call->db, vt_sim_follow(call->db, host, VT_host_metrics), VT_host_metrics_live, false);
+    vt_sim_set_bool(call->db, vt_sim_follow(call->db, host, VT_host_metrics), VT_host_metrics_live,
+                    false);
     while (index < vt_sim_ids(host, VT_host_resident_VMs, &ids)) {
         struct vt_sim_object *vm = vt_sim_get(call->db, ids[index]);
         if (vm && !vt_sim_bool(vm, VT_VM_is_control_domain))
@@ -220,7 +223,8 @@ static bool host_certificate(struct vt_sim_call *call, struct vt_sim_failure *fa
     struct vt_sim_object *host = host_arg(call, failure);
     struct vt_sim_machine *machine = host ? vt_sim_machine_of(call->pool, host->id) : NULL;
     struct vt_sim_world *world = call->world;
-    const char *pem = machine && world->certificate ? world->certificate(world->context, machine) : "";
+    const char *pem =
+        machine && world->certificate ? world->certificate(world->context, machine) : "";
 
     if (host)
         vt_xmlrpc_put_string(&call->writer, pem);
@@ -275,7 +279,8 @@ static bool management_reconfigure(struct vt_sim_call *call, struct vt_sim_failu
 static bool capabilities(struct vt_sim_call *call, struct vt_sim_failure *failure)
 {
     (void)failure;
-    vt_xmlrpc_put_string(&call->writer, "<system-status-capabilities></system-status-capabilities>");
+    vt_xmlrpc_put_string(&call->writer,
+                         "<system-status-capabilities></system-status-capabilities>");
     return true;
 }
 

@@ -48,7 +48,8 @@ static bool take_request_line(const char *line, struct vt_sim_http *out)
     return strncmp(version, "HTTP/1.", 7) == 0;
 }
 
-enum vt_sim_http_result vt_sim_http_parse(const char *bytes, size_t size, struct vt_sim_http *out, size_t *out_size)
+enum vt_sim_http_result vt_sim_http_parse(const char *bytes, size_t size, struct vt_sim_http *out,
+                                          size_t *out_size)
 {
     size_t limit = size < VT_SIM_HEAD_MAX ? size : VT_SIM_HEAD_MAX;
     const char *end = memmem(bytes, limit, "\r\n\r\n", 4);

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { VT_SIM_HEAD_MAX = 1024 };   /* request line and headers together */
+enum { VT_SIM_HEAD_MAX = 1024 }; /* request line and headers together */
 
 struct vt_sim_http {
     char method[12];
@@ -15,9 +15,10 @@ struct vt_sim_http {
 };
 
 enum vt_sim_http_result {
-    VT_SIM_HTTP_MORE,      /* the head is not complete */
-    VT_SIM_HTTP_HEAD,      /* *out_size bytes of head */
-    VT_SIM_HTTP_BAD,       /* malformed or too large */
+    VT_SIM_HTTP_MORE, /* the head is not complete */
+    VT_SIM_HTTP_HEAD, /* *out_size bytes of head */
+    VT_SIM_HTTP_BAD,  /* malformed or too large */
 };
 
-enum vt_sim_http_result vt_sim_http_parse(const char *bytes, size_t size, struct vt_sim_http *out, size_t *out_size);
+enum vt_sim_http_result vt_sim_http_parse(const char *bytes, size_t size, struct vt_sim_http *out,
+                                          size_t *out_size);

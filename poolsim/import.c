@@ -6,21 +6,24 @@
 #include "poolsim/sim.h"
 
 static const enum vt_sim_class moved[] = {
-    VT_SIM_host, VT_SIM_host_metrics, VT_SIM_host_cpu, VT_SIM_VM, VT_SIM_VM_metrics, VT_SIM_VIF, VT_SIM_network,
-    VT_SIM_PIF, VT_SIM_PIF_metrics, VT_SIM_Bond, VT_SIM_VLAN, VT_SIM_SR, VT_SIM_PBD, VT_SIM_VBD, VT_SIM_VDI,
+    VT_SIM_host, VT_SIM_host_metrics, VT_SIM_host_cpu, VT_SIM_VM,          VT_SIM_VM_metrics,
+    VT_SIM_VIF,  VT_SIM_network,      VT_SIM_PIF,      VT_SIM_PIF_metrics, VT_SIM_Bond,
+    VT_SIM_VLAN, VT_SIM_SR,           VT_SIM_PBD,      VT_SIM_VBD,         VT_SIM_VDI,
 };
 
-static struct vt_sim_object *network_with_bridge(struct vt_sim_db *db, const struct vt_sim_object *like)
+static struct vt_sim_object *network_with_bridge(struct vt_sim_db *db,
+                                                 const struct vt_sim_object *like)
 {
     VT_SIM_EACH(db, VT_SIM_network, network)
-        if (vt_sim_is(network, VT_network_bridge, vt_sim_text(like, VT_network_bridge)))
-            return network;
+    if (vt_sim_is(network, VT_network_bridge, vt_sim_text(like, VT_network_bridge)))
+        return network;
     return NULL;
 }
 
-/* References of the copy, from the old database's ids to the new one's; what did not move becomes null. */
-static void remap(struct vt_sim_db *db, struct vt_sim_object *object, const struct vt_sim_object *old,
-                  const uint32_t *map)
+/* References of the copy, from the old database's ids to the new one's; what did not move becomes
+ * null. */
+static void remap(struct vt_sim_db *db, struct vt_sim_object *object,
+                  const struct vt_sim_object *old, const uint32_t *map)
 {
     const struct vt_sim_class_info *info = &vt_sim_classes[object->class];
 
@@ -41,8 +44,8 @@ static void remap(struct vt_sim_db *db, struct vt_sim_object *object, const stru
 }
 
 /* The network that was there already gets the new members. */
-static void join_network(struct vt_sim_db *db, struct vt_sim_object *network, const struct vt_sim_object *old,
-                         const uint32_t *map)
+static void join_network(struct vt_sim_db *db, struct vt_sim_object *network,
+                         const struct vt_sim_object *old, const uint32_t *map)
 {
     static const enum vt_sim_field lists[] = { VT_network_VIFs, VT_network_PIFs };
 
@@ -60,8 +63,10 @@ uint32_t vt_sim_import(struct vt_sim_pool *to, struct vt_sim_pool *from, uint32_
     uint32_t *map = vt_sim_alloc(from->db->next_id * sizeof *map);
 
     for (size_t c = 0; c < VT_COUNT(moved); c++) {
-        VT_SIM_EACH(from->db, moved[c], old) {
-            struct vt_sim_object *there = moved[c] == VT_SIM_network ? network_with_bridge(to->db, old) : NULL;
+        VT_SIM_EACH(from->db, moved[c], old)
+        {
+            struct vt_sim_object *there =
+                moved[c] == VT_SIM_network ? network_with_bridge(to->db, old) : NULL;
             struct vt_sim_object *copy = there ? there : vt_sim_add(to->db, moved[c]);
             enum vt_sim_field uuid = vt_sim_classes[moved[c]].first;
             map[old->id] = copy->id;
@@ -70,7 +75,8 @@ uint32_t vt_sim_import(struct vt_sim_pool *to, struct vt_sim_pool *from, uint32_
         }
     }
     for (size_t c = 0; c < VT_COUNT(moved); c++) {
-        VT_SIM_EACH(from->db, moved[c], old) {
+        VT_SIM_EACH(from->db, moved[c], old)
+        {
             struct vt_sim_object *copy = vt_sim_get(to->db, map[old->id]);
             bool was_there = moved[c] == VT_SIM_network &&
                              !vt_sim_is(copy, VT_network_uuid, vt_sim_text(old, VT_network_uuid));

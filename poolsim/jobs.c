@@ -1,4 +1,5 @@
-/* Jobs: what takes time. Each shows as a task object, moves on in quarters, and ends by its `finish` function. */
+/* Jobs: what takes time. Each shows as a task object, moves on in quarters, and ends by its
+ * `finish` function. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,10 +13,12 @@ enum { STEPS = 4 };
 /* Finished tasks beyond the limit go, the oldest first. */
 static void prune_tasks(struct vt_sim_db *db)
 {
-    VT_SIM_EACH(db, VT_SIM_task, task) {
+    VT_SIM_EACH(db, VT_SIM_task, task)
+    {
         if (db->rows[VT_SIM_task].count <= VT_SIM_TASKS_KEPT)
             return;
-        if (!vt_sim_is(task, VT_task_status, "pending") && !vt_sim_is(task, VT_task_status, "cancelling"))
+        if (!vt_sim_is(task, VT_task_status, "pending") &&
+            !vt_sim_is(task, VT_task_status, "cancelling"))
             vt_sim_remove(db, task);
     }
 }
@@ -58,7 +61,8 @@ static void end_task(struct vt_sim_pool *pool, struct vt_sim_object *task, const
     vt_sim_set_text(db, task, VT_task_status, cancelled ? "cancelled" : "failure");
 }
 
-uint32_t vt_sim_task_done(struct vt_sim_call *call, const char *result_xml, const struct vt_sim_failure *failure)
+uint32_t vt_sim_task_done(struct vt_sim_call *call, const char *result_xml,
+                          const struct vt_sim_failure *failure)
 {
     struct vt_sim_object *task = new_task(call);
 
@@ -169,15 +173,19 @@ static void step(struct vt_sim_world *world, void *context)
     end_job(job, ok, &failure);
 }
 
-struct vt_sim_job *vt_sim_job_start(struct vt_sim_call *call, struct vt_sim_object *object, const char *operation,
-                                    int64_t ms, vt_sim_finish finish_job)
+struct vt_sim_job *vt_sim_job_start(struct vt_sim_call *call, struct vt_sim_object *object,
+                                    const char *operation, int64_t ms, vt_sim_finish finish_job)
 {
     struct vt_sim_job *job = vt_sim_alloc(sizeof *job);
 
-    *job = (struct vt_sim_job){ .pool = call->pool, .task = new_task(call)->id, .operation = operation,
-                                .object = object ? object->id : 0, .finish = finish_job,
+    *job = (struct vt_sim_job){ .pool = call->pool,
+                                .task = new_task(call)->id,
+                                .operation = operation,
+                                .object = object ? object->id : 0,
+                                .finish = finish_job,
                                 .ticket = call->async ? 0 : call->ticket,
-                                .duration = vt_sim_paced(call->world, ms), .next = call->pool->jobs };
+                                .duration = vt_sim_paced(call->world, ms),
+                                .next = call->pool->jobs };
     call->pool->jobs = job;
     call->job = job;
     vt_sim_set_texts(call->db, vt_sim_get(call->db, job->task), VT_task_allowed_operations,
@@ -209,7 +217,8 @@ static bool task_create(struct vt_sim_call *call, struct vt_sim_failure *failure
     (void)failure;
     vt_sim_set_text(call->db, task, VT_task_name_label, vt_sim_arg(call, 0));
     vt_sim_set_text(call->db, task, VT_task_name_description, vt_sim_arg(call, 1));
-    vt_sim_set_texts(call->db, task, VT_task_allowed_operations, (const char *const[]){ "cancel", "destroy" }, 2);
+    vt_sim_set_texts(call->db, task, VT_task_allowed_operations,
+                     (const char *const[]){ "cancel", "destroy" }, 2);
     vt_sim_put_ref(&call->writer, call->db, task->id);
     return true;
 }

@@ -1,6 +1,7 @@
-/* Joining: the joining host (J) asks its own daemon to join the pool (P) at an address. The checks stand in a table
- * in the server's order; each looks at both databases, so that what `ctl break-join` changes is what a client sees
- * beforehand. Codes whose cause the simulator does not model are raised by name. */
+/* Joining: the joining host (J) asks its own daemon to join the pool (P) at an address. The checks
+ * stand in a table in the server's order; each looks at both databases, so that what `ctl
+ * break-join` changes is what a client sees beforehand. Codes whose cause the simulator does not
+ * model are raised by name. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,22 +14,25 @@
 struct side {
     struct vt_sim_pool *pool;
     struct vt_sim_db *db;
-    struct vt_sim_object *self, *host;   /* the pool object; the joining host, or the pool's master */
+    struct vt_sim_object *self, *host; /* the pool object; the joining host, or the pool's master */
 };
 
-typedef bool (*check_fn)(const struct side *j, const struct side *p, struct vt_sim_failure *failure);
+typedef bool (*check_fn)(const struct side *j, const struct side *p,
+                         struct vt_sim_failure *failure);
 typedef void (*break_fn)(struct side *j);
 
 static bool ha_of_j(const struct side *j, const struct side *p, struct vt_sim_failure *failure)
 {
     (void)p;
-    return !vt_sim_bool(j->self, VT_pool_ha_enabled) || vt_sim_refuse(failure, "HA_IS_ENABLED", NULL);
+    return !vt_sim_bool(j->self, VT_pool_ha_enabled) ||
+           vt_sim_refuse(failure, "HA_IS_ENABLED", NULL);
 }
 
 static bool ha_of_p(const struct side *j, const struct side *p, struct vt_sim_failure *failure)
 {
     (void)j;
-    return !vt_sim_bool(p->self, VT_pool_ha_enabled) || vt_sim_refuse(failure, "HA_IS_ENABLED", NULL);
+    return !vt_sim_bool(p->self, VT_pool_ha_enabled) ||
+           vt_sim_refuse(failure, "HA_IS_ENABLED", NULL);
 }
 
 static void break_ha(struct side *j)
@@ -41,17 +45,19 @@ static bool other_pool(const struct side *j, const struct side *p, struct vt_sim
     if (j->pool == p->pool)
         return vt_sim_refuse(failure, "OPERATION_NOT_ALLOWED",
                              j->host == p->host ? "Host cannot become slave of itself"
-                                                : "Host is already part of a pool", NULL);
+                                                : "Host is already part of a pool",
+                             NULL);
     return j->db->rows[VT_SIM_host].count == 1 ||
            vt_sim_refuse(failure, "JOINING_HOST_CANNOT_BE_MASTER_OF_OTHER_HOSTS", NULL);
 }
 
-static bool no_running_vms(const struct side *j, const struct side *p, struct vt_sim_failure *failure)
+static bool no_running_vms(const struct side *j, const struct side *p,
+                           struct vt_sim_failure *failure)
 {
     (void)p;
     VT_SIM_EACH(j->db, VT_SIM_VM, vm)
-        if (vt_sim_vm_is_real(vm) && vt_sim_is(vm, VT_VM_power_state, "Running"))
-            return vt_sim_refuse(failure, "JOINING_HOST_CANNOT_HAVE_RUNNING_VMS", NULL);
+    if (vt_sim_vm_is_real(vm) && vt_sim_is(vm, VT_VM_power_state, "Running"))
+        return vt_sim_refuse(failure, "JOINING_HOST_CANNOT_HAVE_RUNNING_VMS", NULL);
     return true;
 }
 
@@ -59,7 +65,8 @@ static struct vt_sim_object *local_vm(struct side *j)
 {
     struct vt_sim_object *vm = vt_sim_by_name(j->db, VT_SIM_VM, "own-vm");
 
-    return vm ? vm : vt_sim_make_vm(j->pool, "own-vm", j->host, j->db->rows[VT_SIM_SR].oldest, false);
+    return vm ? vm
+              : vt_sim_make_vm(j->pool, "own-vm", j->host, j->db->rows[VT_SIM_SR].oldest, false);
 }
 
 static void break_running(struct side *j)
@@ -72,21 +79,22 @@ static void break_suspended(struct side *j)
     vt_sim_vm_stop(j->pool, local_vm(j), "Suspended");
 }
 
-static bool no_operations(const struct side *j, const struct side *p, struct vt_sim_failure *failure)
+static bool no_operations(const struct side *j, const struct side *p,
+                          struct vt_sim_failure *failure)
 {
     char *const *texts = NULL;
 
     (void)p;
     VT_SIM_EACH(j->db, VT_SIM_VM, vm)
-        if (vt_sim_texts(vm, VT_VM_current_operations, &texts) > 0)
-            return vt_sim_refuse(failure, "JOINING_HOST_CANNOT_HAVE_VMS_WITH_CURRENT_OPERATIONS", NULL);
+    if (vt_sim_texts(vm, VT_VM_current_operations, &texts) > 0)
+        return vt_sim_refuse(failure, "JOINING_HOST_CANNOT_HAVE_VMS_WITH_CURRENT_OPERATIONS", NULL);
     return true;
 }
 
 static void break_operations(struct side *j)
 {
-    vt_sim_map_set(j->db, local_vm(j), VT_VM_current_operations, "OpaqueRef:7a5c0000-0000-4000-8000-000000000031",
-                   "export");
+    vt_sim_map_set(j->db, local_vm(j), VT_VM_current_operations,
+                   "OpaqueRef:7a5c0000-0000-4000-8000-000000000031", "export");
 }
 
 static bool no_guidance(const struct side *j, const struct side *p, struct vt_sim_failure *failure)
@@ -119,7 +127,8 @@ static bool same_software(const struct side *j, const struct side *p, const char
 
 static bool compatible(const struct side *j, const struct side *p, struct vt_sim_failure *failure)
 {
-    return same_software(j, p, "platform_name") || vt_sim_refuse(failure, "HOSTS_NOT_COMPATIBLE", NULL);
+    return same_software(j, p, "platform_name") ||
+           vt_sim_refuse(failure, "HOSTS_NOT_COMPATIBLE", NULL);
 }
 
 static void break_platform(struct side *j)
@@ -134,13 +143,15 @@ static bool same_cpu(const struct side *j, const struct side *p, struct vt_sim_f
 
     if (strcmp(ours ? ours : "", theirs ? theirs : "") != 0)
         return vt_sim_refuse(failure, "HOSTS_NOT_HOMOGENEOUS", "CPUs differ", NULL);
-    return same_software(j, p, "xapi") || vt_sim_refuse(failure, "HOSTS_NOT_HOMOGENEOUS", "Software version differs", NULL);
+    return same_software(j, p, "xapi") ||
+           vt_sim_refuse(failure, "HOSTS_NOT_HOMOGENEOUS", "Software version differs", NULL);
 }
 
 static void break_cpu_vendor(struct side *j)
 {
     vt_sim_map_set(j->db, j->host, VT_host_cpu_info, "vendor", "AuthenticAMD");
-    vt_sim_map_set(j->db, j->host, VT_host_cpu_info, "modelname", "AMD EPYC 7313 16-Core Processor");
+    vt_sim_map_set(j->db, j->host, VT_host_cpu_info, "modelname",
+                   "AMD EPYC 7313 16-Core Processor");
     vt_sim_map_set(j->db, j->self, VT_pool_cpu_info, "vendor", "AuthenticAMD");
 }
 
@@ -148,12 +159,14 @@ static void break_cpu_vendor(struct side *j)
 static void break_cpu_model(struct side *j)
 {
     vt_sim_map_set(j->db, j->host, VT_host_cpu_info, "model", "106");
-    vt_sim_map_set(j->db, j->host, VT_host_cpu_info, "modelname", "Intel(R) Xeon(R) Gold 6330 CPU @ 2.00GHz");
+    vt_sim_map_set(j->db, j->host, VT_host_cpu_info, "modelname",
+                   "Intel(R) Xeon(R) Gold 6330 CPU @ 2.00GHz");
 }
 
 static void break_cpu_features(struct side *j)
 {
-    vt_sim_map_set(j->db, j->host, VT_host_cpu_info, "features_hvm_host", "1fcbfbff-f7fa3223-2d93fbff-00000023");
+    vt_sim_map_set(j->db, j->host, VT_host_cpu_info, "features_hvm_host",
+                   "1fcbfbff-f7fa3223-2d93fbff-00000023");
 }
 
 static void break_version(struct side *j)
@@ -161,18 +174,20 @@ static void break_version(struct side *j)
     vt_sim_map_set(j->db, j->host, VT_host_software_version, "xapi", "23.31");
 }
 
-static bool no_shared_storage(const struct side *j, const struct side *p, struct vt_sim_failure *failure)
+static bool no_shared_storage(const struct side *j, const struct side *p,
+                              struct vt_sim_failure *failure)
 {
     (void)p;
     VT_SIM_EACH(j->db, VT_SIM_SR, sr)
-        if (vt_sim_bool(sr, VT_SR_shared) && !vt_sim_bool(sr, VT_SR_is_tools_sr))
-            return vt_sim_refuse(failure, "JOINING_HOST_CANNOT_CONTAIN_SHARED_SRS", NULL);
+    if (vt_sim_bool(sr, VT_SR_shared) && !vt_sim_bool(sr, VT_SR_is_tools_sr))
+        return vt_sim_refuse(failure, "JOINING_HOST_CANNOT_CONTAIN_SHARED_SRS", NULL);
     return true;
 }
 
 static void break_storage(struct side *j)
 {
-    struct vt_sim_object *sr = vt_sim_make_sr(j->pool, "Own shared storage", "nfs", true, INT64_C(1) << 40);
+    struct vt_sim_object *sr =
+        vt_sim_make_sr(j->pool, "Own shared storage", "nfs", true, INT64_C(1) << 40);
 
     vt_sim_make_pbd(j->pool, j->host, sr);
 }
@@ -180,15 +195,16 @@ static void break_storage(struct side *j)
 static struct vt_sim_object *management(const struct side *side)
 {
     VT_SIM_EACH(side->db, VT_SIM_PIF, pif)
-        if (vt_sim_ref(pif, VT_PIF_host) == side->host->id && vt_sim_bool(pif, VT_PIF_management))
-            return pif;
+    if (vt_sim_ref(pif, VT_PIF_host) == side->host->id && vt_sim_bool(pif, VT_PIF_management))
+        return pif;
     return NULL;
 }
 
 static bool no_bonds(const struct side *j, const struct side *p, struct vt_sim_failure *failure)
 {
     (void)p;
-    return j->db->rows[VT_SIM_Bond].count == 0 || vt_sim_refuse(failure, "POOL_JOINING_HOST_HAS_BONDS", NULL);
+    return j->db->rows[VT_SIM_Bond].count == 0 ||
+           vt_sim_refuse(failure, "POOL_JOINING_HOST_HAS_BONDS", NULL);
 }
 
 static void break_bond(struct side *j)
@@ -206,7 +222,8 @@ static bool no_tunnels(const struct side *j, const struct side *p, struct vt_sim
     const uint32_t *ids = NULL;
 
     (void)p;
-    VT_SIM_EACH(j->db, VT_SIM_PIF, pif) {
+    VT_SIM_EACH(j->db, VT_SIM_PIF, pif)
+    {
         if (vt_sim_ids(pif, VT_PIF_tunnel_access_PIF_of, &ids) > 0)
             return vt_sim_refuse(failure, "POOL_JOINING_HOST_HAS_TUNNELS", NULL);
         if (vt_sim_ids(pif, VT_PIF_sriov_logical_PIF_of, &ids) > 0)
@@ -234,12 +251,13 @@ static bool same_vlan(const struct side *j, const struct side *p, struct vt_sim_
     if (!mine || !theirs)
         return vt_sim_refuse(failure, "HOST_STILL_BOOTING", NULL);
     VT_SIM_EACH(j->db, VT_SIM_PIF, pif)
-        if (vt_sim_int(pif, VT_PIF_VLAN) >= 0 && !vt_sim_bool(pif, VT_PIF_management))
-            return vt_sim_refuse(failure, "POOL_JOINING_HOST_HAS_NON_MANAGEMENT_VLANS", NULL);
+    if (vt_sim_int(pif, VT_PIF_VLAN) >= 0 && !vt_sim_bool(pif, VT_PIF_management))
+        return vt_sim_refuse(failure, "POOL_JOINING_HOST_HAS_NON_MANAGEMENT_VLANS", NULL);
     snprintf(my_vlan, sizeof my_vlan, "%d", (int)vt_sim_int(mine, VT_PIF_VLAN));
     snprintf(their_vlan, sizeof their_vlan, "%d", (int)vt_sim_int(theirs, VT_PIF_VLAN));
     return strcmp(my_vlan, their_vlan) == 0 ||
-           vt_sim_refuse(failure, "POOL_JOINING_HOST_MANAGEMENT_VLAN_DOES_NOT_MATCH", my_vlan, their_vlan, NULL);
+           vt_sim_refuse(failure, "POOL_JOINING_HOST_MANAGEMENT_VLAN_DOES_NOT_MATCH", my_vlan,
+                         their_vlan, NULL);
 }
 
 static void break_vlan(struct side *j)
@@ -269,9 +287,11 @@ static void break_clock(struct side *j)
     j->pool->master->clock_offset = 90;
 }
 
-static bool same_directory(const struct side *j, const struct side *p, struct vt_sim_failure *failure)
+static bool same_directory(const struct side *j, const struct side *p,
+                           struct vt_sim_failure *failure)
 {
-    return (vt_sim_is(j->host, VT_host_external_auth_type, vt_sim_text(p->host, VT_host_external_auth_type)) &&
+    return (vt_sim_is(j->host, VT_host_external_auth_type,
+                      vt_sim_text(p->host, VT_host_external_auth_type)) &&
             strcasecmp(vt_sim_text(j->host, VT_host_external_auth_service_name),
                        vt_sim_text(p->host, VT_host_external_auth_service_name)) == 0) ||
            vt_sim_refuse(failure, "POOL_JOINING_EXTERNAL_AUTH_MISMATCH", NULL);
@@ -318,10 +338,11 @@ static bool same_api(const struct side *j, const struct side *p, struct vt_sim_f
     snprintf(theirs, sizeof theirs, "%d.%d", (int)vt_sim_int(p->host, VT_host_API_version_major),
              (int)vt_sim_int(p->host, VT_host_API_version_minor));
     if (strcmp(mine, theirs) != 0)
-        return vt_sim_refuse(failure, "POOL_JOINING_HOST_MUST_HAVE_SAME_API_VERSION", mine, theirs, NULL);
+        return vt_sim_refuse(failure, "POOL_JOINING_HOST_MUST_HAVE_SAME_API_VERSION", mine, theirs,
+                             NULL);
     return same_software(j, p, "db_schema") ||
-           vt_sim_refuse(failure, "POOL_JOINING_HOST_MUST_HAVE_SAME_DB_SCHEMA", software(j, "db_schema"),
-                         software(p, "db_schema"), NULL);
+           vt_sim_refuse(failure, "POOL_JOINING_HOST_MUST_HAVE_SAME_DB_SCHEMA",
+                         software(j, "db_schema"), software(p, "db_schema"), NULL);
 }
 
 static void break_api(struct side *j)
@@ -334,7 +355,8 @@ static void break_schema(struct side *j)
     vt_sim_map_set(j->db, j->host, VT_host_software_version, "db_schema", "5.602");
 }
 
-static bool same_address_type(const struct side *j, const struct side *p, struct vt_sim_failure *failure)
+static bool same_address_type(const struct side *j, const struct side *p,
+                              struct vt_sim_failure *failure)
 {
     return vt_sim_is(management(j), VT_PIF_primary_address_type,
                      vt_sim_text(management(p), VT_PIF_primary_address_type)) ||
@@ -369,14 +391,16 @@ static bool not_updating(const struct side *j, const struct side *p, struct vt_s
 
 static void break_updating(struct side *j)
 {
-    vt_sim_map_set(j->db, j->self, VT_pool_current_operations, "OpaqueRef:7a5c0000-0000-4000-8000-000000000032",
-                   "apply_updates");
+    vt_sim_map_set(j->db, j->self, VT_pool_current_operations,
+                   "OpaqueRef:7a5c0000-0000-4000-8000-000000000032", "apply_updates");
 }
 
 static bool same_drivers(const struct side *j, const struct side *p, struct vt_sim_failure *failure)
 {
-    VT_SIM_EACH(p->db, VT_SIM_SM, theirs) {
-        VT_SIM_EACH(j->db, VT_SIM_SM, mine) {
+    VT_SIM_EACH(p->db, VT_SIM_SM, theirs)
+    {
+        VT_SIM_EACH(j->db, VT_SIM_SM, mine)
+        {
             const char *ours = vt_sim_map_get(mine, VT_SM_features, "VDI_SNAPSHOT");
             const char *wanted = vt_sim_map_get(theirs, VT_SM_features, "VDI_SNAPSHOT");
             char my_ref[VT_SIM_REF_MAX], their_ref[VT_SIM_REF_MAX];
@@ -384,7 +408,8 @@ static bool same_drivers(const struct side *j, const struct side *p, struct vt_s
                 continue;
             vt_sim_ref_text(p->db, theirs->id, their_ref);
             vt_sim_ref_text(j->db, mine->id, my_ref);
-            return vt_sim_refuse(failure, "POOL_JOINING_SM_FEATURES_INCOMPATIBLE", their_ref, my_ref, NULL);
+            return vt_sim_refuse(failure, "POOL_JOINING_SM_FEATURES_INCOMPATIBLE", their_ref,
+                                 my_ref, NULL);
         }
     }
     return true;
@@ -395,7 +420,8 @@ static void break_drivers(struct side *j)
     vt_sim_map_remove(j->db, j->db->rows[VT_SIM_SM].oldest, VT_SM_features, "VDI_SNAPSHOT");
 }
 
-/* In the server's order. A check without a word is broken by the word of another line, or on the pool's side. */
+/* In the server's order. A check without a word is broken by the word of another line, or on the
+ * pool's side. */
 static const struct rule {
     const char *word;
     check_fn check;
@@ -435,12 +461,17 @@ static const struct rule {
 
 /* Causes that are not modelled, and codes of older servers: raised by name. */
 static const char *const raised[] = {
-    "JOINING_HOST_CANNOT_HAVE_RUNNING_OR_SUSPENDED_VMS", "CLUSTERING_ENABLED",
+    "JOINING_HOST_CANNOT_HAVE_RUNNING_OR_SUSPENDED_VMS",
+    "CLUSTERING_ENABLED",
     "POOL_JOINING_HOST_MUST_HAVE_ONLY_ONE_IP_ON_CLUSTERING_NETWORK",
-    "POOL_JOINING_HOST_CANNOT_ENABLE_CLUSTERING_ON_VLAN_NETWORK", "LICENCE_RESTRICTION",
-    "POOL_JOINING_HOST_CA_CERTIFICATES_CONFLICT", "POOL_JOINING_HOST_TRUSTED_CERTIFICATES_CONFLICT",
-    "POOL_JOINING_MASTER_CERTIFICATE_NOT_IN_POOL_BUNDLE", "JOINING_HOST_SERVICE_FAILED",
-    "POOL_JOINING_HOST_MUST_HAVE_PHYSICAL_MANAGEMENT_NIC", "POOL_JOINING_HOST_MUST_ONLY_HAVE_PHYSICAL_PIFS",
+    "POOL_JOINING_HOST_CANNOT_ENABLE_CLUSTERING_ON_VLAN_NETWORK",
+    "LICENCE_RESTRICTION",
+    "POOL_JOINING_HOST_CA_CERTIFICATES_CONFLICT",
+    "POOL_JOINING_HOST_TRUSTED_CERTIFICATES_CONFLICT",
+    "POOL_JOINING_MASTER_CERTIFICATE_NOT_IN_POOL_BUNDLE",
+    "JOINING_HOST_SERVICE_FAILED",
+    "POOL_JOINING_HOST_MUST_HAVE_PHYSICAL_MANAGEMENT_NIC",
+    "POOL_JOINING_HOST_MUST_ONLY_HAVE_PHYSICAL_PIFS",
     "POOL_JOINING_HOST_MUST_HAVE_SAME_PRODUCT_VERSION",
 };
 
@@ -501,9 +532,10 @@ static bool reach_master(struct vt_sim_call *call, struct vt_sim_machine **out_m
 
     if (!master || !master->up)
         return vt_sim_refuse(failure, "JOINING_HOST_CONNECTION_FAILED", NULL);
-    if (strcmp(vt_sim_arg(call, 1), "root") != 0 || strcmp(vt_sim_arg(call, 2), call->world->options.password) != 0)
-        return vt_sim_refuse(failure, "SESSION_AUTHENTICATION_FAILED", vt_sim_arg(call, 1), "Authentication failure",
-                             NULL);
+    if (strcmp(vt_sim_arg(call, 1), "root") != 0 ||
+        strcmp(vt_sim_arg(call, 2), call->world->options.password) != 0)
+        return vt_sim_refuse(failure, "SESSION_AUTHENTICATION_FAILED", vt_sim_arg(call, 1),
+                             "Authentication failure", NULL);
     if (master->emergency)
         return vt_sim_refuse(failure, master->emergency, NULL);
     if (!vt_sim_is_master(master) && master->pool != call->pool)
@@ -522,7 +554,8 @@ static bool pool_join(struct vt_sim_call *call, struct vt_sim_failure *failure)
     struct side j = side_of(call->pool), p = side_of(master->pool);
     p.host = vt_sim_get(p.db, master->host);
     for (size_t i = 0; i < VT_COUNT(rules); i++)
-        if (rules[i].check && !(force && rules[i].skipped_by_force) && !rules[i].check(&j, &p, failure))
+        if (rules[i].check && !(force && rules[i].skipped_by_force) &&
+            !rules[i].check(&j, &p, failure))
             return false;
     if (call->pool->join_fault) {
         const char *code = call->pool->join_fault;

@@ -12,7 +12,7 @@ static bool ha_is_on(const struct vt_sim_call *call)
 
 struct change {
     struct vt_sim_machine *machine;
-    bool clean;   /* everybody follows */
+    bool clean; /* everybody follows */
 };
 
 static void change_master(struct vt_sim_world *world, void *context)
@@ -25,7 +25,8 @@ static void change_master(struct vt_sim_world *world, void *context)
     for (uint32_t i = 0; i < world->machine_count && change->clean; i++) {
         struct vt_sim_machine *slave = &world->machines[i];
         if (slave->pool == pool && slave != change->machine)
-            snprintf(slave->master_address, sizeof slave->master_address, "%s", change->machine->address);
+            snprintf(slave->master_address, sizeof slave->master_address, "%s",
+                     change->machine->address);
     }
     vt_sim_machine_restart(change->machine, 2000);
     if (old != change->machine && old->up)
@@ -88,7 +89,8 @@ static void follow(struct vt_sim_world *world, void *context)
     struct vt_sim_machine *machine = context;
     const struct vt_sim_machine *master = vt_sim_machine_at(world, machine->master_address);
 
-    machine->emergency = master && master->up && vt_sim_is_master(master) ? NULL : "HOST_STILL_BOOTING";
+    machine->emergency =
+        master && master->up && vt_sim_is_master(master) ? NULL : "HOST_STILL_BOOTING";
 }
 
 static bool emergency_reset_master(struct vt_sim_call *call, struct vt_sim_failure *failure)
@@ -109,7 +111,8 @@ static void forget_host(struct vt_sim_pool *pool, struct vt_sim_object *host)
     struct vt_sim_object *control = vt_sim_follow(db, host, VT_host_control_domain);
     struct vt_sim_object *metrics = vt_sim_follow(db, host, VT_host_metrics);
 
-    VT_SIM_EACH(db, VT_SIM_PBD, pbd) {
+    VT_SIM_EACH(db, VT_SIM_PBD, pbd)
+    {
         struct vt_sim_object *sr = vt_sim_follow(db, pbd, VT_PBD_SR);
         if (vt_sim_ref(pbd, VT_PBD_host) != host->id)
             continue;
@@ -119,7 +122,8 @@ static void forget_host(struct vt_sim_pool *pool, struct vt_sim_object *host)
             vt_sim_ids_remove(db, sr, VT_SR_PBDs, pbd->id);
         vt_sim_remove(db, pbd);
     }
-    VT_SIM_EACH(db, VT_SIM_PIF, pif) {
+    VT_SIM_EACH(db, VT_SIM_PIF, pif)
+    {
         struct vt_sim_object *network = vt_sim_follow(db, pif, VT_PIF_network);
         if (vt_sim_ref(pif, VT_PIF_host) != host->id)
             continue;
@@ -149,8 +153,8 @@ static bool finish_eject(struct vt_sim_job *job, struct vt_sim_failure *failure)
     machine->pool = vt_sim_pool_new(world, machine);
     vt_sim_generate_pool(machine->pool, "");
     machine->host = vt_sim_generate_host(machine->pool, machine, name);
-    vt_sim_set_ref(machine->pool->db, vt_sim_get(machine->pool->db, machine->pool->self), VT_pool_master,
-                   machine->host);
+    vt_sim_set_ref(machine->pool->db, vt_sim_get(machine->pool->db, machine->pool->self),
+                   VT_pool_master, machine->host);
     vt_sim_machine_restart(machine, 5000);
     return true;
 }
@@ -172,7 +176,8 @@ static bool pool_eject(struct vt_sim_call *call, struct vt_sim_failure *failure)
         if (vm && vt_sim_vm_is_real(vm))
             return vt_sim_refuse(failure, "OPERATION_NOT_ALLOWED", "VM resident on host", NULL);
     }
-    vt_sim_job_start(call, vt_sim_get(call->db, call->pool->self), "eject", 2000, finish_eject)->host = host->id;
+    vt_sim_job_start(call, vt_sim_get(call->db, call->pool->self), "eject", 2000, finish_eject)
+        ->host = host->id;
     return true;
 }
 

@@ -12,8 +12,8 @@ void vt_sim_put_ref(struct vt_xmlrpc_writer *writer, const struct vt_sim_db *db,
     vt_xmlrpc_put_string(writer, ref);
 }
 
-static void put_refs(struct vt_xmlrpc_writer *writer, const struct vt_sim_db *db, const struct vt_sim_object *object,
-                     enum vt_sim_field field)
+static void put_refs(struct vt_xmlrpc_writer *writer, const struct vt_sim_db *db,
+                     const struct vt_sim_object *object, enum vt_sim_field field)
 {
     const uint32_t *ids = NULL;
     uint32_t count = vt_sim_ids(object, field, &ids);
@@ -25,7 +25,8 @@ static void put_refs(struct vt_xmlrpc_writer *writer, const struct vt_sim_db *db
     vt_xmlrpc_array_end(writer);
 }
 
-static void put_texts(struct vt_xmlrpc_writer *writer, const struct vt_sim_object *object, enum vt_sim_field field)
+static void put_texts(struct vt_xmlrpc_writer *writer, const struct vt_sim_object *object,
+                      enum vt_sim_field field)
 {
     char *const *texts = NULL;
     uint32_t count = vt_sim_texts(object, field, &texts);
@@ -36,7 +37,8 @@ static void put_texts(struct vt_xmlrpc_writer *writer, const struct vt_sim_objec
     vt_xmlrpc_array_end(writer);
 }
 
-static void put_map(struct vt_xmlrpc_writer *writer, const struct vt_sim_object *object, enum vt_sim_field field)
+static void put_map(struct vt_xmlrpc_writer *writer, const struct vt_sim_object *object,
+                    enum vt_sim_field field)
 {
     char *const *texts = NULL;
     uint32_t count = vt_sim_texts(object, field, &texts);
@@ -50,19 +52,37 @@ static void put_map(struct vt_xmlrpc_writer *writer, const struct vt_sim_object 
     vt_xmlrpc_struct_end(writer);
 }
 
-void vt_sim_put_field(struct vt_xmlrpc_writer *writer, const struct vt_sim_db *db, const struct vt_sim_object *object,
-                      enum vt_sim_field field)
+void vt_sim_put_field(struct vt_xmlrpc_writer *writer, const struct vt_sim_db *db,
+                      const struct vt_sim_object *object, enum vt_sim_field field)
 {
     switch (vt_sim_fields[field].kind) {
-    case VT_SIM_STRING: vt_xmlrpc_put_string(writer, vt_sim_text(object, field)); break;
-    case VT_SIM_INT: vt_xmlrpc_put_int(writer, vt_sim_int(object, field)); break;
-    case VT_SIM_BOOL: vt_xmlrpc_put_bool(writer, vt_sim_bool(object, field)); break;
-    case VT_SIM_FLOAT: vt_xmlrpc_put_double(writer, vt_sim_real(object, field)); break;
-    case VT_SIM_DATE: vt_xmlrpc_put_time(writer, vt_sim_int(object, field)); break;
-    case VT_SIM_REF: vt_sim_put_ref(writer, db, vt_sim_ref(object, field)); break;
-    case VT_SIM_REFS: put_refs(writer, db, object, field); break;
-    case VT_SIM_STRINGS: put_texts(writer, object, field); break;
-    case VT_SIM_MAP: put_map(writer, object, field); break;
+    case VT_SIM_STRING:
+        vt_xmlrpc_put_string(writer, vt_sim_text(object, field));
+        break;
+    case VT_SIM_INT:
+        vt_xmlrpc_put_int(writer, vt_sim_int(object, field));
+        break;
+    case VT_SIM_BOOL:
+        vt_xmlrpc_put_bool(writer, vt_sim_bool(object, field));
+        break;
+    case VT_SIM_FLOAT:
+        vt_xmlrpc_put_double(writer, vt_sim_real(object, field));
+        break;
+    case VT_SIM_DATE:
+        vt_xmlrpc_put_time(writer, vt_sim_int(object, field));
+        break;
+    case VT_SIM_REF:
+        vt_sim_put_ref(writer, db, vt_sim_ref(object, field));
+        break;
+    case VT_SIM_REFS:
+        put_refs(writer, db, object, field);
+        break;
+    case VT_SIM_STRINGS:
+        put_texts(writer, object, field);
+        break;
+    case VT_SIM_MAP:
+        put_map(writer, object, field);
+        break;
     }
 }
 

@@ -27,10 +27,11 @@ static char lower_names[VT_SIM_CLASSES][CLASS_NAME_MAX];
 
 void vt_sim_schema_init(void)
 {
-    for (int class = 0; class < VT_SIM_CLASSES; class++) {
+    for (int class = 0; class < VT_SIM_CLASSES; class ++) {
         for (size_t i = 0; names[class][i] && i < CLASS_NAME_MAX - 1; i++)
             lower_names[class][i] = (char)tolower((unsigned char)names[class][i]);
-        vt_sim_classes[class] = (struct vt_sim_class_info){ .name = names[class], .lower = lower_names[class] };
+        vt_sim_classes[class] =
+            (struct vt_sim_class_info){ .name = names[class], .lower = lower_names[class] };
     }
     for (int field = VT_SIM_FIELDS - 1; field >= 0; field--) {
         vt_sim_classes[vt_sim_fields[field].class].first = (enum vt_sim_field)field;
@@ -40,9 +41,9 @@ void vt_sim_schema_init(void)
 
 enum vt_sim_class vt_sim_class_find(const char *name, bool any_case)
 {
-    for (int class = 0; class < VT_SIM_CLASSES; class++)
+    for (int class = 0; class < VT_SIM_CLASSES; class ++)
         if (strcmp(names[class], name) == 0 || (any_case && strcasecmp(names[class], name) == 0))
-            return (enum vt_sim_class)class;
+            return (enum vt_sim_class) class;
     return VT_SIM_CLASSES;
 }
 

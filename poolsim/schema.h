@@ -1,22 +1,24 @@
-/* poolsim/schema.h: the classes and fields of the simulated pool database, as numbers and as a table.
+/* poolsim/schema.h: the classes and fields of the simulated pool database, as numbers and as a
+ * table.
  *
- * VT_SIM_VM is the class VM; VT_VM_power_state is the number of VM.power_state inside a VM's record. Every
- * class begins with its uuid, which is therefore field 0. Constant data, any thread. */
+ * VT_SIM_VM is the class VM; VT_VM_power_state is the number of VM.power_state inside a VM's
+ * record. Every class begins with its uuid, which is therefore field 0. Constant data, any thread.
+ */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
 enum vt_sim_kind {
-    VT_SIM_STRING,    /* also enumerations */
+    VT_SIM_STRING, /* also enumerations */
     VT_SIM_INT,
     VT_SIM_BOOL,
     VT_SIM_FLOAT,
-    VT_SIM_DATE,      /* seconds since 1970 */
-    VT_SIM_REF,       /* an object's id, 0 for the null reference */
+    VT_SIM_DATE, /* seconds since 1970 */
+    VT_SIM_REF,  /* an object's id, 0 for the null reference */
     VT_SIM_REFS,
     VT_SIM_STRINGS,
-    VT_SIM_MAP,       /* text to text */
+    VT_SIM_MAP, /* text to text */
 };
 
 enum vt_sim_class {
@@ -46,8 +48,8 @@ struct vt_sim_field_info {
 };
 
 struct vt_sim_class_info {
-    const char *name;       /* "VM_guest_metrics" */
-    const char *lower;      /* "vm_guest_metrics", as events spell it */
+    const char *name;  /* "VM_guest_metrics" */
+    const char *lower; /* "vm_guest_metrics", as events spell it */
     enum vt_sim_field first;
     uint32_t count;
 };

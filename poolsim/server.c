@@ -20,18 +20,23 @@
 #include "poolsim/sim.h"
 #include "poolsim/tls.h"
 
-enum { CONNECTIONS_MAX = 800, EVENTS_MAX = 256, READ_SIZE = 65536, IN_MAX = VT_SIM_BODY_MAX + VT_SIM_HEAD_MAX };
+enum {
+    CONNECTIONS_MAX = 800,
+    EVENTS_MAX = 256,
+    READ_SIZE = 65536,
+    IN_MAX = VT_SIM_BODY_MAX + VT_SIM_HEAD_MAX
+};
 
 struct connection {
     int fd;
     uint32_t slot;
-    uint64_t ticket;              /* of the request that is being answered; 0: none */
+    uint64_t ticket; /* of the request that is being answered; 0: none */
     struct vt_sim_machine *machine;
-    SSL *ssl;                     /* NULL: plain */
+    SSL *ssl; /* NULL: plain */
     struct vt_buf in, out;
     size_t sent;
     bool close_after, wants_write;
-    struct vt_sim_console *console;   /* what the connection became by CONNECT */
+    struct vt_sim_console *console; /* what the connection became by CONNECT */
 };
 
 struct vt_sim_server {
@@ -44,7 +49,8 @@ struct vt_sim_server {
     struct vt_sim_control *control;
 };
 
-static void watch(struct vt_sim_server *server, int fd, uint64_t data, uint32_t events, int operation)
+static void watch(struct vt_sim_server *server, int fd, uint64_t data, uint32_t events,
+                  int operation)
 {
     struct epoll_event event = { .events = events, .data.u64 = data };
 
@@ -66,13 +72,15 @@ static void close_connection(struct vt_sim_server *server, struct connection *co
 static ssize_t transfer(struct connection *connection, void *in, const void *out, size_t size)
 {
     if (!connection->ssl) {
-        ssize_t moved = in ? recv(connection->fd, in, size, 0) : send(connection->fd, out, size, MSG_NOSIGNAL);
+        ssize_t moved =
+            in ? recv(connection->fd, in, size, 0) : send(connection->fd, out, size, MSG_NOSIGNAL);
         if (moved < 0)
             return errno == EAGAIN || errno == EINTR ? 0 : -1;
         return moved == 0 ? -1 : moved;
     }
     int amount = size > INT32_MAX ? INT32_MAX : (int)size;
-    int moved = in ? SSL_read(connection->ssl, in, amount) : SSL_write(connection->ssl, out, amount);
+    int moved =
+        in ? SSL_read(connection->ssl, in, amount) : SSL_write(connection->ssl, out, amount);
     if (moved > 0)
         return moved;
     int reason = SSL_get_error(connection->ssl, moved);
@@ -95,7 +103,7 @@ static bool flush(struct vt_sim_server *server, struct connection *connection)
     bool pending = connection->sent < connection->out.size;
     if (!pending) {
         if (connection->out.size > 1 << 20)
-            vt_buf_fini(&connection->out);   /* a large reply does not stay in memory */
+            vt_buf_fini(&connection->out); /* a large reply does not stay in memory */
         vt_buf_reset(&connection->out);
         connection->sent = 0;
         if (connection->close_after && connection->ticket == 0)
@@ -139,7 +147,8 @@ static struct connection *by_ticket(struct vt_sim_server *server, uint64_t ticke
 }
 
 /* The answer leaves now, or is lost with its connection when a fault asks for it. */
-static void answer(struct vt_sim_server *server, struct connection *connection, const struct vt_buf *body)
+static void answer(struct vt_sim_server *server, struct connection *connection,
+                   const struct vt_buf *body)
 {
     struct vt_sim_faults *faults = &server->world->faults;
 
@@ -203,14 +212,16 @@ static void open_console(struct connection *connection, const char *path)
         return;
     }
     connection->close_after = false;
-    vt_buf_append_text(&connection->out, "HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nCache-Control: no-cache, no-store\r\n\r\n",
-                       &err);
+    vt_buf_append_text(
+        &connection->out,
+        "HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nCache-Control: no-cache, no-store\r\n\r\n",
+        &err);
     vt_buf_append(&connection->out, hello.data, hello.size, &err);
 }
 
 /* One complete request. */
-static void handle(struct vt_sim_server *server, struct connection *connection, const struct vt_sim_http *head,
-                   const uint8_t *body)
+static void handle(struct vt_sim_server *server, struct connection *connection,
+                   const struct vt_sim_http *head, const uint8_t *body)
 {
     VT_AUTO_BUF(out, VT_SIM_REPLY_MAX);
     struct vt_err err = { 0 };
@@ -225,7 +236,7 @@ static void handle(struct vt_sim_server *server, struct connection *connection, 
         put_error(connection, "404 Not Found");
         return;
     }
-    if (strcmp(head->path, "/jsonrpc") == 0) {   /* XML: clients that try JSON first fall back */
+    if (strcmp(head->path, "/jsonrpc") == 0) { /* XML: clients that try JSON first fall back */
         vt_buf_append_text(&out, "<?xml version=\"1.0\"?>", &err);
         put_response(connection, "200 OK", "text/xml", &out);
         return;
@@ -249,8 +260,8 @@ static bool take_request(struct vt_sim_server *server, struct connection *connec
 
     if (connection->ticket != 0 || connection->close_after || connection->in.size == 0)
         return false;
-    enum vt_sim_http_result result =
-        vt_sim_http_parse((const char *)connection->in.data, connection->in.size, &head, &head_size);
+    enum vt_sim_http_result result = vt_sim_http_parse((const char *)connection->in.data,
+                                                       connection->in.size, &head, &head_size);
     if (result == VT_SIM_HTTP_MORE)
         return false;
     bool post = result == VT_SIM_HTTP_HEAD && strcmp(head.method, "POST") == 0;
@@ -262,7 +273,8 @@ static bool take_request(struct vt_sim_server *server, struct connection *connec
     if (connection->in.size - head_size < head.content_length)
         return false;
     size_t whole = head_size + (size_t)head.content_length;
-    struct vt_buf request = connection->in;   /* handle may close the connection: the bytes are ours meanwhile */
+    struct vt_buf request =
+        connection->in; /* handle may close the connection: the bytes are ours meanwhile */
     uint32_t slot = connection->slot;
     vt_buf_init(&connection->in, IN_MAX);
     handle(server, connection, &head, request.data + head_size);
@@ -285,7 +297,8 @@ static void serve(struct vt_sim_server *server, struct connection *connection)
         size_t room = IN_MAX - connection->in.size;
         if (room == 0)
             break;
-        ssize_t moved = transfer(connection, bytes, NULL, room < sizeof bytes ? room : sizeof bytes);
+        ssize_t moved =
+            transfer(connection, bytes, NULL, room < sizeof bytes ? room : sizeof bytes);
         over = moved < 0;
         if (moved <= 0)
             break;
@@ -301,7 +314,8 @@ static void serve(struct vt_sim_server *server, struct connection *connection)
         return;
     if (!over && connection->console)
         over = !vt_sim_console_feed(connection->console, &connection->in, &connection->out);
-    over = over || connection->in.size == IN_MAX;   /* more than a request while one is being answered */
+    over =
+        over || connection->in.size == IN_MAX; /* more than a request while one is being answered */
     if (over || !flush(server, connection))
         close_connection(server, connection);
 }
@@ -321,7 +335,8 @@ static void accept_connection(struct vt_sim_server *server, uint32_t machine)
         return;
     }
     struct connection *connection = vt_sim_alloc(sizeof *connection);
-    *connection = (struct connection){ .fd = fd, .slot = slot, .machine = &server->world->machines[machine] };
+    *connection =
+        (struct connection){ .fd = fd, .slot = slot, .machine = &server->world->machines[machine] };
     vt_buf_init(&connection->in, IN_MAX);
     vt_buf_init(&connection->out, VT_SIM_REPLY_MAX);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
@@ -334,9 +349,11 @@ static void accept_connection(struct vt_sim_server *server, uint32_t machine)
     watch(server, fd, vt_sim_watch(VT_SIM_WATCH_CONNECTION, slot), EPOLLIN, EPOLL_CTL_ADD);
 }
 
-static bool open_listener(struct vt_sim_server *server, struct vt_sim_machine *machine, struct vt_err *err)
+static bool open_listener(struct vt_sim_server *server, struct vt_sim_machine *machine,
+                          struct vt_err *err)
 {
-    struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(server->world->options.port) };
+    struct sockaddr_in address = { .sin_family = AF_INET,
+                                   .sin_port = htons(server->world->options.port) };
     vt_autoclose fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     int one = 1;
 
@@ -345,7 +362,8 @@ static bool open_listener(struct vt_sim_server *server, struct vt_sim_machine *m
         return vt_fail_errno(err, "socket");
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     if (bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || listen(fd, 128) != 0)
-        return vt_fail_errno(err, "listening on %s:%u", machine->address, server->world->options.port);
+        return vt_fail_errno(err, "listening on %s:%u", machine->address,
+                             server->world->options.port);
     watch(server, fd, vt_sim_watch(VT_SIM_WATCH_LISTENER, machine->index), EPOLLIN, EPOLL_CTL_ADD);
     server->listeners[machine->index] = vt_take_fd(&fd);
     return true;
@@ -378,7 +396,8 @@ static const char *certificate(void *context, struct vt_sim_machine *machine)
     return pem ? pem : "";
 }
 
-bool vt_sim_server_new_certificate(struct vt_sim_server *server, uint32_t machine, struct vt_err *err)
+bool vt_sim_server_new_certificate(struct vt_sim_server *server, uint32_t machine,
+                                   struct vt_err *err)
 {
     struct vt_sim_machine *m = &server->world->machines[machine];
     const struct vt_sim_object *host = vt_sim_get(m->pool->db, m->host);
@@ -418,7 +437,8 @@ static bool start(struct vt_sim_server *server, struct vt_err *err)
     world->machine_changed = machine_changed;
     world->certificate = certificate;
     world->context = server;
-    if (world->options.guest_port > 0 && !(world->guests = vt_sim_guests_new(world, server->epoll, err)))
+    if (world->options.guest_port > 0 &&
+        !(world->guests = vt_sim_guests_new(world, server->epoll, err)))
         return false;
     server->control = vt_sim_control_new(server, world, server->epoll, err);
     return server->control;
@@ -474,11 +494,20 @@ static void on_event(struct vt_sim_server *server, const struct epoll_event *eve
         if (server->connections[index])
             serve(server, server->connections[index]);
         break;
-    case VT_SIM_WATCH_GUEST: vt_sim_guests_ready(server->world->guests, index); break;
-    case VT_SIM_WATCH_GUEST_CALL: vt_sim_guests_call_ready(server->world->guests, index); break;
-    case VT_SIM_WATCH_CONTROL: vt_sim_control_ready(server->control); break;
-    case VT_SIM_WATCH_CALLER: vt_sim_control_caller_ready(server->control, index); break;
-    case VT_SIM_WATCH_STOP: break;
+    case VT_SIM_WATCH_GUEST:
+        vt_sim_guests_ready(server->world->guests, index);
+        break;
+    case VT_SIM_WATCH_GUEST_CALL:
+        vt_sim_guests_call_ready(server->world->guests, index);
+        break;
+    case VT_SIM_WATCH_CONTROL:
+        vt_sim_control_ready(server->control);
+        break;
+    case VT_SIM_WATCH_CALLER:
+        vt_sim_control_caller_ready(server->control, index);
+        break;
+    case VT_SIM_WATCH_STOP:
+        break;
     }
 }
 

@@ -8,7 +8,8 @@ enum { GUESS_PAUSE_MS = 5000 };
 
 static bool wrong_password(struct vt_sim_call *call, struct vt_sim_failure *failure)
 {
-    vt_sim_refuse(failure, "SESSION_AUTHENTICATION_FAILED", vt_sim_arg(call, 0), "Authentication failure", NULL);
+    vt_sim_refuse(failure, "SESSION_AUTHENTICATION_FAILED", vt_sim_arg(call, 0),
+                  "Authentication failure", NULL);
     return vt_sim_answer_later(call, GUESS_PAUSE_MS, failure);
 }
 
@@ -24,7 +25,8 @@ static void limit_sessions(struct vt_sim_db *db, const char *originator)
     struct vt_sim_object *oldest = NULL;
     uint32_t count = 0;
 
-    VT_SIM_EACH(db, VT_SIM_session, session) {
+    VT_SIM_EACH(db, VT_SIM_session, session)
+    {
         if (!vt_sim_is(session, VT_session_originator, originator))
             continue;
         count++;
@@ -87,7 +89,8 @@ static bool local_logout(struct vt_sim_call *call, struct vt_sim_failure *failur
 const struct vt_sim_method vt_sim_session_methods[] = {
     { "session.login_with_password", 2, 4, VT_SIM_NO_SESSION, login },
     { "session.logout", 0, 0, 0, logout },
-    { "session.slave_local_login_with_password", 2, 2, VT_SIM_NO_SESSION | VT_SIM_LOCAL, local_login },
+    { "session.slave_local_login_with_password", 2, 2, VT_SIM_NO_SESSION | VT_SIM_LOCAL,
+      local_login },
     { "session.local_logout", 0, 0, VT_SIM_LOCAL, local_logout },
     { 0 },
 };

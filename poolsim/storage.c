@@ -1,5 +1,6 @@
-/* Disks and their chains: a snapshot freezes a disk into a hidden base that the disk and its snapshot both grow
- * from; deleting leaves the base until the collector merges it. Space is accounted per storage repository. */
+/* Disks and their chains: a snapshot freezes a disk into a hidden base that the disk and its
+ * snapshot both grow from; deleting leaves the base until the collector merges it. Space is
+ * accounted per storage repository. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -42,7 +43,8 @@ uint32_t vt_sim_chain_depth(const struct vt_sim_db *db, const struct vt_sim_obje
 {
     uint32_t depth = 1;
 
-    for (const struct vt_sim_object *up = parent_of(db, vdi); up && depth < 2 * VT_SIM_CHAIN_MAX; up = parent_of(db, up))
+    for (const struct vt_sim_object *up = parent_of(db, vdi); up && depth < 2 * VT_SIM_CHAIN_MAX;
+         up = parent_of(db, up))
         depth++;
     return depth;
 }
@@ -80,8 +82,8 @@ static void set_parent(struct vt_sim_db *db, struct vt_sim_object *vdi, const ch
 }
 
 /* The disk becomes base + leaf; the second leaf is the snapshot, or the clone. */
-struct vt_sim_object *vt_sim_vdi_snapshot(struct vt_sim_pool *pool, struct vt_sim_object *vdi, bool is_snapshot,
-                                          struct vt_sim_failure *failure)
+struct vt_sim_object *vt_sim_vdi_snapshot(struct vt_sim_pool *pool, struct vt_sim_object *vdi,
+                                          bool is_snapshot, struct vt_sim_failure *failure)
 {
     struct vt_sim_db *db = pool->db;
     struct vt_sim_object *sr = vt_sim_follow(db, vdi, VT_VDI_SR);
@@ -240,7 +242,8 @@ static bool vdi_snapshot(struct vt_sim_call *call, struct vt_sim_failure *failur
 {
     struct vt_sim_object *vdi = vt_sim_arg_object(call, 0, VT_SIM_VDI, failure);
     bool is_snapshot = strcmp(call->method, "VDI.snapshot") == 0;
-    struct vt_sim_object *copy = vdi ? vt_sim_vdi_snapshot(call->pool, vdi, is_snapshot, failure) : NULL;
+    struct vt_sim_object *copy =
+        vdi ? vt_sim_vdi_snapshot(call->pool, vdi, is_snapshot, failure) : NULL;
 
     if (copy)
         vt_sim_put_ref(&call->writer, call->db, copy->id);
@@ -268,7 +271,8 @@ static bool sr_scan(struct vt_sim_call *call, struct vt_sim_failure *failure)
     for (uint32_t i = 0; i < count; i++) {
         const struct vt_sim_object *pbd = vt_sim_get(call->db, ids[i]);
         if (pbd && vt_sim_bool(pbd, VT_PBD_currently_attached)) {
-            vt_sim_job_start(call, sr, strcmp(call->method, "SR.scan") == 0 ? "scan" : "update", 500, finish_scan);
+            vt_sim_job_start(call, sr, strcmp(call->method, "SR.scan") == 0 ? "scan" : "update",
+                             500, finish_scan);
             return true;
         }
     }
@@ -277,7 +281,8 @@ static bool sr_scan(struct vt_sim_call *call, struct vt_sim_failure *failure)
 
 static bool in_use_on(const struct vt_sim_db *db, const struct vt_sim_object *pbd)
 {
-    VT_SIM_EACH(db, VT_SIM_VBD, vbd) {
+    VT_SIM_EACH(db, VT_SIM_VBD, vbd)
+    {
         const struct vt_sim_object *vdi = vt_sim_follow(db, vbd, VT_VBD_VDI);
         const struct vt_sim_object *vm = vt_sim_follow(db, vbd, VT_VBD_VM);
         if (vdi && vm && vt_sim_bool(vbd, VT_VBD_currently_attached) &&
@@ -308,7 +313,8 @@ static bool sr_set_name(struct vt_sim_call *call, struct vt_sim_failure *failure
     if (!sr)
         return false;
     bool label = strcmp(call->method, "SR.set_name_label") == 0;
-    vt_sim_set_text(call->db, sr, label ? VT_SR_name_label : VT_SR_name_description, vt_sim_arg(call, 1));
+    vt_sim_set_text(call->db, sr, label ? VT_SR_name_label : VT_SR_name_description,
+                    vt_sim_arg(call, 1));
     return true;
 }
 

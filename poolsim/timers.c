@@ -17,14 +17,16 @@ static void swap(struct vt_sim_timer *a, struct vt_sim_timer *b)
     *b = held;
 }
 
-static void add(struct vt_sim_world *world, int64_t ns, vt_sim_timer_fn fn, void *context, bool owned)
+static void add(struct vt_sim_world *world, int64_t ns, vt_sim_timer_fn fn, void *context,
+                bool owned)
 {
     if (world->timer_count == world->timer_capacity) {
         world->timer_capacity = world->timer_capacity ? world->timer_capacity * 2 : 64;
         world->timers = vt_sim_grow(world->timers, world->timer_capacity, sizeof *world->timers);
     }
     uint32_t at = world->timer_count++;
-    world->timers[at] = (struct vt_sim_timer){ world->now + ns, ++world->timer_serial, fn, context, owned };
+    world->timers[at] =
+        (struct vt_sim_timer){ world->now + ns, ++world->timer_serial, fn, context, owned };
     while (at > 0 && before(&world->timers[at], &world->timers[(at - 1) / 2])) {
         swap(&world->timers[at], &world->timers[(at - 1) / 2]);
         at = (at - 1) / 2;
@@ -59,7 +61,8 @@ static struct vt_sim_timer pop(struct vt_sim_world *world)
         uint32_t child = at * 2 + 1;
         if (child >= world->timer_count)
             return first;
-        if (child + 1 < world->timer_count && before(&world->timers[child + 1], &world->timers[child]))
+        if (child + 1 < world->timer_count &&
+            before(&world->timers[child + 1], &world->timers[child]))
             child++;
         if (!before(&world->timers[child], &world->timers[at]))
             return first;

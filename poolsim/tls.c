@@ -36,9 +36,12 @@ static bool fill(X509 *certificate, EVP_PKEY *key, const char *name, const char 
            ASN1_INTEGER_set(X509_get_serialNumber(certificate), (long)(serial >> 1)) == 1 &&
            X509_gmtime_adj(X509_getm_notBefore(certificate), -3600) &&
            X509_gmtime_adj(X509_getm_notAfter(certificate), VALID_S) &&
-           X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8, (const unsigned char *)name, -1, -1, 0) == 1 &&
-           X509_set_issuer_name(certificate, subject) == 1 && X509_set_pubkey(certificate, key) == 1 &&
-           add_extension(certificate, NID_subject_alt_name, names) && X509_sign(certificate, key, EVP_sha256()) > 0;
+           X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8, (const unsigned char *)name, -1,
+                                      -1, 0) == 1 &&
+           X509_set_issuer_name(certificate, subject) == 1 &&
+           X509_set_pubkey(certificate, key) == 1 &&
+           add_extension(certificate, NID_subject_alt_name, names) &&
+           X509_sign(certificate, key, EVP_sha256()) > 0;
 }
 
 static char *pem_of(X509 *certificate)
@@ -55,17 +58,20 @@ static char *pem_of(X509 *certificate)
     return text;
 }
 
-bool vt_sim_tls_init(struct vt_sim_tls *tls, const char *name, const char *address, struct vt_err *err)
+bool vt_sim_tls_init(struct vt_sim_tls *tls, const char *name, const char *address,
+                     struct vt_err *err)
 {
     EVP_PKEY *key = EVP_EC_gen("P-256");
     X509 *certificate = X509_new();
     SSL_CTX *context = SSL_CTX_new(TLS_server_method());
 
     bool ok = key && certificate && context && fill(certificate, key, name, address) &&
-              SSL_CTX_use_certificate(context, certificate) == 1 && SSL_CTX_use_PrivateKey(context, key) == 1 &&
+              SSL_CTX_use_certificate(context, certificate) == 1 &&
+              SSL_CTX_use_PrivateKey(context, key) == 1 &&
               SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) == 1;
     if (ok) {
-        SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+        SSL_CTX_set_mode(context,
+                         SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
         tls->context = context;
         tls->pem = pem_of(certificate);
     } else {

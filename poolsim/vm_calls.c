@@ -1,5 +1,5 @@
-/* The verbs of the class VM: a table of operation, duration and effect. The check happens when a verb begins and
- * again when it ends, because a hard shutdown may have come in between. */
+/* The verbs of the class VM: a table of operation, duration and effect. The check happens when a
+ * verb begins and again when it ends, because a hard shutdown may have come in between. */
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,7 +29,8 @@ static void lower(const char *text, char out[static 16])
 }
 
 /* The state may have changed since the verb began. */
-static struct vt_sim_object *vm_in(struct vt_sim_job *job, const char *state, struct vt_sim_failure *failure)
+static struct vt_sim_object *vm_in(struct vt_sim_job *job, const char *state,
+                                   struct vt_sim_failure *failure)
 {
     struct vt_sim_object *vm = job_vm(job, failure);
     char ref[VT_SIM_REF_MAX], wanted[16], actual[16];
@@ -56,7 +57,8 @@ static bool finish_start(struct vt_sim_job *job, struct vt_sim_failure *failure)
         vt_sim_set_ref(job->pool->db, vm, VT_VM_suspend_VDI, 0);
         vt_sim_vdi_destroy(job->pool, image);
     }
-    vt_sim_message(job->pool, job->other ? "VM_RESUMED" : "VM_STARTED", "VM", vt_sim_text(vm, VT_VM_uuid), "");
+    vt_sim_message(job->pool, job->other ? "VM_RESUMED" : "VM_STARTED", "VM",
+                   vt_sim_text(vm, VT_VM_uuid), "");
     return true;
 }
 
@@ -93,7 +95,8 @@ static bool finish_suspend(struct vt_sim_job *job, struct vt_sim_failure *failur
 {
     struct vt_sim_pool *pool = job->pool;
     struct vt_sim_object *vm = vm_in(job, "Running", failure);
-    struct vt_sim_object *sr = vt_sim_follow(pool->db, vt_sim_get(pool->db, pool->self), VT_pool_suspend_image_SR);
+    struct vt_sim_object *sr =
+        vt_sim_follow(pool->db, vt_sim_get(pool->db, pool->self), VT_pool_suspend_image_SR);
     char ref[VT_SIM_REF_MAX];
 
     if (!vm)
@@ -132,7 +135,8 @@ static bool finish_migrate(struct vt_sim_job *job, struct vt_sim_failure *failur
 
     if (!vm || !host)
         return false;
-    if (vt_sim_ref(vm, VT_VM_resident_on) != host->id && !vt_sim_vm_fits(job->pool, vm, host, failure))
+    if (vt_sim_ref(vm, VT_VM_resident_on) != host->id &&
+        !vt_sim_vm_fits(job->pool, vm, host, failure))
         return false;
     vt_sim_vm_move(job->pool, vm, host);
     vt_sim_message(job->pool, "VM_MIGRATED", "VM", vt_sim_text(vm, VT_VM_uuid), "");
@@ -156,7 +160,8 @@ static const struct verb {
 };
 
 /* A host that is down cannot do anything with the VMs that were on it. */
-static bool host_answers(struct vt_sim_call *call, const struct vt_sim_object *vm, struct vt_sim_failure *failure)
+static bool host_answers(struct vt_sim_call *call, const struct vt_sim_object *vm,
+                         struct vt_sim_failure *failure)
 {
     uint32_t host = vt_sim_ref(vm, VT_VM_resident_on);
     const struct vt_sim_machine *machine = host ? vt_sim_machine_of(call->pool, host) : NULL;
@@ -166,7 +171,8 @@ static bool host_answers(struct vt_sim_call *call, const struct vt_sim_object *v
         return true;
     vt_sim_ref_text(call->db, host, ref);
     const struct vt_sim_object *object = vt_sim_get(call->db, host);
-    const struct vt_sim_object *metrics = object ? vt_sim_follow(call->db, object, VT_host_metrics) : NULL;
+    const struct vt_sim_object *metrics =
+        object ? vt_sim_follow(call->db, object, VT_host_metrics) : NULL;
     bool live = metrics && vt_sim_bool(metrics, VT_host_metrics_live);
     return vt_sim_refuse(failure, live ? "CANNOT_CONTACT_HOST" : "HOST_OFFLINE", ref, NULL);
 }
@@ -178,9 +184,11 @@ static bool simple_verb(struct vt_sim_call *call, struct vt_sim_failure *failure
     for (size_t i = 0; vm && i < VT_COUNT(verbs); i++) {
         if (strcmp(verbs[i].method, call->method) != 0)
             continue;
-        if (!vt_sim_vm_check(call->pool, vm, verbs[i].operation, failure) || !host_answers(call, vm, failure))
+        if (!vt_sim_vm_check(call->pool, vm, verbs[i].operation, failure) ||
+            !host_answers(call, vm, failure))
             return false;
-        struct vt_sim_job *job = vt_sim_job_start(call, vm, verbs[i].operation, verbs[i].ms, verbs[i].finish);
+        struct vt_sim_job *job =
+            vt_sim_job_start(call, vm, verbs[i].operation, verbs[i].ms, verbs[i].finish);
         job->flag = verbs[i].flag;
         return true;
     }
@@ -203,7 +211,8 @@ static bool start_verb(struct vt_sim_call *call, struct vt_sim_failure *failure)
     if (on ? !vt_sim_vm_fits(call->pool, vm, host, failure)
            : !(host = vt_sim_vm_place(call->pool, vm, failure)))
         return false;
-    struct vt_sim_job *job = vt_sim_job_start(call, vm, operation, resume ? 2000 : 1500, finish_start);
+    struct vt_sim_job *job =
+        vt_sim_job_start(call, vm, operation, resume ? 2000 : 1500, finish_start);
     job->host = host->id;
     job->other = resume;
     job->flag = vt_xmlrpc_bool(call->args[on ? 2 : 1], false);
@@ -215,9 +224,11 @@ static bool vm_pool_migrate(struct vt_sim_call *call, struct vt_sim_failure *fai
     struct vt_sim_object *vm = vt_sim_arg_object(call, 0, VT_SIM_VM, failure);
     struct vt_sim_object *host = vm ? vt_sim_arg_object(call, 1, VT_SIM_host, failure) : NULL;
 
-    if (!host || !vt_sim_vm_check(call->pool, vm, "pool_migrate", failure) || !host_answers(call, vm, failure))
+    if (!host || !vt_sim_vm_check(call->pool, vm, "pool_migrate", failure) ||
+        !host_answers(call, vm, failure))
         return false;
-    if (vt_sim_ref(vm, VT_VM_resident_on) != host->id && !vt_sim_vm_fits(call->pool, vm, host, failure))
+    if (vt_sim_ref(vm, VT_VM_resident_on) != host->id &&
+        !vt_sim_vm_fits(call->pool, vm, host, failure))
         return false;
     vt_sim_job_start(call, vm, "pool_migrate", 4000, finish_migrate)->host = host->id;
     return true;
@@ -230,7 +241,8 @@ static bool vm_power_state_reset(struct vt_sim_call *call, struct vt_sim_failure
 
     if (!vm || !vt_sim_vm_check(call->pool, vm, "power_state_reset", failure))
         return false;
-    const struct vt_sim_machine *machine = vt_sim_machine_of(call->pool, vt_sim_ref(vm, VT_VM_resident_on));
+    const struct vt_sim_machine *machine =
+        vt_sim_machine_of(call->pool, vt_sim_ref(vm, VT_VM_resident_on));
     if (machine && machine->up) {
         vt_sim_ref_text(call->db, machine->host, ref);
         return vt_sim_refuse(failure, "HOST_IS_LIVE", ref, NULL);
@@ -272,8 +284,8 @@ static bool vm_get_possible_hosts(struct vt_sim_call *call, struct vt_sim_failur
         return false;
     vt_xmlrpc_array_begin(&call->writer);
     VT_SIM_EACH(call->db, VT_SIM_host, host)
-        if (vt_sim_vm_fits(call->pool, vm, host, &reason))
-            vt_sim_put_ref(&call->writer, call->db, host->id);
+    if (vt_sim_vm_fits(call->pool, vm, host, &reason))
+        vt_sim_put_ref(&call->writer, call->db, host->id);
     vt_xmlrpc_array_end(&call->writer);
     return true;
 }
@@ -293,7 +305,8 @@ static bool vm_block(struct vt_sim_call *call, struct vt_sim_failure *failure)
     return true;
 }
 
-/* Fields with a setter of their own: the changes VM.other_config and memory, which the schema marks read-only. */
+/* Fields with a setter of their own: the changes VM.other_config and memory, which the schema marks
+ * read-only. */
 static bool vm_other_config(struct vt_sim_call *call, struct vt_sim_failure *failure)
 {
     struct vt_sim_object *vm = vt_sim_arg_object(call, 0, VT_SIM_VM, failure);
@@ -307,7 +320,8 @@ static bool vm_other_config(struct vt_sim_call *call, struct vt_sim_failure *fai
     }
     vt_sim_ref_text(call->db, vm->id, ref);
     if (vt_sim_map_get(vm, VT_VM_other_config, vt_sim_arg(call, 1)))
-        return vt_sim_refuse(failure, "MAP_DUPLICATE_KEY", "VM", "other_config", ref, vt_sim_arg(call, 1), NULL);
+        return vt_sim_refuse(failure, "MAP_DUPLICATE_KEY", "VM", "other_config", ref,
+                             vt_sim_arg(call, 1), NULL);
     vt_sim_map_set(call->db, vm, VT_VM_other_config, vt_sim_arg(call, 1), vt_sim_arg(call, 2));
     return true;
 }

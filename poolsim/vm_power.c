@@ -1,11 +1,12 @@
-/* The effects of power verbs: who runs where, since when, with which devices plugged, and what the agent says. */
+/* The effects of power verbs: who runs where, since when, with which devices plugged, and what the
+ * agent says. */
 #include <stdio.h>
 #include <string.h>
 
 #include "poolsim/mem.h"
 #include "poolsim/sim.h"
 
-enum { AGENT_MS = 1500 };   /* after this long the guest agent reports */
+enum { AGENT_MS = 1500 }; /* after this long the guest agent reports */
 
 static void plug_devices(struct vt_sim_db *db, const struct vt_sim_object *vm, bool attached)
 {
@@ -21,7 +22,8 @@ static void plug_devices(struct vt_sim_db *db, const struct vt_sim_object *vm, b
             vt_sim_set_bool(db, vt_sim_get(db, ids[i]), VT_VBD_currently_attached, attached);
 }
 
-static void agent_address(const struct vt_sim_db *db, const struct vt_sim_object *vm, char out[static 24])
+static void agent_address(const struct vt_sim_db *db, const struct vt_sim_object *vm,
+                          char out[static 24])
 {
     const uint32_t *ids = NULL;
     uint32_t count = vt_sim_ids(vm, VT_VM_VIFs, &ids);
@@ -29,7 +31,8 @@ static void agent_address(const struct vt_sim_db *db, const struct vt_sim_object
     unsigned high = 0, middle = 0, low = 0;
 
     snprintf(out, 24, "127.127.255.254");
-    if (vif && sscanf(vt_sim_text(vif, VT_VIF_MAC), "%*x:%*x:%*x:%x:%x:%x", &high, &middle, &low) == 3)
+    if (vif &&
+        sscanf(vt_sim_text(vif, VT_VIF_MAC), "%*x:%*x:%*x:%x:%x:%x", &high, &middle, &low) == 3)
         snprintf(out, 24, "127.%u.%u.%u", 64 + (high & 0x3f), middle & 0xff, low & 0xff);
 }
 
@@ -45,13 +48,18 @@ static void agent_reports(struct vt_sim_pool *pool, struct vt_sim_object *vm)
     }
     agent_address(db, vm, address);
     vt_sim_set_texts(db, metrics, VT_VM_guest_metrics_os_version,
-                     (const char *const[]){ "name", "Microsoft Windows 11 Pro", "distro", "windows", "major", "10" }, 6);
-    vt_sim_set_texts(db, metrics, VT_VM_guest_metrics_PV_drivers_version,
-                     (const char *const[]){ "major", "9", "minor", "3", "micro", "0", "build", "42" }, 8);
+                     (const char *const[]){ "name", "Microsoft Windows 11 Pro", "distro", "windows",
+                                            "major", "10" },
+                     6);
+    vt_sim_set_texts(
+        db, metrics, VT_VM_guest_metrics_PV_drivers_version,
+        (const char *const[]){ "major", "9", "minor", "3", "micro", "0", "build", "42" }, 8);
     vt_sim_set_texts(db, metrics, VT_VM_guest_metrics_networks,
                      (const char *const[]){ "0/ip", address, "0/ipv4/0", address }, 4);
     vt_sim_set_texts(db, metrics, VT_VM_guest_metrics_other,
-                     (const char *const[]){ "feature-suspend", "1", "feature-shutdown", "1", "feature-reboot", "1" }, 6);
+                     (const char *const[]){ "feature-suspend", "1", "feature-shutdown", "1",
+                                            "feature-reboot", "1" },
+                     6);
     vt_sim_set_bool(db, metrics, VT_VM_guest_metrics_live, true);
     vt_sim_set_bool(db, metrics, VT_VM_guest_metrics_PV_drivers_detected, true);
     vt_sim_set_text(db, metrics, VT_VM_guest_metrics_can_use_hotplug_vbd, "yes");
@@ -72,13 +80,14 @@ static void agent_starts(struct vt_sim_world *world, void *context)
     struct vt_sim_object *vm = vt_sim_get(boot->pool->db, boot->vm);
 
     (void)world;
-    if (vm && vt_sim_is(vm, VT_VM_power_state, "Running") && vt_sim_int(vm, VT_VM_domid) == boot->domid)
+    if (vm && vt_sim_is(vm, VT_VM_power_state, "Running") &&
+        vt_sim_int(vm, VT_VM_domid) == boot->domid)
         agent_reports(boot->pool, vm);
 }
 
 void vt_sim_vm_boot_agent(struct vt_sim_pool *pool, struct vt_sim_object *vm)
 {
-    if (pool->generating) {   /* in the first state of the world it has reported long ago */
+    if (pool->generating) { /* in the first state of the world it has reported long ago */
         agent_reports(pool, vm);
         return;
     }
@@ -87,15 +96,17 @@ void vt_sim_vm_boot_agent(struct vt_sim_pool *pool, struct vt_sim_object *vm)
     vt_sim_after_owned(pool->world, vt_sim_paced(pool->world, AGENT_MS), agent_starts, boot);
 }
 
-static void put_console(struct vt_sim_pool *pool, struct vt_sim_object *vm, const struct vt_sim_object *host)
+static void put_console(struct vt_sim_pool *pool, struct vt_sim_object *vm,
+                        const struct vt_sim_object *host)
 {
     struct vt_sim_db *db = pool->db;
     const struct vt_sim_options *options = &pool->world->options;
     struct vt_sim_object *console = vt_sim_add(db, VT_SIM_console);
     char location[160];
 
-    snprintf(location, sizeof location, "%s://%s:%u/console?uuid=%s", options->tls ? "https" : "http",
-             vt_sim_text(host, VT_host_address), options->port, vt_sim_text(console, VT_console_uuid));
+    snprintf(location, sizeof location, "%s://%s:%u/console?uuid=%s",
+             options->tls ? "https" : "http", vt_sim_text(host, VT_host_address), options->port,
+             vt_sim_text(console, VT_console_uuid));
     vt_sim_set_text(db, console, VT_console_protocol, "rfb");
     vt_sim_set_text(db, console, VT_console_location, location);
     vt_sim_set_ref(db, console, VT_console_VM, vm->id);
@@ -130,15 +141,16 @@ static void set_metrics(struct vt_sim_pool *pool, struct vt_sim_object *vm, bool
 
     if (!metrics)
         return;
-    vt_sim_set_int(db, metrics, VT_VM_metrics_memory_actual, vt_sim_int(vm, VT_VM_memory_static_max));
+    vt_sim_set_int(db, metrics, VT_VM_metrics_memory_actual,
+                   vt_sim_int(vm, VT_VM_memory_static_max));
     vt_sim_set_int(db, metrics, VT_VM_metrics_VCPUs_number, vt_sim_int(vm, VT_VM_VCPUs_at_startup));
     vt_sim_set_bool(db, metrics, VT_VM_metrics_hvm, true);
     if (booted)
         vt_sim_set_int(db, metrics, VT_VM_metrics_start_time, vt_sim_pool_wall(pool));
 }
 
-void vt_sim_vm_run(struct vt_sim_pool *pool, struct vt_sim_object *vm, struct vt_sim_object *host, bool paused,
-                   bool booted)
+void vt_sim_vm_run(struct vt_sim_pool *pool, struct vt_sim_object *vm, struct vt_sim_object *host,
+                   bool paused, bool booted)
 {
     struct vt_sim_db *db = pool->db;
 

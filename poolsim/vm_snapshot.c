@@ -9,8 +9,8 @@
 
 static void forget_lists(struct vt_sim_db *db, struct vt_sim_object *vm)
 {
-    static const enum vt_sim_field lists[] = { VT_VM_VBDs, VT_VM_VIFs, VT_VM_consoles, VT_VM_snapshots,
-                                               VT_VM_children };
+    static const enum vt_sim_field lists[] = { VT_VM_VBDs, VT_VM_VIFs, VT_VM_consoles,
+                                               VT_VM_snapshots, VT_VM_children };
     const uint32_t *ids = NULL;
 
     for (size_t i = 0; i < VT_COUNT(lists); i++)
@@ -25,7 +25,8 @@ static void forget_lists(struct vt_sim_db *db, struct vt_sim_object *vm)
     vt_sim_set_text(db, vm, VT_VM_power_state, "Halted");
 }
 
-static void copy_vifs(struct vt_sim_pool *pool, struct vt_sim_object *to, const struct vt_sim_object *from)
+static void copy_vifs(struct vt_sim_pool *pool, struct vt_sim_object *to,
+                      const struct vt_sim_object *from)
 {
     const uint32_t *ids = NULL;
     uint32_t count = vt_sim_ids(from, VT_VM_VIFs, &ids);
@@ -34,13 +35,15 @@ static void copy_vifs(struct vt_sim_pool *pool, struct vt_sim_object *to, const 
         const struct vt_sim_object *vif = vt_sim_get(pool->db, ids[i]);
         struct vt_sim_object *network = vif ? vt_sim_follow(pool->db, vif, VT_VIF_network) : NULL;
         if (network)
-            vt_sim_set_text(pool->db, vt_sim_make_vif(pool, to, network), VT_VIF_device, vt_sim_text(vif, VT_VIF_device));
+            vt_sim_set_text(pool->db, vt_sim_make_vif(pool, to, network), VT_VIF_device,
+                            vt_sim_text(vif, VT_VIF_device));
     }
 }
 
 /* Either every disk is copied or the ones that were are taken back. */
-static bool copy_disks(struct vt_sim_pool *pool, struct vt_sim_object *to, const struct vt_sim_object *from,
-                       bool is_snapshot, struct vt_sim_failure *failure)
+static bool copy_disks(struct vt_sim_pool *pool, struct vt_sim_object *to,
+                       const struct vt_sim_object *from, bool is_snapshot,
+                       struct vt_sim_failure *failure)
 {
     struct vt_sim_db *db = pool->db;
     const uint32_t *ids = NULL;
@@ -49,7 +52,8 @@ static bool copy_disks(struct vt_sim_pool *pool, struct vt_sim_object *to, const
     for (uint32_t i = 0; i < count; i++) {
         struct vt_sim_object *vbd = vt_sim_get(db, ids[i]);
         struct vt_sim_object *vdi = vbd ? vt_sim_follow(db, vbd, VT_VBD_VDI) : NULL;
-        struct vt_sim_object *copy = vdi ? vt_sim_vdi_snapshot(pool, vdi, is_snapshot, failure) : NULL;
+        struct vt_sim_object *copy =
+            vdi ? vt_sim_vdi_snapshot(pool, vdi, is_snapshot, failure) : NULL;
         if (vdi && !copy)
             return false;
         if (copy)
@@ -93,8 +97,9 @@ static void remove_vm(struct vt_sim_pool *pool, struct vt_sim_object *vm, bool w
 }
 
 /* A VM object like `from` with its own devices; NULL with a failure, nothing left behind. */
-static struct vt_sim_object *duplicate(struct vt_sim_pool *pool, const struct vt_sim_object *from, const char *name,
-                                       bool is_snapshot, struct vt_sim_failure *failure)
+static struct vt_sim_object *duplicate(struct vt_sim_pool *pool, const struct vt_sim_object *from,
+                                       const char *name, bool is_snapshot,
+                                       struct vt_sim_failure *failure)
 {
     struct vt_sim_db *db = pool->db;
     struct vt_sim_object *vm = vt_sim_add(db, VT_SIM_VM);
@@ -114,8 +119,8 @@ static struct vt_sim_object *duplicate(struct vt_sim_pool *pool, const struct vt
     return vm;
 }
 
-static void mark_snapshot(struct vt_sim_pool *pool, struct vt_sim_object *snapshot, struct vt_sim_object *vm,
-                          bool checkpoint)
+static void mark_snapshot(struct vt_sim_pool *pool, struct vt_sim_object *snapshot,
+                          struct vt_sim_object *vm, bool checkpoint)
 {
     struct vt_sim_db *db = pool->db;
 
@@ -125,8 +130,9 @@ static void mark_snapshot(struct vt_sim_pool *pool, struct vt_sim_object *snapsh
     vt_sim_set_int(db, snapshot, VT_VM_snapshot_time, vt_sim_pool_wall(pool));
     vt_sim_set_ref(db, snapshot, VT_VM_parent, vt_sim_ref(vm, VT_VM_parent));
     vt_sim_set_ref(db, vm, VT_VM_parent, snapshot->id);
-    vt_sim_set_texts(db, snapshot, VT_VM_snapshot_info,
-                     (const char *const[]){ "power-state-at-snapshot", vt_sim_text(vm, VT_VM_power_state) }, 2);
+    vt_sim_set_texts(
+        db, snapshot, VT_VM_snapshot_info,
+        (const char *const[]){ "power-state-at-snapshot", vt_sim_text(vm, VT_VM_power_state) }, 2);
     vt_sim_ids_add(db, vm, VT_VM_snapshots, snapshot->id);
     if (checkpoint)
         vt_sim_set_text(db, snapshot, VT_VM_power_state, "Suspended");
@@ -149,7 +155,8 @@ static bool finish_snapshot(struct vt_sim_job *job, struct vt_sim_failure *failu
 {
     struct vt_sim_pool *pool = job->pool;
     struct vt_sim_object *vm = subject(job, failure);
-    struct vt_sim_object *sr = vt_sim_follow(pool->db, vt_sim_get(pool->db, pool->self), VT_pool_suspend_image_SR);
+    struct vt_sim_object *sr =
+        vt_sim_follow(pool->db, vt_sim_get(pool->db, pool->self), VT_pool_suspend_image_SR);
 
     if (!vm)
         return false;
@@ -166,7 +173,8 @@ static bool finish_snapshot(struct vt_sim_job *job, struct vt_sim_failure *failu
     }
     mark_snapshot(pool, snapshot, vm, job->flag);
     job->result = snapshot->id;
-    vt_sim_message(pool, job->flag ? "VM_CHECKPOINTED" : "VM_SNAPSHOTTED", "VM", vt_sim_text(vm, VT_VM_uuid), "");
+    vt_sim_message(pool, job->flag ? "VM_CHECKPOINTED" : "VM_SNAPSHOTTED", "VM",
+                   vt_sim_text(vm, VT_VM_uuid), "");
     return true;
 }
 
@@ -190,13 +198,15 @@ static bool finish_provision(struct vt_sim_job *job, struct vt_sim_failure *fail
 {
     struct vt_sim_pool *pool = job->pool;
     struct vt_sim_object *vm = subject(job, failure);
-    struct vt_sim_object *sr = vt_sim_follow(pool->db, vt_sim_get(pool->db, pool->self), VT_pool_default_SR);
+    struct vt_sim_object *sr =
+        vt_sim_follow(pool->db, vt_sim_get(pool->db, pool->self), VT_pool_default_SR);
     const uint32_t *ids = NULL;
 
     if (!vm)
         return false;
     if (vt_sim_ids(vm, VT_VM_VBDs, &ids) == 0 && sr)
-        vt_sim_make_vbd(pool, vm, vt_sim_make_vdi(pool, sr, vt_sim_text(vm, VT_VM_name_label), 40 * GIB));
+        vt_sim_make_vbd(pool, vm,
+                        vt_sim_make_vdi(pool, sr, vt_sim_text(vm, VT_VM_name_label), 40 * GIB));
     vt_sim_set_bool(pool->db, vm, VT_VM_is_a_template, false);
     vt_sim_vm_allow(pool, vm);
     return true;
@@ -206,7 +216,8 @@ static bool finish_revert(struct vt_sim_job *job, struct vt_sim_failure *failure
 {
     struct vt_sim_pool *pool = job->pool;
     struct vt_sim_object *snapshot = subject(job, failure);
-    struct vt_sim_object *vm = snapshot ? vt_sim_follow(pool->db, snapshot, VT_VM_snapshot_of) : NULL;
+    struct vt_sim_object *vm =
+        snapshot ? vt_sim_follow(pool->db, snapshot, VT_VM_snapshot_of) : NULL;
     const uint32_t *ids = NULL;
     char vm_ref[VT_SIM_REF_MAX], snapshot_ref[VT_SIM_REF_MAX];
 
@@ -223,7 +234,7 @@ static bool finish_revert(struct vt_sim_job *job, struct vt_sim_failure *failure
         struct vt_sim_object *vdi = vbd ? vt_sim_follow(pool->db, vbd, VT_VBD_VDI) : NULL;
         if (!vdi)
             break;
-        vt_sim_vdi_destroy(pool, vdi);   /* takes the VBD with it */
+        vt_sim_vdi_destroy(pool, vdi); /* takes the VBD with it */
     }
     if (!copy_disks(pool, vm, snapshot, false, failure))
         return false;
@@ -272,7 +283,8 @@ static bool copy_verb(struct vt_sim_call *call, struct vt_sim_failure *failure)
             continue;
         if (!vt_sim_vm_check(call->pool, vm, verbs[i].operation, failure))
             return false;
-        struct vt_sim_job *job = vt_sim_job_start(call, vm, verbs[i].operation, verbs[i].ms, verbs[i].finish);
+        struct vt_sim_job *job =
+            vt_sim_job_start(call, vm, verbs[i].operation, verbs[i].ms, verbs[i].finish);
         job->text = vt_sim_copy(vt_sim_arg(call, 1));
         job->flag = verbs[i].flag;
         job->uncancellable = verbs[i].uncancellable;
@@ -283,7 +295,8 @@ static bool copy_verb(struct vt_sim_call *call, struct vt_sim_failure *failure)
 
 static bool quiesce(struct vt_sim_call *call, struct vt_sim_failure *failure)
 {
-    return vt_sim_refuse(failure, "VM_SNAPSHOT_WITH_QUIESCE_NOT_SUPPORTED", vt_sim_arg(call, 0), NULL);
+    return vt_sim_refuse(failure, "VM_SNAPSHOT_WITH_QUIESCE_NOT_SUPPORTED", vt_sim_arg(call, 0),
+                         NULL);
 }
 
 const struct vt_sim_method vt_sim_snapshot_methods[] = {

@@ -1,5 +1,6 @@
-/* What may be done with a VM, in the order in which XAPI looks: blocked, power state, other operations, template,
- * snapshot, control domain. And where it may boot. Nothing here changes anything but allowed_operations. */
+/* What may be done with a VM, in the order in which XAPI looks: blocked, power state, other
+ * operations, template, snapshot, control domain. And where it may boot. Nothing here changes
+ * anything but allowed_operations. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,7 +9,10 @@
 
 enum { HALTED = 1, PAUSED = 2, SUSPENDED = 4, RUNNING = 8, ANY = 15 };
 
-static const struct state { const char *name, *lower; int bit; } states[] = {
+static const struct state {
+    const char *name, *lower;
+    int bit;
+} states[] = {
     /* in the order in which XAPI lists the expected ones */
     { "Halted", "halted", HALTED },
     { "Paused", "paused", PAUSED },
@@ -53,15 +57,16 @@ static int state_bit(const struct vt_sim_object *vm)
     return 0;
 }
 
-static bool wrong_state(struct vt_sim_failure *failure, const char *ref, const struct vt_sim_object *vm, int wanted)
+static bool wrong_state(struct vt_sim_failure *failure, const char *ref,
+                        const struct vt_sim_object *vm, int wanted)
 {
     char expected[64] = "";
     const char *actual = "";
 
     for (size_t i = 0; i < VT_COUNT(states); i++) {
         if (wanted & states[i].bit)
-            snprintf(expected + strlen(expected), sizeof expected - strlen(expected), "%s%s", *expected ? ", " : "",
-                     states[i].lower);
+            snprintf(expected + strlen(expected), sizeof expected - strlen(expected), "%s%s",
+                     *expected ? ", " : "", states[i].lower);
         if (vt_sim_is(vm, VT_VM_power_state, states[i].name))
             actual = states[i].lower;
     }
@@ -109,7 +114,8 @@ static bool busy(struct vt_sim_failure *failure, const char *ref, const struct v
         char many_names[260], many_tasks[260];
         snprintf(many_names, sizeof many_names, "{%s}", names);
         snprintf(many_tasks, sizeof many_tasks, "{%s}", tasks);
-        return vt_sim_refuse(failure, "OTHER_OPERATION_IN_PROGRESS", "VM", ref, many_names, many_tasks, NULL);
+        return vt_sim_refuse(failure, "OTHER_OPERATION_IN_PROGRESS", "VM", ref, many_names,
+                             many_tasks, NULL);
     }
     return vt_sim_refuse(failure, "OTHER_OPERATION_IN_PROGRESS", "VM", ref, names, tasks, NULL);
 }
@@ -134,8 +140,8 @@ static const struct operation *operation_of(const char *name)
 }
 
 /* The rules about what the VM is, after those about what it does. */
-static bool check_kind(const struct vt_sim_object *vm, const struct operation *operation, const char *ref,
-                       struct vt_sim_failure *failure)
+static bool check_kind(const struct vt_sim_object *vm, const struct operation *operation,
+                       const char *ref, struct vt_sim_failure *failure)
 {
     bool snapshot = vt_sim_bool(vm, VT_VM_is_a_snapshot);
     bool is_template = vt_sim_bool(vm, VT_VM_is_a_template) && !snapshot;
@@ -149,14 +155,15 @@ static bool check_kind(const struct vt_sim_object *vm, const struct operation *o
     if (strcmp(operation->name, "revert") == 0 && !snapshot)
         return vt_sim_refuse(failure, "REVERT_ONLY_ALLOWED_ON_SNAPSHOT", NULL);
     if (vt_sim_bool(vm, VT_VM_is_control_domain) && !operation->on_control_domain)
-        return vt_sim_refuse(failure, "OPERATION_NOT_ALLOWED", "This operation is not allowed on dom0", NULL);
+        return vt_sim_refuse(failure, "OPERATION_NOT_ALLOWED",
+                             "This operation is not allowed on dom0", NULL);
     if (strcmp(operation->name, "destroy") == 0 && vt_sim_bool(vm, VT_VM_is_default_template))
         return vt_sim_refuse(failure, "VM_CANNOT_DELETE_DEFAULT_TEMPLATE", ref, NULL);
     return true;
 }
 
-bool vt_sim_vm_check(struct vt_sim_pool *pool, const struct vt_sim_object *vm, const char *operation,
-                     struct vt_sim_failure *failure)
+bool vt_sim_vm_check(struct vt_sim_pool *pool, const struct vt_sim_object *vm,
+                     const char *operation, struct vt_sim_failure *failure)
 {
     const struct operation *rule = operation_of(operation);
     const char *blocked = vt_sim_map_get(vm, VT_VM_blocked_operations, operation);
@@ -164,12 +171,13 @@ bool vt_sim_vm_check(struct vt_sim_pool *pool, const struct vt_sim_object *vm, c
 
     vt_sim_ref_text(pool->db, vm->id, ref);
     if (!rule)
-        return vt_sim_refuse(failure, "VALUE_NOT_SUPPORTED", "operation", operation, "unknown", NULL);
+        return vt_sim_refuse(failure, "VALUE_NOT_SUPPORTED", "operation", operation, "unknown",
+                             NULL);
     if (blocked)
         return vt_sim_refuse(failure, "OPERATION_BLOCKED", ref, blocked, NULL);
     int wanted = rule->states;
     if (vt_sim_bool(vm, VT_VM_is_a_snapshot) && (wanted & HALTED))
-        wanted |= SUSPENDED;   /* a checkpoint reads Suspended and may be cloned */
+        wanted |= SUSPENDED; /* a checkpoint reads Suspended and may be cloned */
     if (!(state_bit(vm) & wanted))
         return wrong_state(failure, ref, vm, rule->states);
     if (clashes(vm, operation))
@@ -211,11 +219,12 @@ int64_t vt_sim_host_free(struct vt_sim_pool *pool, const struct vt_sim_object *h
 }
 
 /* Is the storage of each of its disks plugged on that host? */
-static bool storage_there(struct vt_sim_pool *pool, const struct vt_sim_object *vm, const struct vt_sim_object *host,
-                          struct vt_sim_failure *failure)
+static bool storage_there(struct vt_sim_pool *pool, const struct vt_sim_object *vm,
+                          const struct vt_sim_object *host, struct vt_sim_failure *failure)
 {
     const uint32_t *vbds = NULL, *pbds = NULL;
-    uint32_t vbd_count = vt_sim_ids(vm, VT_VM_VBDs, &vbds), pbd_count = vt_sim_ids(host, VT_host_PBDs, &pbds);
+    uint32_t vbd_count = vt_sim_ids(vm, VT_VM_VBDs, &vbds),
+             pbd_count = vt_sim_ids(host, VT_host_PBDs, &pbds);
     char vm_ref[VT_SIM_REF_MAX], sr_ref[VT_SIM_REF_MAX];
 
     for (uint32_t i = 0; i < vbd_count; i++) {
@@ -236,11 +245,12 @@ static bool storage_there(struct vt_sim_pool *pool, const struct vt_sim_object *
     return true;
 }
 
-bool vt_sim_vm_fits(struct vt_sim_pool *pool, const struct vt_sim_object *vm, const struct vt_sim_object *host,
-                    struct vt_sim_failure *failure)
+bool vt_sim_vm_fits(struct vt_sim_pool *pool, const struct vt_sim_object *vm,
+                    const struct vt_sim_object *host, struct vt_sim_failure *failure)
 {
     const struct vt_sim_object *metrics = vt_sim_follow(pool->db, host, VT_host_metrics);
-    int64_t needed = vt_sim_int(vm, VT_VM_memory_static_max), available = vt_sim_host_free(pool, host);
+    int64_t needed = vt_sim_int(vm, VT_VM_memory_static_max),
+            available = vt_sim_host_free(pool, host);
     char ref[VT_SIM_REF_MAX], needed_text[24], available_text[24];
 
     vt_sim_ref_text(pool->db, host->id, ref);
@@ -267,7 +277,8 @@ struct vt_sim_object *vt_sim_vm_place(struct vt_sim_pool *pool, const struct vt_
     if (best && vt_sim_vm_fits(pool, vm, best, &reason))
         return best;
     best = NULL;
-    VT_SIM_EACH(pool->db, VT_SIM_host, host) {
+    VT_SIM_EACH(pool->db, VT_SIM_host, host)
+    {
         int64_t bytes = vt_sim_host_free(pool, host);
         if (bytes > most && vt_sim_vm_fits(pool, vm, host, &reason)) {
             most = bytes;

@@ -18,7 +18,8 @@ bool vt_sim_refuse(struct vt_sim_failure *failure, const char *code, ...)
     memset(failure, 0, sizeof *failure);
     snprintf(failure->code, sizeof failure->code, "%s", code);
     va_start(args, code);
-    for (const char *text; failure->count < VT_XAPI_PARAMS_MAX && (text = va_arg(args, const char *));)
+    for (const char *text;
+         failure->count < VT_XAPI_PARAMS_MAX && (text = va_arg(args, const char *));)
         snprintf(failure->params[failure->count++], sizeof failure->params[0], "%s", text);
     va_end(args);
     return false;
@@ -32,7 +33,8 @@ bool vt_sim_refuse_storage(struct vt_sim_failure *failure, int number, const cha
     return vt_sim_refuse(failure, code, "", text, "", NULL);
 }
 
-/* The server touches the pool object as a heartbeat, so that a quiet event loop can be told from a dead one. */
+/* The server touches the pool object as a heartbeat, so that a quiet event loop can be told from a
+ * dead one. */
 static void beat(struct vt_sim_world *world, void *context)
 {
     struct vt_sim_pool *pool = context;
@@ -96,9 +98,11 @@ struct vt_sim_world *vt_sim_world_new(const struct vt_sim_options *options)
         machine->pool = pool;
         machine->host = vt_sim_generate_host(pool, machine, name);
         if (i > 0)
-            snprintf(machine->master_address, sizeof machine->master_address, "%s", pool->master->address);
+            snprintf(machine->master_address, sizeof machine->master_address, "%s",
+                     pool->master->address);
     }
-    vt_sim_set_ref(pool->db, vt_sim_get(pool->db, pool->self), VT_pool_master, world->machines[0].host);
+    vt_sim_set_ref(pool->db, vt_sim_get(pool->db, pool->self), VT_pool_master,
+                   world->machines[0].host);
     for (uint32_t i = 0; i < options->spares; i++)
         add_spare(world, i);
     pool->generating = true;
@@ -166,18 +170,20 @@ struct vt_sim_machine *vt_sim_machine_find(struct vt_sim_world *world, const cha
         struct vt_sim_machine *machine = &world->machines[i];
         const struct vt_sim_object *host = vt_sim_get(machine->pool->db, machine->host);
         if (strcmp(machine->address, word) == 0 ||
-            (host && (vt_sim_is(host, VT_host_name_label, word) || vt_sim_is(host, VT_host_uuid, word))))
+            (host &&
+             (vt_sim_is(host, VT_host_name_label, word) || vt_sim_is(host, VT_host_uuid, word))))
             return machine;
     }
     return NULL;
 }
 
-struct vt_sim_object *vt_sim_object_find(struct vt_sim_world *world, enum vt_sim_class class, const char *word,
-                                         struct vt_sim_pool **out_pool)
+struct vt_sim_object *vt_sim_object_find(struct vt_sim_world *world, enum vt_sim_class class,
+                                         const char *word, struct vt_sim_pool **out_pool)
 {
     for (uint32_t i = 0; i < world->pool_count; i++) {
         struct vt_sim_db *db = world->pools[i]->db;
-        struct vt_sim_object *object = world->pools[i]->retired ? NULL : vt_sim_by_uuid(db, class, word);
+        struct vt_sim_object *object =
+            world->pools[i]->retired ? NULL : vt_sim_by_uuid(db, class, word);
         if (!object && !world->pools[i]->retired)
             object = vt_sim_by_name(db, class, word);
         if (object) {

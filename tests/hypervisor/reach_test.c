@@ -55,7 +55,8 @@ static void a_silent_host_costs_the_grace_when_another_answers(void **state)
     vt_autoclose filler = socket(AF_INET, SOCK_STREAM, 0);
 
     inet_pton(AF_INET, "127.0.0.21", &name.sin_addr);
-    assert_int_equal(connect(filler, (struct sockaddr *)&name, sizeof name), 0);   /* its backlog is full now */
+    assert_int_equal(connect(filler, (struct sockaddr *)&name, sizeof name),
+                     0); /* its backlog is full now */
     int64_t before = vt_clock_mono();
     assert_int_equal(vt_reach(addresses, 2, port, 5000, order), 1);
     assert_int_equal(order[0], 1);

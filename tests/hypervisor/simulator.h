@@ -60,7 +60,9 @@ static inline struct simulator simulator_start(const char *const *extra)
     assert_int_equal(pipe(out), 0);
     simulator.pid = fork();
     if (simulator.pid == 0) {
-        const char *args[24] = { simulator_program(), "--port", port, "--guest-port", "0", "--pace", "0.02" };
+        const char *args[24] = {
+            simulator_program(), "--port", port, "--guest-port", "0", "--pace", "0.02"
+        };
         for (int i = 7; *extra && i < 23; i++)
             args[i] = *extra++;
         dup2(out[1], STDERR_FILENO);
@@ -83,7 +85,8 @@ static inline void simulator_ctl(const struct simulator *simulator, const char *
 {
     char command[700];
 
-    snprintf(command, sizeof command, "%s ctl --port %u %s > /dev/null", simulator_program(), simulator->port, words);
+    snprintf(command, sizeof command, "%s ctl --port %u %s > /dev/null", simulator_program(),
+             simulator->port, words);
     assert_int_equal(system(command), 0);
 }
 

@@ -18,7 +18,9 @@ struct fixture {
 static struct vt_xapi *session(const char *url, const char *password, const char *fingerprint)
 {
     struct vt_err err = { 0 };
-    struct vt_xapi_options options = { .url = url, .user = "root", .password = password, .fingerprint = fingerprint };
+    struct vt_xapi_options options = {
+        .url = url, .user = "root", .password = password, .fingerprint = fingerprint
+    };
     struct vt_xapi *xapi = vt_xapi_new(&options, &err);
 
     if (!xapi)
@@ -28,7 +30,8 @@ static struct vt_xapi *session(const char *url, const char *password, const char
 
 static int set_up(void **state)
 {
-    static const char *const options[] = { "--tls", "--hosts", "3", "--spares", "1", "--vms", "9", NULL };
+    static const char *const options[] = { "--tls", "--hosts", "3", "--spares",
+                                           "1",     "--vms",   "9", NULL };
     struct fixture *fixture = calloc(1, sizeof *fixture);
     struct vt_err err = { 0 };
 
@@ -62,12 +65,14 @@ static void vm_called(struct fixture *fixture, const char *name, char out[static
     VT_AUTO_REPLY reply = { 0 };
     struct vt_err err = { 0 };
 
-    if (!vt_xapi_call(fixture->xapi, fixture->line, &reply, &err, "VM.get_by_name_label", "s", name))
+    if (!vt_xapi_call(fixture->xapi, fixture->line, &reply, &err, "VM.get_by_name_label", "s",
+                      name))
         fail_msg("%s", err.text);
     snprintf(out, VT_XAPI_REF_MAX, "%s", vt_xmlrpc_text(vt_xmlrpc_first(reply.value), ""));
 }
 
-static void text_of(struct fixture *fixture, const char *method, const char *ref, char *out, size_t size)
+static void text_of(struct fixture *fixture, const char *method, const char *ref, char *out,
+                    size_t size)
 {
     VT_AUTO_REPLY reply = { 0 };
     struct vt_err err = { 0 };
@@ -148,7 +153,8 @@ static void a_failure_carries_code_and_parameters(void **state)
     char vm[VT_XAPI_REF_MAX];
 
     vm_called(fixture, "ws-0001", vm);
-    assert_false(vt_xapi_call(fixture->xapi, fixture->line, &reply, &err, "VM.start", "sbb", vm, false, false));
+    assert_false(vt_xapi_call(fixture->xapi, fixture->line, &reply, &err, "VM.start", "sbb", vm,
+                              false, false));
     assert_int_equal(err.code, VT_E_STATUS);
     assert_string_equal(err.xapi_code, "VM_BAD_POWER_STATE");
     assert_string_equal(reply.failure.params[2], "running");
@@ -167,11 +173,15 @@ static void what_reads_is_repeated_and_what_changes_is_not(void **state)
     text_of(fixture, "VM.get_power_state", vm, text, sizeof text);
     assert_string_equal(text, "Running");
     simulator_ctl(&fixture->simulator, "drop-connections 1");
-    assert_false(vt_xapi_call(fixture->xapi, fixture->line, &reply, &err, "VM.add_to_other_config", "sss", vm, "a", "1"));
+    assert_false(vt_xapi_call(fixture->xapi, fixture->line, &reply, &err, "VM.add_to_other_config",
+                              "sss", vm, "a", "1"));
     assert_int_equal(err.code, VT_E_CLOSED);
     vt_err_clear(&err);
-    VT_AUTO_REPLY again = { 0 };   /* it was carried out, once: a second time would say MAP_DUPLICATE_KEY */
-    assert_false(vt_xapi_call(fixture->xapi, fixture->line, &again, &err, "VM.add_to_other_config", "sss", vm, "a", "1"));
+    VT_AUTO_REPLY again = {
+        0
+    }; /* it was carried out, once: a second time would say MAP_DUPLICATE_KEY */
+    assert_false(vt_xapi_call(fixture->xapi, fixture->line, &again, &err, "VM.add_to_other_config",
+                              "sss", vm, "a", "1"));
     assert_string_equal(err.xapi_code, "MAP_DUPLICATE_KEY");
 }
 
@@ -197,10 +207,13 @@ static void a_configured_fingerprint_must_be_shown(void **state)
 {
     struct fixture *fixture = *state;
     struct vt_err err = { 0 };
-    struct vt_line_host host = { .scheme = "https", .address = "127.0.0.1", .path = "/",
+    struct vt_line_host host = { .scheme = "https",
+                                 .address = "127.0.0.1",
+                                 .path = "/",
                                  .port = (uint16_t)fixture->simulator.port };
     struct vt_cert cert = { 0 };
-    char wrong[] = "00:11:22:33:44:55:66:77:88:99:aa:bb:cc:dd:ee:ff:00:11:22:33:44:55:66:77:88:99:aa:bb:cc:dd:ee:ff";
+    char wrong[] = "00:11:22:33:44:55:66:77:88:99:aa:bb:cc:dd:ee:ff:00:11:22:33:44:55:66:77:88:99:"
+                   "aa:bb:cc:dd:ee:ff";
 
     assert_true(vt_line_peek(fixture->line, &host, 5000, &cert, &err));
     VT_AUTO(vt_xapi) right = session(fixture->simulator.url, "vitrine", cert.fingerprint);
@@ -231,7 +244,9 @@ static void promote(struct fixture *fixture, const char *address)
     struct vt_err err = { 0 };
     VT_AUTO(vt_line) line = vt_line_new(&err);
     VT_AUTO_BUF(body, 4096);
-    struct vt_line_host host = { .scheme = "https", .address = address, .path = "/",
+    struct vt_line_host host = { .scheme = "https",
+                                 .address = address,
+                                 .path = "/",
                                  .port = (uint16_t)fixture->simulator.port };
     struct vt_cert cert = { 0 };
     char session_ref[VT_XAPI_REF_MAX];
@@ -251,7 +266,8 @@ static void promote(struct fixture *fixture, const char *address)
             vt_xmlrpc_param_end(&writer);
         }
         vt_xmlrpc_call_end(&writer);
-        VT_AUTO(vt_xmlrpc_message) message = vt_line_post(calls, &host, &body, 5000, true, NULL, &err);
+        VT_AUTO(vt_xmlrpc_message)
+        message = vt_line_post(calls, &host, &body, 5000, true, NULL, &err);
         assert_non_null(message);
         const struct vt_xmlrpc_value *value = vt_xmlrpc_open(message, NULL, &err);
         assert_non_null(value);
@@ -292,7 +308,8 @@ static bool run_task(struct fixture *fixture, const char *method, const char *vm
     if (!vt_xapi_call(fixture->xapi, fixture->line, &reply, err, method, "ss", vm, name))
         return false;
     snprintf(task, sizeof task, "%s", vt_xmlrpc_text(reply.value, ""));
-    return vt_xapi_task_wait(fixture->xapi, fixture->line, task, vt_clock_mono() + 20 * VT_NS_PER_S, NULL, NULL, out, err);
+    return vt_xapi_task_wait(fixture->xapi, fixture->line, task, vt_clock_mono() + 20 * VT_NS_PER_S,
+                             NULL, NULL, out, err);
 }
 
 static void a_task_ends_in_its_result_or_its_failure(void **state)
@@ -321,8 +338,9 @@ static void a_task_that_vanishes_has_an_unknown_outcome(void **state)
     struct vt_xapi_task task = { 0 };
 
     assert_true(vt_xapi_login(fixture->xapi, fixture->line, &err));
-    assert_false(vt_xapi_task_wait(fixture->xapi, fixture->line, "OpaqueRef:7a5c0000-0000-4000-8000-000000000031", 0, NULL,
-                                   NULL, &task, &err));
+    assert_false(vt_xapi_task_wait(fixture->xapi, fixture->line,
+                                   "OpaqueRef:7a5c0000-0000-4000-8000-000000000031", 0, NULL, NULL,
+                                   &task, &err));
     assert_int_equal(task.end, VT_XAPI_TASK_UNKNOWN);
     assert_int_equal(err.code, VT_E_CLOSED);
 }
@@ -343,8 +361,9 @@ static void records_are_handed_out_one_by_one(void **state)
     int count = 0;
     struct vt_xapi_stream stream = { .line = { path, 1, count_item, &count } };
 
-    assert_true(vt_xapi_call_stream(fixture->xapi, fixture->line, &stream, &reply, &err, "VM.get_all_records", ""));
-    assert_int_equal(count, 9 + 2 + 3);   /* machines, templates, control domains */
+    assert_true(vt_xapi_call_stream(fixture->xapi, fixture->line, &stream, &reply, &err,
+                                    "VM.get_all_records", ""));
+    assert_int_equal(count, 9 + 2 + 3); /* machines, templates, control domains */
 }
 
 struct watcher {
@@ -367,8 +386,10 @@ static bool on_event(void *context, const struct vt_xapi_event *event, struct vt
     struct watcher *watcher = context;
 
     (void)err;
-    atomic_fetch_add(event->operation == VT_XAPI_ADD ? &watcher->adds
-                     : event->operation == VT_XAPI_DEL ? &watcher->deletions : &watcher->changes, 1);
+    atomic_fetch_add(event->operation == VT_XAPI_ADD   ? &watcher->adds
+                     : event->operation == VT_XAPI_DEL ? &watcher->deletions
+                                                       : &watcher->changes,
+                     1);
     return true;
 }
 
@@ -417,10 +438,12 @@ static void events_bring_the_state_and_then_every_change_and_begin_anew_when_los
     assert_int_equal(pthread_create(&thread, NULL, watch_events, &watcher), 0);
     wait_for(&watcher.firsts, 1);
     assert_int_equal(watcher.adds, 17);
-    assert_true(vt_xapi_call(fixture->xapi, fixture->line, &reply, &err, "VM.set_name_description", "ss", vm, "x"));
+    assert_true(vt_xapi_call(fixture->xapi, fixture->line, &reply, &err, "VM.set_name_description",
+                             "ss", vm, "x"));
     wait_for(&watcher.changes, 1);
     simulator_ctl(&fixture->simulator, "lose-events");
-    assert_true(vt_xapi_call(fixture->xapi, fixture->line, &reply, &err, "VM.set_name_description", "ss", vm, "y"));
+    assert_true(vt_xapi_call(fixture->xapi, fixture->line, &reply, &err, "VM.set_name_description",
+                             "ss", vm, "y"));
     wait_for(&watcher.firsts, 2);
     simulator_ctl(&fixture->simulator, "expire-sessions");
     wait_for(&watcher.firsts, 3);
@@ -443,7 +466,8 @@ static void a_server_that_does_not_answer_is_given_up(void **state)
 
     assert_true(vt_xapi_login(fixture->xapi, fixture->line, &err));
     simulator_ctl(&fixture->simulator, "delay 5000");
-    assert_false(vt_xapi_call_stream(fixture->xapi, fixture->line, &stream, &reply, &err, "VM.start", "sbb", "x", 0, 0));
+    assert_false(vt_xapi_call_stream(fixture->xapi, fixture->line, &stream, &reply, &err,
+                                     "VM.start", "sbb", "x", 0, 0));
     assert_int_equal(err.code, VT_E_TIMEOUT);
     assert_true(vt_clock_mono() - before < 2 * VT_NS_PER_S);
 }

@@ -17,7 +17,9 @@
 #include "core/io.h"
 #include "tests/support/torture.h"
 
-#define REPLY(value) "<?xml version=\"1.0\"?><methodResponse><params><param>" value "</param></params></methodResponse>"
+#define REPLY(value)                                                                               \
+    "<?xml version=\"1.0\"?><methodResponse><params><param>" value                                 \
+    "</param></params></methodResponse>"
 
 static struct vt_xmlrpc_message *decode(const char *text)
 {
@@ -68,7 +70,9 @@ static void round_trip(const char *name)
     VT_AUTO(vt_xmlrpc_message) message = vt_xmlrpc_decode(body.data, body.size, &err);
     if (!message)
         fail_msg("%s: %s", name, err.text);
-    struct vt_xmlrpc_writer writer = { .buf = &again, .err = &err, .bare_strings = strstr(name, ".reply") };
+    struct vt_xmlrpc_writer writer = { .buf = &again,
+                                       .err = &err,
+                                       .bare_strings = strstr(name, ".reply") };
     vt_xmlrpc_put_message(&writer, message);
     assert_true(vt_xmlrpc_written(&writer));
     assert_int_equal(again.size, body.size);
@@ -104,9 +108,11 @@ static void a_record_gives_its_fields_by_name(void **state)
     int64_t snapshot_time = -1;
 
     assert_non_null(vm);
-    assert_string_equal(vt_xmlrpc_text(vt_xmlrpc_member(vm, "name_label"), ""), "Lecture n° 3 <pathologie> & cie");
+    assert_string_equal(vt_xmlrpc_text(vt_xmlrpc_member(vm, "name_label"), ""),
+                        "Lecture n° 3 <pathologie> & cie");
     assert_string_equal(vt_xmlrpc_text(vt_xmlrpc_member(vm, "name_description"), "?"), "");
-    assert_int_equal(vt_xmlrpc_int(vt_xmlrpc_member(vm, "memory_static_max"), 0), INT64_C(8589934592));
+    assert_int_equal(vt_xmlrpc_int(vt_xmlrpc_member(vm, "memory_static_max"), 0),
+                     INT64_C(8589934592));
     assert_false(vt_xmlrpc_bool(vt_xmlrpc_member(vm, "is_a_snapshot"), true));
     assert_true(vt_xmlrpc_bool(vt_xmlrpc_member(vm, "no_such_field"), true));
     assert_true(vt_xmlrpc_double(vt_xmlrpc_member(vm, "HVM_shadow_multiplier"), 0) == 1.0);
@@ -145,11 +151,13 @@ static void a_finished_task_carries_a_value_of_its_own(void **state)
     golden("05-4-task-get-record-done.reply", &body);
     VT_AUTO(vt_xmlrpc_message) message = vt_xmlrpc_decode(body.data, body.size, &err);
     assert_non_null(message);
-    const char *result = vt_xmlrpc_text(vt_xmlrpc_member(vt_xmlrpc_open(message, NULL, &err), "result"), "");
+    const char *result =
+        vt_xmlrpc_text(vt_xmlrpc_member(vt_xmlrpc_open(message, NULL, &err), "result"), "");
 
     VT_AUTO(vt_xmlrpc_message) value = vt_xmlrpc_decode_value(result, &err);
     assert_non_null(value);
-    assert_string_equal(vt_xmlrpc_text(value->params, ""), "OpaqueRef:54a90000-0000-4000-8000-000000000041");
+    assert_string_equal(vt_xmlrpc_text(value->params, ""),
+                        "OpaqueRef:54a90000-0000-4000-8000-000000000041");
 }
 
 static void a_page_of_html_is_a_protocol_error(void **state)
@@ -181,12 +189,18 @@ static void a_reply_without_status_is_a_protocol_error(void **state)
 {
     (void)state;
     static const char *const replies[] = {
-        REPLY("<value>text</value>"), REPLY("<value><struct></struct></value>"), REPLY("<value><nil/></value>"),
-        REPLY("<value><struct><member><name>Status</name><value>Success</value></member></struct></value>"),
-        REPLY("<value><struct><member><name>Status</name><value>Failure</value></member></struct></value>"),
+        REPLY("<value>text</value>"),
+        REPLY("<value><struct></struct></value>"),
+        REPLY("<value><nil/></value>"),
+        REPLY("<value><struct><member><name>Status</name><value>Success</value></member></struct></"
+              "value>"),
+        REPLY("<value><struct><member><name>Status</name><value>Failure</value></member></struct></"
+              "value>"),
         REPLY("<value><struct><member><name>Status</name><value>Failure</value></member><member>"
-              "<name>ErrorDescription</name><value><array><data></data></array></value></member></struct></value>"),
-        REPLY("<value><struct><member><name>Status</name><value><array><data/></array></value></member></struct></value>"),
+              "<name>ErrorDescription</name><value><array><data></data></array></value></member></"
+              "struct></value>"),
+        REPLY("<value><struct><member><name>Status</name><value><array><data/></array></value></"
+              "member></struct></value>"),
     };
 
     for (size_t i = 0; i < VT_COUNT(replies); i++) {
@@ -203,18 +217,28 @@ static void what_stands_in_the_wrong_place_is_refused(void **state)
     static const char *const wrong[] = {
         REPLY("<value><struct><member><value>1</value><name>a</name></member></struct></value>"),
         REPLY("<value><struct><member><name>a</name></member></struct></value>"),
-        REPLY("<value><struct><member><name>a</name><name>b</name><value>1</value></member></struct></value>"),
-        REPLY("<value><struct><member><name>a</name><value>1</value><value>2</value></member></struct></value>"),
+        REPLY("<value><struct><member><name>a</name><name>b</name><value>1</value></member></"
+              "struct></value>"),
+        REPLY("<value><struct><member><name>a</name><value>1</value><value>2</value></member></"
+              "struct></value>"),
         REPLY("<value><string>a</string><string>b</string></value>"),
-        REPLY("<value>a<string>b</string></value>"), REPLY("<value><string>b</string>a</value>"),
-        REPLY("<value><int></int></value>"), REPLY("<value><int>12x</int></value>"),
-        REPLY("<value><i8>99999999999999999999</i8></value>"), REPLY("<value><double>a</double></value>"),
-        REPLY("<value><value>1</value></value>"), REPLY("<value><array><value>1</value></array></value>"),
-        REPLY("<value>1</value><value>2</value>"), REPLY(""),
-        "<methodCall><params></params></methodCall>", "<methodResponse></methodResponse>",
-        "<methodResponse><params></params></methodResponse>", "<value>1</value>",
+        REPLY("<value>a<string>b</string></value>"),
+        REPLY("<value><string>b</string>a</value>"),
+        REPLY("<value><int></int></value>"),
+        REPLY("<value><int>12x</int></value>"),
+        REPLY("<value><i8>99999999999999999999</i8></value>"),
+        REPLY("<value><double>a</double></value>"),
+        REPLY("<value><value>1</value></value>"),
+        REPLY("<value><array><value>1</value></array></value>"),
+        REPLY("<value>1</value><value>2</value>"),
+        REPLY(""),
+        "<methodCall><params></params></methodCall>",
+        "<methodResponse></methodResponse>",
+        "<methodResponse><params></params></methodResponse>",
+        "<value>1</value>",
         "<methodCall><methodName>a</methodName><methodName>b</methodName><params/></methodCall>",
-        REPLY("<value>1</value>") "<more/>", "<methodCall><methodName>a</methodName><params>",
+        REPLY("<value>1</value>") "<more/>",
+        "<methodCall><methodName>a</methodName><params>",
     };
 
     for (size_t i = 0; i < VT_COUNT(wrong); i++)
@@ -225,8 +249,10 @@ static void a_document_type_is_refused_before_its_entities_are_read(void **state
 {
     (void)state;
     refuse("<?xml version=\"1.0\"?><!DOCTYPE a [<!ENTITY b \"bbbb\"><!ENTITY c \"&b;&b;\">]>"
-           "<methodCall><methodName>&c;</methodName></methodCall>", VT_E_PROTOCOL);
-    refuse("<!DOCTYPE a SYSTEM \"file:///etc/passwd\"><methodCall><methodName>a</methodName></methodCall>",
+           "<methodCall><methodName>&c;</methodName></methodCall>",
+           VT_E_PROTOCOL);
+    refuse("<!DOCTYPE a SYSTEM "
+           "\"file:///etc/passwd\"><methodCall><methodName>a</methodName></methodCall>",
            VT_E_PROTOCOL);
     refuse("<methodCall><methodName>&unknown;</methodName></methodCall>", VT_E_PROTOCOL);
 }
@@ -266,7 +292,8 @@ static void nesting_has_a_limit(void **state)
 static void size_and_number_of_values_have_limits(void **state)
 {
     (void)state;
-    const char *text = REPLY("<value><array><data><value>1</value><value>2</value></data></array></value>");
+    const char *text =
+        REPLY("<value><array><data><value>1</value><value>2</value></data></array></value>");
     struct vt_xmlrpc_limits few = { .bytes = 1000, .depth = 8, .values = 2 };
     struct vt_xmlrpc_limits small = { .bytes = strlen(text) - 1, .depth = 8, .values = 8 };
     struct vt_err err = { 0 };
@@ -283,8 +310,9 @@ static void size_and_number_of_values_have_limits(void **state)
 static void a_name_in_latin1_is_read_beside_one_in_utf8(void **state)
 {
     (void)state;
-    VT_AUTO(vt_xmlrpc_message) message = decode(
-        REPLY("<value><array><data><value>n\xb0 3</value><value>n\xc2\xb0 4</value></data></array></value>"));
+    VT_AUTO(vt_xmlrpc_message)
+    message = decode(REPLY("<value><array><data><value>n\xb0 3</value><value>n\xc2\xb0 "
+                           "4</value></data></array></value>"));
     const struct vt_xmlrpc_value *first = vt_xmlrpc_first(message->params);
 
     assert_string_equal(first->as.text, "n\xc2\xb0 3");
@@ -295,12 +323,15 @@ static void a_name_in_latin1_is_read_beside_one_in_utf8(void **state)
 static void a_declared_latin1_is_believed_and_other_encodings_are_refused(void **state)
 {
     (void)state;
-    VT_AUTO(vt_xmlrpc_message) message =
-        decode("<?xml version='1.0' encoding='ISO-8859-1'?><methodCall><methodName>\xc2\xb0</methodName></methodCall>");
+    VT_AUTO(vt_xmlrpc_message)
+    message =
+        decode("<?xml version='1.0' "
+               "encoding='ISO-8859-1'?><methodCall><methodName>\xc2\xb0</methodName></methodCall>");
 
     assert_string_equal(message->method, "\xc3\x82\xc2\xb0");
-    refuse("<?xml version='1.0' encoding='UTF-7'?><methodCall><methodName>a</methodName></methodCall>",
-           VT_E_PROTOCOL);
+    refuse(
+        "<?xml version='1.0' encoding='UTF-7'?><methodCall><methodName>a</methodName></methodCall>",
+        VT_E_PROTOCOL);
 }
 
 static void a_message_in_pieces_of_one_byte_is_the_same_message(void **state)
@@ -333,10 +364,12 @@ static void every_truncation_of_a_reply_is_refused(void **state)
 static void white_space_between_tags_is_tolerated(void **state)
 {
     (void)state;
-    VT_AUTO(vt_xmlrpc_message) message = decode(
-        "<?xml version='1.0'?>\n<methodCall>\n <methodName>a.b</methodName>\n <params>\n  <param>\n   <value> "
-        "<array> <data> <value> <int> 7 </int> </value> </data> </array> </value>\n  </param>\n </params>\n"
-        "</methodCall>\n");
+    VT_AUTO(vt_xmlrpc_message)
+    message = decode("<?xml version='1.0'?>\n<methodCall>\n <methodName>a.b</methodName>\n "
+                     "<params>\n  <param>\n   <value> "
+                     "<array> <data> <value> <int> 7 </int> </value> </data> </array> </value>\n  "
+                     "</param>\n </params>\n"
+                     "</methodCall>\n");
 
     assert_string_equal(message->method, "a.b");
     assert_int_equal(vt_xmlrpc_int(vt_xmlrpc_first(message->params), 0), 7);
@@ -345,9 +378,12 @@ static void white_space_between_tags_is_tolerated(void **state)
 static void dates_are_read_with_dashes_fractions_and_offsets(void **state)
 {
     (void)state;
-    static const struct { const char *text; int64_t seconds; } dates[] = {
-        { "20260821T12:00:04Z", 1787313604 }, { "2026-08-21T12:00:04Z", 1787313604 },
-        { "20260821T12:00:04", 1787313604 }, { "20260821T14:00:04+02:00", 1787313604 },
+    static const struct {
+        const char *text;
+        int64_t seconds;
+    } dates[] = {
+        { "20260821T12:00:04Z", 1787313604 },         { "2026-08-21T12:00:04Z", 1787313604 },
+        { "20260821T12:00:04", 1787313604 },          { "20260821T14:00:04+02:00", 1787313604 },
         { "20260821T10:00:04.250-0200", 1787313604 }, { "19700101T00:00:00Z", 0 },
     };
 
@@ -357,8 +393,13 @@ static void dates_are_read_with_dashes_fractions_and_offsets(void **state)
         assert_true(vt_xmlrpc_get_time(&value, &seconds));
         assert_int_equal(seconds, dates[i].seconds);
     }
-    static const char *const wrong[] = { "", "2026", "20261321T12:00:04Z", "20260821 12:00:04", "20260821T12:00:04+99",
-                                         "20260821T25:00:00Z", "yesterday" };
+    static const char *const wrong[] = { "",
+                                         "2026",
+                                         "20261321T12:00:04Z",
+                                         "20260821 12:00:04",
+                                         "20260821T12:00:04+99",
+                                         "20260821T25:00:00Z",
+                                         "yesterday" };
     for (size_t i = 0; i < VT_COUNT(wrong); i++) {
         struct vt_xmlrpc_value value = { .type = VT_XMLRPC_DATETIME, .as.text = wrong[i] };
         int64_t seconds = -1;
@@ -369,9 +410,10 @@ static void dates_are_read_with_dashes_fractions_and_offsets(void **state)
 static void doubles_may_be_infinite_or_no_number(void **state)
 {
     (void)state;
-    VT_AUTO(vt_xmlrpc_message) message = decode(
-        REPLY("<value><array><data><value><double>inf</double></value><value><double>nan</double></value>"
-              "<value><double>1e-05</double></value></data></array></value>"));
+    VT_AUTO(vt_xmlrpc_message)
+    message = decode(REPLY(
+        "<value><array><data><value><double>inf</double></value><value><double>nan</double></value>"
+        "<value><double>1e-05</double></value></data></array></value>"));
     const struct vt_xmlrpc_value *first = vt_xmlrpc_first(message->params);
 
     assert_true(isinf(vt_xmlrpc_double(first, 0)));
@@ -414,13 +456,15 @@ static bool gather(void *context, const struct vt_xmlrpc_value *item, struct vt_
 {
     struct gathered *gathered = context;
 
-    snprintf(gathered->last, sizeof gathered->last, "%s", vt_xmlrpc_text(vt_xmlrpc_member(item, "ref"), "?"));
+    snprintf(gathered->last, sizeof gathered->last, "%s",
+             vt_xmlrpc_text(vt_xmlrpc_member(item, "ref"), "?"));
     if (++gathered->count == gathered->stop_at)
         return vt_fail(err, VT_E_CANCELLED, "enough");
     return true;
 }
 
-static struct vt_xmlrpc_message *stream(const struct vt_buf *body, struct gathered *gathered, struct vt_err *err)
+static struct vt_xmlrpc_message *stream(const struct vt_buf *body, struct gathered *gathered,
+                                        struct vt_err *err)
 {
     static const char *const path[] = { "Value", "events" };
     VT_AUTO(vt_xmlrpc_decoder) decoder = vt_xmlrpc_decoder_new(&vt_xmlrpc_stream_limits, err);
@@ -447,7 +491,8 @@ static void events_are_handed_out_one_by_one_and_forgotten(void **state)
     assert_string_equal(gathered.last, "OpaqueRef:7a5c0000-0000-4000-8000-000000000031");
     const struct vt_xmlrpc_value *value = vt_xmlrpc_open(message, NULL, &err);
     assert_int_equal(vt_xmlrpc_member(value, "events")->size, 0);
-    assert_int_equal(vt_xmlrpc_int(vt_xmlrpc_member(vt_xmlrpc_member(value, "valid_ref_counts"), "vm"), 0), 12);
+    assert_int_equal(
+        vt_xmlrpc_int(vt_xmlrpc_member(vt_xmlrpc_member(value, "valid_ref_counts"), "vm"), 0), 12);
     assert_string_equal(vt_xmlrpc_text(vt_xmlrpc_member(value, "token"), ""),
                         "00000000000000040213,00000000000000000019");
 }

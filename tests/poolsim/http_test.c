@@ -20,7 +20,8 @@ static void a_head_is_read_with_names_in_any_case(void **state)
     (void)state;
     struct vt_sim_http http = { 0 };
 
-    assert_int_equal(parse("POST /xmlrpc HTTP/1.1\r\nHost: a\r\ncontent-LENGTH: 12\r\n\r\n", &http), VT_SIM_HTTP_HEAD);
+    assert_int_equal(parse("POST /xmlrpc HTTP/1.1\r\nHost: a\r\ncontent-LENGTH: 12\r\n\r\n", &http),
+                     VT_SIM_HTTP_HEAD);
     assert_string_equal(http.method, "POST");
     assert_string_equal(http.path, "/xmlrpc");
     assert_int_equal(http.content_length, 12);
@@ -35,9 +36,11 @@ static void a_connection_closes_with_http_1_0_and_on_request(void **state)
 
     assert_int_equal(parse("POST / HTTP/1.0\r\n\r\n", &http), VT_SIM_HTTP_HEAD);
     assert_false(http.keep_alive);
-    assert_int_equal(parse("POST / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", &http), VT_SIM_HTTP_HEAD);
+    assert_int_equal(parse("POST / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", &http),
+                     VT_SIM_HTTP_HEAD);
     assert_true(http.keep_alive);
-    assert_int_equal(parse("POST / HTTP/1.1\r\nConnection: close\r\n\r\n", &http), VT_SIM_HTTP_HEAD);
+    assert_int_equal(parse("POST / HTTP/1.1\r\nConnection: close\r\n\r\n", &http),
+                     VT_SIM_HTTP_HEAD);
     assert_false(http.keep_alive);
 }
 
@@ -58,10 +61,15 @@ static void nonsense_and_heads_beyond_1024_bytes_are_bad(void **state)
 {
     (void)state;
     static const char *const bad[] = {
-        "\r\n\r\n", "POST\r\n\r\n", "POST / SMTP/1.1\r\n\r\n", "POST / HTTP/1.1\r\nno colon\r\n\r\n",
-        "POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", "POST / HTTP/1.1\r\nContent-Length: 1x\r\n\r\n",
+        "\r\n\r\n",
+        "POST\r\n\r\n",
+        "POST / SMTP/1.1\r\n\r\n",
+        "POST / HTTP/1.1\r\nno colon\r\n\r\n",
+        "POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+        "POST / HTTP/1.1\r\nContent-Length: 1x\r\n\r\n",
         "POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
-        "POST / HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n", "POST / HTTP/1.1\r\n: x\r\n\r\n",
+        "POST / HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n",
+        "POST / HTTP/1.1\r\n: x\r\n\r\n",
     };
     struct vt_sim_http http = { 0 };
     char large[2 * VT_SIM_HEAD_MAX];

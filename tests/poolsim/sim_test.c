@@ -18,8 +18,8 @@ struct fixture {
     struct vt_sim_world *world;
     int64_t now;
     char session[VT_SIM_REF_MAX];
-    struct vt_xmlrpc_message *reply;   /* of the last request */
-    uint64_t delivered;                /* the ticket of the last late answer */
+    struct vt_xmlrpc_message *reply; /* of the last request */
+    uint64_t delivered;              /* the ticket of the last late answer */
 };
 
 static void take_reply(struct fixture *fixture, const struct vt_buf *body)
@@ -40,7 +40,8 @@ static void deliver(void *context, uint64_t ticket, const struct vt_buf *body)
 }
 
 /* Sends "method" with text parameters behind the session; false: the answer comes later. */
-static bool send_texts(struct fixture *fixture, uint32_t host, const char *method, const char *const *texts, size_t count)
+static bool send_texts(struct fixture *fixture, uint32_t host, const char *method,
+                       const char *const *texts, size_t count)
 {
     static uint64_t ticket;
     VT_AUTO_BUF(request, 1 << 16);
@@ -59,8 +60,8 @@ static bool send_texts(struct fixture *fixture, uint32_t host, const char *metho
     }
     vt_xmlrpc_call_end(&writer);
     assert_true(vt_xmlrpc_written(&writer));
-    enum vt_sim_outcome outcome = vt_sim_handle(fixture->world, &fixture->world->machines[host], request.data,
-                                                request.size, ++ticket, &reply);
+    enum vt_sim_outcome outcome = vt_sim_handle(fixture->world, &fixture->world->machines[host],
+                                                request.data, request.size, ++ticket, &reply);
     assert_int_not_equal(outcome, VT_SIM_MALFORMED);
     if (outcome == VT_SIM_ANSWERED)
         take_reply(fixture, &reply);
@@ -68,7 +69,8 @@ static bool send_texts(struct fixture *fixture, uint32_t host, const char *metho
 }
 #define CALL(fixture, method, ...)                                                                 \
     send_texts(fixture, 0, method, (const char *const[]){ (fixture)->session, ##__VA_ARGS__ },     \
-               sizeof((const char *const[]){ (fixture)->session, ##__VA_ARGS__ }) / sizeof(char *))
+               sizeof((const char *const[]){ (fixture)->session, ##__VA_ARGS__ }) /                \
+                   sizeof(char *))
 
 static void pass(struct fixture *fixture, int64_t ms)
 {
@@ -98,14 +100,20 @@ static void assert_failure(const struct fixture *fixture, const char *code)
 static int set_up(void **state)
 {
     struct fixture *fixture = calloc(1, sizeof *fixture);
-    struct vt_sim_options options = { .hosts = 3, .vms = 9, .spares = 1, .seed = 7, .pace = 1.0, .port = 8443,
+    struct vt_sim_options options = { .hosts = 3,
+                                      .vms = 9,
+                                      .spares = 1,
+                                      .seed = 7,
+                                      .pace = 1.0,
+                                      .port = 8443,
                                       .password = "vitrine" };
 
     fixture->world = vt_sim_world_new(&options);
     fixture->now = fixture->world->now;
     fixture->world->deliver = deliver;
     fixture->world->context = fixture;
-    send_texts(fixture, 0, "session.login_with_password", (const char *const[]){ "root", "vitrine" }, 2);
+    send_texts(fixture, 0, "session.login_with_password",
+               (const char *const[]){ "root", "vitrine" }, 2);
     snprintf(fixture->session, sizeof fixture->session, "%s", vt_xmlrpc_text(result(fixture), ""));
     *state = fixture;
     return 0;
@@ -126,7 +134,8 @@ static struct vt_sim_pool *pool_of(struct fixture *fixture)
     return fixture->world->pools[0];
 }
 
-static struct vt_sim_object *vm_called(struct fixture *fixture, const char *name, char ref[static VT_SIM_REF_MAX])
+static struct vt_sim_object *vm_called(struct fixture *fixture, const char *name,
+                                       char ref[static VT_SIM_REF_MAX])
 {
     struct vt_sim_object *vm = vt_sim_by_name(pool_of(fixture)->db, VT_SIM_VM, name);
 
@@ -187,12 +196,15 @@ static void a_blocked_call_is_answered_50_ms_after_a_change(void **state)
     struct vt_sim_object *vm = vm_called(fixture, "ws-0001", ref);
 
     snprintf(body, sizeof body,
-             "<methodCall><methodName>event.from</methodName><params><param><value>%s</value></param><param><value><array>"
-             "<data><value>vm</value></data></array></value></param><param><value>%020llu,%020d</value></param>"
+             "<methodCall><methodName>event.from</methodName><params><param><value>%s</value></"
+             "param><param><value><array>"
+             "<data><value>vm</value></data></array></value></param><param><value>%020llu,%020d</"
+             "value></param>"
              "<param><value><double>30.0</double></value></param></params></methodCall>",
              fixture->session, (unsigned long long)pool_of(fixture)->db->generation, 0);
-    assert_int_equal(vt_sim_handle(fixture->world, &fixture->world->machines[0], body, strlen(body), 77, &reply),
-                     VT_SIM_DEFERRED);
+    assert_int_equal(
+        vt_sim_handle(fixture->world, &fixture->world->machines[0], body, strlen(body), 77, &reply),
+        VT_SIM_DEFERRED);
     pass(fixture, 1000);
     assert_int_equal(fixture->delivered, 0);
     vt_sim_set_text(pool_of(fixture)->db, vm, VT_VM_name_description, "changed");
@@ -203,7 +215,8 @@ static void a_blocked_call_is_answered_50_ms_after_a_change(void **state)
     assert_int_equal(fixture->delivered, 77);
     const struct vt_xmlrpc_value *events = vt_xmlrpc_member(result(fixture), "events");
     assert_int_equal(events->size, 1);
-    assert_string_equal(vt_xmlrpc_text(vt_xmlrpc_member(vt_xmlrpc_first(events), "operation"), ""), "mod");
+    assert_string_equal(vt_xmlrpc_text(vt_xmlrpc_member(vt_xmlrpc_first(events), "operation"), ""),
+                        "mod");
 }
 
 static void a_start_takes_its_time_and_shows_meanwhile(void **state)
@@ -233,11 +246,21 @@ static void allowed_operations_agree_with_the_check_in_every_state(void **state)
 {
     struct fixture *fixture = *state;
     static const char *const states[] = { "Halted", "Paused", "Suspended", "Running" };
-    static const struct { const char *operation; const char *allowed; } rules[] = {
-        { "start", "Halted" }, { "unpause", "Paused" }, { "resume", "Suspended" }, { "suspend", "Running" },
-        { "pool_migrate", "Running" }, { "hard_reboot", "Paused Running" }, { "clone", "Halted" },
-        { "hard_shutdown", "Paused Suspended Running" }, { "checkpoint", "Paused Suspended Running" },
-        { "destroy", "Halted Suspended" }, { "snapshot", "Halted Paused Suspended Running" },
+    static const struct {
+        const char *operation;
+        const char *allowed;
+    } rules[] = {
+        { "start", "Halted" },
+        { "unpause", "Paused" },
+        { "resume", "Suspended" },
+        { "suspend", "Running" },
+        { "pool_migrate", "Running" },
+        { "hard_reboot", "Paused Running" },
+        { "clone", "Halted" },
+        { "hard_shutdown", "Paused Suspended Running" },
+        { "checkpoint", "Paused Suspended Running" },
+        { "destroy", "Halted Suspended" },
+        { "snapshot", "Halted Paused Suspended Running" },
     };
     char ref[VT_SIM_REF_MAX];
     struct vt_sim_object *vm = vm_called(fixture, "ws-0001", ref);
@@ -248,8 +271,10 @@ static void allowed_operations_agree_with_the_check_in_every_state(void **state)
         for (size_t r = 0; r < VT_COUNT(rules); r++) {
             struct vt_sim_failure failure = { 0 };
             bool expected = strstr(rules[r].allowed, states[s]);
-            assert_int_equal(vt_sim_vm_check(pool_of(fixture), vm, rules[r].operation, &failure), expected);
-            assert_int_equal(vt_sim_has(vm, VT_VM_allowed_operations, rules[r].operation), expected);
+            assert_int_equal(vt_sim_vm_check(pool_of(fixture), vm, rules[r].operation, &failure),
+                             expected);
+            assert_int_equal(vt_sim_has(vm, VT_VM_allowed_operations, rules[r].operation),
+                             expected);
             assert_string_equal(failure.code, expected ? "" : "VM_BAD_POWER_STATE");
         }
     }
@@ -304,7 +329,7 @@ static void sessions_beyond_the_limit_push_out_the_oldest(void **state)
     for (int i = 0; i < VT_SIM_SESSIONS_MAX; i++)
         send_texts(fixture, 0, "session.login_with_password", login, 4);
     assert_int_equal(vt_sim_ref_id(pool_of(fixture)->db, first), 0);
-    CALL(fixture, "VM.get_all");   /* another originator is counted for itself */
+    CALL(fixture, "VM.get_all"); /* another originator is counted for itself */
     assert_int_equal(result(fixture)->type, VT_XMLRPC_ARRAY);
 }
 
@@ -312,7 +337,8 @@ static void a_wrong_password_is_answered_after_five_seconds(void **state)
 {
     struct fixture *fixture = *state;
 
-    assert_false(send_texts(fixture, 0, "session.login_with_password", (const char *const[]){ "root", "no" }, 2));
+    assert_false(send_texts(fixture, 0, "session.login_with_password",
+                            (const char *const[]){ "root", "no" }, 2));
     pass(fixture, 4900);
     assert_int_equal(fixture->delivered, 0);
     pass(fixture, 200);
@@ -333,13 +359,14 @@ static void commands_name_what_is_wrong_with_them(void **state)
     struct fixture *fixture = *state;
     VT_AUTO_BUF(out, 4096);
     static const char *const wrong[][2] = {
-        { "levitate", NULL }, { "fail-host", "nobody" }, { "delay", "x" }, { "cut-network", "nobody" },
-        { "fill-sr", "nowhere" }, { "kill-master", "now" },
+        { "levitate", NULL },        { "fail-host", "nobody" }, { "delay", "x" },
+        { "cut-network", "nobody" }, { "fill-sr", "nowhere" },  { "kill-master", "now" },
     };
 
     for (size_t i = 0; i < VT_COUNT(wrong); i++) {
         struct vt_err err = { 0 };
-        assert_false(vt_sim_control_run(fixture->world, NULL, wrong[i][1] ? 2 : 1, wrong[i], &out, &err));
+        assert_false(
+            vt_sim_control_run(fixture->world, NULL, wrong[i][1] ? 2 : 1, wrong[i], &out, &err));
         assert_int_not_equal(err.code, VT_OK);
     }
 }
@@ -349,7 +376,7 @@ static void every_class_has_its_calls(void **state)
     struct fixture *fixture = *state;
     char method[64];
 
-    for (int class = 0; class < VT_SIM_CLASSES; class++) {
+    for (int class = 0; class < VT_SIM_CLASSES; class ++) {
         snprintf(method, sizeof method, "%s.get_all_records", vt_sim_classes[class].name);
         assert_true(CALL(fixture, method));
         assert_int_equal(result(fixture)->type, VT_XMLRPC_STRUCT);
