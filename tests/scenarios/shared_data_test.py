@@ -126,6 +126,20 @@ def case_every_character_set_is_found_by_name(world):
         raise AssertionError(f"only {asked} names were asked for")
 
 
+def case_losslessly_compressed_pixels_reach_who_takes_explicit_only(world):
+    import pydicom
+    folder, plain = world.data / "dicom/transfer-syntax", pydicom.dcmread(world.data / "dicom/basic/MR_small.dcm")
+    for n, name in enumerate(("MR_small_RLE.dcm", "MR_small_jp2klossless.dcm", "MR_small_jpeg_ls_lossless.dcm")):
+        syntax, sop_class, uid, data_set = raw.split_part10((folder / name).read_bytes())
+        with Node(world.folder / f"decoded{n}") as node:
+            equal(store(node, syntax, sop_class, uid, data_set)[0], 0, name)
+            final, found, values, _ = fetch(node, raw.EXPLICIT, sop_class, uid)
+            equal(final, 0, f"{name}: {raw.comment_of(values)}")
+            path = world.folder / f"{name}.out"
+            path.write_bytes(raw.part10(found[uid][1], raw.EXPLICIT, sop_class, uid))
+            equal(pydicom.dcmread(path).PixelData, plain.PixelData, name)
+
+
 def main():
     data = shared_data()
     if data is None:
