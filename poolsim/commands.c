@@ -229,6 +229,87 @@ static bool new_certificate(struct request *request, struct vt_err *err)
     return vt_sim_server_new_certificate(request->server, machine->index, err);
 }
 
+static bool spoil(struct request *request, struct vt_err *err)
+{
+    struct vt_sim_faults *faults = &request->world->faults;
+    enum vt_sim_spoil kind = vt_sim_spoil_find(request->argv[1]);
+    long count = 0;
+
+    if (kind == VT_SIM_SPOIL_NONE)
+        return vt_fail(err, VT_E_INVALID, "answers are spoilt by one of: %s", vt_sim_spoil_words());
+    if (!number(request->argv[2], 0, 1000000, &count, err))
+        return false;
+    faults->spoil = kind;
+    faults->spoil_count = (uint32_t)count;
+    return true;
+}
+
+static bool claim_master(struct request *request, struct vt_err *err)
+{
+    struct vt_sim_machine *machine = host_named(request, err);
+
+    if (machine)
+        machine->claims = strcmp(request->argv[2], "on") == 0;
+    return machine;
+}
+
+/* "VM.power_state" */
+static enum vt_sim_field field_named(const char *text, struct vt_err *err)
+{
+    char class[64];
+    size_t length = strcspn(text, ".");
+
+    snprintf(class, sizeof class, "%.*s", (int)length, text);
+    enum vt_sim_class found = vt_sim_class_find(class, false);
+    enum vt_sim_field field = found == VT_SIM_CLASSES || text[length] == '\0'
+                                  ? VT_SIM_FIELDS
+                                  : vt_sim_field_find(found, text + length + 1);
+    if (field == VT_SIM_FIELDS)
+        vt_fail(err, VT_E_INVALID, "no field is called %s", text);
+    return field;
+}
+
+static bool hide_field(struct request *request, struct vt_err *err)
+{
+    enum vt_sim_field field = field_named(request->argv[1], err);
+
+    for (uint32_t i = 0; field != VT_SIM_FIELDS && i < request->world->pool_count; i++)
+        request->world->pools[i]->db->hidden[field] = true;
+    return field != VT_SIM_FIELDS;
+}
+
+/* Any plain field of any object, behind the simulation's back: also what no server would write. */
+static bool set_field(struct request *request, struct vt_err *err)
+{
+    enum vt_sim_field field = field_named(request->argv[1], err);
+    struct vt_sim_pool *pool = NULL;
+    struct vt_sim_object *object = NULL;
+    const char *value = request->argv[3];
+
+    if (field == VT_SIM_FIELDS)
+        return false;
+    object =
+        vt_sim_object_find(request->world, vt_sim_fields[field].class, request->argv[2], &pool);
+    if (!object)
+        return vt_fail(err, VT_E_NOTFOUND, "no %s is called %s",
+                       vt_sim_classes[vt_sim_fields[field].class].name, request->argv[2]);
+    switch (vt_sim_fields[field].kind) {
+    case VT_SIM_STRING:
+        vt_sim_set_text(pool->db, object, field, value);
+        return true;
+    case VT_SIM_INT:
+    case VT_SIM_DATE:
+        vt_sim_set_int(pool->db, object, field, strtoll(value, NULL, 10));
+        return true;
+    case VT_SIM_BOOL:
+        vt_sim_set_bool(pool->db, object, field, strcmp(value, "true") == 0);
+        return true;
+    default:
+        return vt_fail(err, VT_E_UNSUPPORTED, "%s is no text, number or truth value",
+                       request->argv[1]);
+    }
+}
+
 static bool list_hosts(struct request *request, struct vt_err *err)
 {
     for (uint32_t i = 0; i < request->world->machine_count; i++) {
@@ -270,6 +351,10 @@ static const struct command {
     { "carrier", "HOST up|down", 2, set_carrier },
     { "ha", "on|off", 1, set_ha },
     { "new-certificate", "HOST", 1, new_certificate },
+    { "spoil", "KIND N", 2, spoil },
+    { "claim-master", "HOST on|off", 2, claim_master },
+    { "hide-field", "CLASS.FIELD", 1, hide_field },
+    { "set", "CLASS.FIELD NAME VALUE", 3, set_field },
     { "hosts", "", 0, list_hosts },
 };
 

@@ -61,6 +61,7 @@ struct vt_sim_db {
     uint64_t generation;
     struct vt_sim_object **objects; /* by id */
     uint32_t next_id, capacity;
+    bool hidden[VT_SIM_FIELDS];     /* left out of records, as an older server does */
     struct vt_sim_class_rows rows[VT_SIM_CLASSES];
 };
 

@@ -142,7 +142,7 @@ static bool admit(struct vt_sim_call *call, uint8_t flags, struct vt_sim_failure
     }
     if (machine->emergency)
         return vt_sim_refuse(failure, machine->emergency, NULL);
-    if (!vt_sim_is_master(machine) && !(flags & VT_SIM_BARE))
+    if (!vt_sim_is_master(machine) && !machine->claims && !(flags & VT_SIM_BARE))
         return vt_sim_refuse(failure, "HOST_IS_SLAVE", machine->master_address, NULL);
     if (flags & VT_SIM_NO_SESSION)
         return true;

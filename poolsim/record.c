@@ -94,6 +94,8 @@ void vt_sim_put_record(struct vt_xmlrpc_writer *writer, const struct vt_sim_db *
     vt_xmlrpc_struct_begin(writer);
     for (uint32_t i = 0; i < info->count; i++) {
         enum vt_sim_field field = (enum vt_sim_field)((uint32_t)info->first + i);
+        if (db->hidden[field])
+            continue;
         vt_xmlrpc_member_begin(writer, vt_sim_fields[field].name);
         vt_sim_put_field(writer, db, object, field);
         vt_xmlrpc_member_end(writer);

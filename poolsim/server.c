@@ -146,6 +146,21 @@ static struct connection *by_ticket(struct vt_sim_server *server, uint64_t ticke
     return connection && connection->ticket == ticket ? connection : NULL;
 }
 
+static void put_spoilt(struct connection *connection, enum vt_sim_spoil kind,
+                       const struct vt_buf *body)
+{
+    VT_AUTO_BUF(spoilt, VT_SIM_REPLY_MAX);
+    const char *status = NULL, *type = NULL;
+
+    if (vt_sim_spoil_make(kind, body, &spoilt, &status, &type)) {
+        put_response(connection, status, type, &spoilt);
+        return;
+    }
+    put_response(connection, status, type, body);
+    connection->out.size -= body->size - body->size / 2;
+    connection->close_after = true;
+}
+
 /* The answer leaves now, or is lost with its connection when a fault asks for it. */
 static void answer(struct vt_sim_server *server, struct connection *connection,
                    const struct vt_buf *body)
@@ -158,7 +173,12 @@ static void answer(struct vt_sim_server *server, struct connection *connection,
         close_connection(server, connection);
         return;
     }
-    put_response(connection, "200 OK", "text/xml", body);
+    if (faults->spoil_count > 0) {
+        faults->spoil_count--;
+        put_spoilt(connection, faults->spoil, body);
+    } else {
+        put_response(connection, "200 OK", "text/xml", body);
+    }
     if (!flush(server, connection))
         close_connection(server, connection);
 }

@@ -16,6 +16,7 @@
 #include "core/clock.h"
 #include "hypervisor/xmlrpc.h"
 #include "poolsim/db.h"
+#include "poolsim/spoil.h"
 
 struct vt_sim_world;
 struct vt_sim_pool;
@@ -66,6 +67,7 @@ struct vt_sim_machine {
     bool failed;                             /* taken down by a fault: its guests went silent */
     const char *emergency;                   /* why it is in emergency mode, NULL: it is not */
     char master_address[VT_SIM_ADDRESS_MAX]; /* of a slave */
+    bool claims;                             /* it answers as the master although another is */
     int64_t clock_offset;                    /* seconds */
     char local_sessions[VT_SIM_LOCAL_SESSIONS_MAX][VT_SIM_REF_MAX];
     uint32_t local_next;
@@ -90,7 +92,9 @@ struct vt_sim_pool {
 struct vt_sim_faults {
     int64_t delay;             /* ns before every answer */
     uint32_t drop_connections; /* so many of the next answers are lost with their connection */
-    bool lose_events;          /* the next event.from answers EVENTS_LOST */
+    uint32_t spoil_count;      /* so many of the next answers are spoilt */
+    enum vt_sim_spoil spoil;
+    bool lose_events; /* the next event.from answers EVENTS_LOST */
     char fail_next_task[64];
 };
 

@@ -472,6 +472,62 @@ static void a_server_that_does_not_answer_is_given_up(void **state)
     assert_true(vt_clock_mono() - before < 2 * VT_NS_PER_S);
 }
 
+static void no_answer_however_spoilt_is_taken_for_a_good_one(void **state)
+{
+    struct fixture *fixture = *state;
+    static const struct {
+        const char *kind;
+        enum vt_code code;
+    } kinds[] = {
+        { "status", VT_E_PROTOCOL }, { "html", VT_E_PROTOCOL },  { "garbage", VT_E_PROTOCOL },
+        { "cut", VT_E_CLOSED },      { "short", VT_E_PROTOCOL }, { "deep", VT_E_LIMIT },
+        { "huge", VT_E_LIMIT },      { "fault", VT_E_PROTOCOL },
+    };
+    char vm[VT_XAPI_REF_MAX], text[64];
+
+    vm_called(fixture, "ws-0003", vm);
+    for (size_t i = 0; i < VT_COUNT(kinds); i++) {
+        VT_AUTO_REPLY reply = { 0 };
+        struct vt_err err = { 0 };
+        char words[64];
+        snprintf(words, sizeof words, "spoil %s 50", kinds[i].kind); /* whatever is tried again */
+        simulator_ctl(&fixture->simulator, words);
+        assert_false(
+            vt_xapi_call(fixture->xapi, fixture->line, &reply, &err, "VM.get_uuid", "s", vm));
+        if (err.code != kinds[i].code)
+            fail_msg("%s gave %s: %s", kinds[i].kind, vt_code_name(err.code), err.text);
+        simulator_ctl(&fixture->simulator, "spoil html 0");
+        text_of(fixture, "VM.get_power_state", vm, text,
+                sizeof text); /* and the next one is fine */
+        assert_string_equal(text, "Halted");
+    }
+}
+
+static void events_and_tasks_survive_values_of_the_wrong_type(void **state)
+{
+    struct fixture *fixture = *state;
+    struct watcher watcher = { .fixture = fixture };
+    struct vt_err err = { 0 };
+    struct vt_xapi_task task = { 0 };
+    pthread_t thread;
+
+    watcher.line = vt_line_new(&err);
+    assert_true(vt_xapi_login(fixture->xapi, fixture->line, &err));
+    simulator_ctl(&fixture->simulator, "spoil types 1");
+    assert_false(vt_xapi_task_wait(fixture->xapi, fixture->line, "OpaqueRef:x", vt_clock_mono() + 1,
+                                   NULL, NULL, &task, &err));
+    assert_int_equal(task.end, VT_XAPI_TASK_UNKNOWN);
+    simulator_ctl(&fixture->simulator, "hide-field VM.uuid");
+    simulator_ctl(&fixture->simulator, "set VM.power_state ws-0001 Levitating");
+    simulator_ctl(&fixture->simulator, "spoil types 1");
+    assert_int_equal(pthread_create(&thread, NULL, watch_events, &watcher), 0);
+    wait_for(&watcher.losses, 1);
+    wait_for(&watcher.firsts, 1);
+    vt_line_stop(watcher.line);
+    pthread_join(thread, NULL);
+    vt_line_free(watcher.line);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -491,6 +547,8 @@ int main(void)
         TEST(records_are_handed_out_one_by_one),
         TEST(events_bring_the_state_and_then_every_change_and_begin_anew_when_lost),
         TEST(a_server_that_does_not_answer_is_given_up),
+        TEST(no_answer_however_spoilt_is_taken_for_a_good_one),
+        TEST(events_and_tasks_survive_values_of_the_wrong_type),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -478,6 +478,22 @@ class Failover(Simulator):
         connection.close()
         self.assertEqual(session.xenapi.VM.get_name_description(vm), "done")
 
+    def test_two_masters_can_claim_the_pool(self):
+        self.ctl("claim-master", "host-02", "on")
+        first, second = self.login(0), self.login(1)
+        self.assertEqual(*(x.xenapi.pool.get_uuid(x.xenapi.pool.get_all()[0]) for x in (first, second)))
+        self.ctl("claim-master", "host-02", "off")
+        self.failure("HOST_IS_SLAVE", self.login, 1)
+
+    def test_fields_of_another_version_are_missing_or_unheard_of(self):
+        session = self.login()
+        vm = session.xenapi.VM.get_by_name_label("ws-0001")[0]
+        self.ctl("hide-field", "VM.domain_type")
+        self.ctl("set", "VM.power_state", "ws-0001", "Levitating")
+        record = session.xenapi.VM.get_record(vm)
+        self.assertNotIn("domain_type", record)
+        self.assertEqual(record["power_state"], "Levitating")
+
     def test_clocks_differ_on_demand(self):
         session = self.login()
         host = session.xenapi.host.get_by_name_label("host-02")[0]
