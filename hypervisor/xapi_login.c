@@ -326,24 +326,39 @@ static void learn_members(struct vt_xapi *xapi, struct vt_line *line,
     }
 }
 
+bool vt_xapi_member_session(struct vt_xapi *xapi, const char *address, struct vt_xapi_session *out,
+                            struct vt_err *err)
+{
+    *out = (struct vt_xapi_session){ 0 };
+    pthread_mutex_lock(&xapi->lock);
+    const struct vt_xapi_member *member = member_at(xapi, address);
+    copy(out->pin, sizeof out->pin, member ? member->pin : "");
+    pthread_mutex_unlock(&xapi->lock);
+    copy(out->address, sizeof out->address, address);
+    point_host(xapi, out);
+    return learn_pin(xapi, out, err);
+}
+
+bool vt_xapi_post_login(struct vt_xapi *xapi, struct vt_line *line, const struct vt_line_host *host,
+                        struct vt_xapi_reply *reply, struct vt_err *err, const char *method)
+{
+    if (strcmp(method, "session.login_with_password") != 0)
+        return vt_xapi_post(line, host, NULL, reply, err, method, "ss", xapi->user, xapi->password);
+    return vt_xapi_post(line, host, NULL, reply, err, method, "ssss", xapi->user, xapi->password,
+                        "2.21", xapi->originator);
+}
+
 /* A session at one address. *out_next: where HOST_IS_SLAVE sends us. */
 static bool login_at(struct vt_xapi *xapi, struct vt_line *line, const char *address,
                      char out_next[static VT_XAPI_ADDRESS_MAX], struct vt_err *err)
 {
-    struct vt_xapi_session at = { 0 };
+    struct vt_xapi_session at;
     VT_AUTO_REPLY reply = { 0 };
 
     out_next[0] = '\0';
-    pthread_mutex_lock(&xapi->lock);
-    const struct vt_xapi_member *member = member_at(xapi, address);
-    copy(at.pin, sizeof at.pin, member ? member->pin : "");
-    pthread_mutex_unlock(&xapi->lock);
-    copy(at.address, sizeof at.address, address);
-    point_host(xapi, &at);
-    if (!learn_pin(xapi, &at, err))
+    if (!vt_xapi_member_session(xapi, address, &at, err))
         return false;
-    if (!vt_xapi_post(line, &at.host, NULL, &reply, err, "session.login_with_password", "ssss",
-                      xapi->user, xapi->password, "2.21", xapi->originator)) {
+    if (!vt_xapi_post_login(xapi, line, &at.host, &reply, err, "session.login_with_password")) {
         if (strcmp(err->xapi_code, "HOST_IS_SLAVE") == 0 && reply.failure.count > 0)
             copy(out_next, VT_XAPI_ADDRESS_MAX, reply.failure.params[0]);
         return false;

@@ -16,6 +16,13 @@ struct vt_xapi_session {
 };
 
 bool vt_xapi_session_get(struct vt_xapi *xapi, struct vt_xapi_session *out, struct vt_err *err);
+/* One member, its pin known or learnt; no session. `out` points into itself: do not copy it. */
+bool vt_xapi_member_session(struct vt_xapi *xapi, const char *address, struct vt_xapi_session *out,
+                            struct vt_err *err);
+/* A login method with the pool's user and password. */
+bool vt_xapi_post_login(struct vt_xapi *xapi, struct vt_line *line, const struct vt_line_host *host,
+                        struct vt_xapi_reply *reply, struct vt_err *err, const char *method);
+
 /* Unless somebody has logged in since. */
 void vt_xapi_session_drop(struct vt_xapi *xapi, uint64_t login);
 

@@ -1,10 +1,10 @@
 /* The session layer against the simulator, over TLS with learnt pins. */
 #include "hypervisor/xapi.h"
+#include "hypervisor/xapi_local.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "core/buf.h"
 #include "core/clock.h"
 #include "core/err.h"
 #include "tests/hypervisor/simulator.h"
@@ -238,42 +238,56 @@ static void a_member_that_belongs_to_another_pool_is_not_believed(void **state)
     assert_non_null(strstr(err.text, "another pool"));
 }
 
-/* What a person does in an emergency: become master by a local login, then collect the others. */
+/* What a person does in an emergency. */
 static void promote(struct fixture *fixture, const char *address)
 {
     struct vt_err err = { 0 };
-    VT_AUTO(vt_line) line = vt_line_new(&err);
-    VT_AUTO_BUF(body, 4096);
-    struct vt_line_host host = { .scheme = "https",
-                                 .address = address,
-                                 .path = "/",
-                                 .port = (uint16_t)fixture->simulator.port };
-    struct vt_cert cert = { 0 };
-    char session_ref[VT_XAPI_REF_MAX];
+    VT_AUTO(vt_xapi_local) local = vt_xapi_slave_local_login(fixture->xapi, address, &err);
 
-    assert_true(vt_line_peek(line, &host, 5000, &cert, &err));
-    host.pin = cert.pin;
-    VT_AUTO(vt_line) calls = vt_line_new(&err);
-    for (int step = 0; step < 2; step++) {
-        struct vt_xmlrpc_writer writer = { .buf = &body, .err = &err };
-        vt_buf_reset(&body);
-        vt_xmlrpc_call_begin(&writer, step ? "pool.emergency_transition_to_master"
-                                           : "session.slave_local_login_with_password");
-        const char *const args[] = { step ? session_ref : "root", "vitrine" };
-        for (int i = 0; i < (step ? 1 : 2); i++) {
-            vt_xmlrpc_param_begin(&writer);
-            vt_xmlrpc_put_string(&writer, args[i]);
-            vt_xmlrpc_param_end(&writer);
-        }
-        vt_xmlrpc_call_end(&writer);
-        VT_AUTO(vt_xmlrpc_message)
-        message = vt_line_post(calls, &host, &body, 5000, true, NULL, &err);
-        assert_non_null(message);
-        const struct vt_xmlrpc_value *value = vt_xmlrpc_open(message, NULL, &err);
-        assert_non_null(value);
-        if (step == 0)
-            snprintf(session_ref, sizeof session_ref, "%s", vt_xmlrpc_text(value, ""));
+    if (!local || !vt_xapi_local_transition_to_master(local, &err))
+        fail_msg("%s", err.text);
+}
+
+static void a_local_logon_tells_how_a_member_is(void **state)
+{
+    struct fixture *fixture = *state;
+    struct vt_err err = { 0 };
+    struct vt_xapi_local_state told = { 0 };
+    VT_AUTO(vt_xapi_local) slave = vt_xapi_slave_local_login(fixture->xapi, "127.0.0.2", &err);
+    VT_AUTO(vt_xapi_local) master = vt_xapi_slave_local_login(fixture->xapi, "127.0.0.1", &err);
+
+    assert_true(vt_xapi_local_look(slave, &told, &err));
+    assert_false(told.emergency);
+    assert_string_equal(told.reason, "HOST_IS_SLAVE");
+    assert_string_equal(told.master, "127.0.0.1");
+    assert_true(vt_xapi_local_look(master, &told, &err));
+    assert_string_equal(told.reason, "");
+    simulator_ctl(&fixture->simulator, "kill-master");
+    for (int i = 0; i < 200 && !told.emergency; i++) {
+        vt_clock_sleep(20 * VT_NS_PER_MS);
+        assert_true(vt_xapi_local_look(slave, &told, &err));
     }
+    assert_true(told.emergency);
+    assert_string_equal(told.reason, "HOST_STILL_BOOTING");
+    assert_false(vt_xapi_local_look(master, &told, &err));
+    assert_int_equal(err.code, VT_E_REFUSED);
+}
+
+static void a_local_logon_is_refused_what_high_availability_forbids(void **state)
+{
+    struct fixture *fixture = *state;
+    struct vt_err err = { 0 };
+    VT_AUTO(vt_xapi_local) local = vt_xapi_slave_local_login(fixture->xapi, "127.0.0.2", &err);
+
+    simulator_ctl(&fixture->simulator, "ha on");
+    assert_false(vt_xapi_local_transition_to_master(local, &err));
+    assert_string_equal(err.xapi_code, "HA_IS_ENABLED");
+    assert_false(vt_xapi_local_reset_master(local, "127.0.0.3", &err));
+    assert_string_equal(err.xapi_code, "HA_IS_ENABLED");
+    assert_true(vt_xapi_local_ha_disable(local, &err));
+    assert_true(vt_xapi_local_management_reconfigure(local, "eth0", &err));
+    assert_false(vt_xapi_local_management_reconfigure(local, "eth9", &err));
+    assert_true(vt_xapi_local_reset_master(local, "127.0.0.3", &err));
 }
 
 static void the_new_master_is_found_when_the_old_one_died(void **state)
@@ -541,6 +555,8 @@ int main(void)
         TEST(a_changed_certificate_is_refused_until_the_pin_is_forgotten),
         TEST(a_configured_fingerprint_must_be_shown),
         TEST(a_member_that_belongs_to_another_pool_is_not_believed),
+        TEST(a_local_logon_tells_how_a_member_is),
+        TEST(a_local_logon_is_refused_what_high_availability_forbids),
         TEST(the_new_master_is_found_when_the_old_one_died),
         TEST(a_task_ends_in_its_result_or_its_failure),
         TEST(a_task_that_vanishes_has_an_unknown_outcome),
