@@ -29,7 +29,7 @@ if(EXISTS ${CMAKE_SOURCE_DIR}/conf/vitrine.conf)
         endif()")
 endif()
 
-install(FILES docs/man/vitrine.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+install(FILES docs/man/vitrine.1 docs/man/vitrine-poolsim.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 install(FILES docs/man/vitrined.8 DESTINATION ${CMAKE_INSTALL_MANDIR}/man8)
 install(FILES docs/man/vitrine.conf.5 DESTINATION ${CMAKE_INSTALL_MANDIR}/man5)
 
