@@ -10,7 +10,7 @@
 #include "core/err.h"
 #include "core/io.h"
 
-enum { PATH_ROOM = 4096 };
+enum { PATH_ROOM = 4096, LANE_MMAP = 256 << 20 };
 
 static struct sq_index *self(struct vt_index *base)
 {
@@ -61,11 +61,12 @@ static void reader_free(struct sq_reader *reader)
     free(reader);
 }
 
-static struct sq_reader *reader_new(struct sq_index *index, struct vt_err *err)
+static struct sq_reader *reader_new(struct sq_index *index, uint64_t mmap_bytes, struct vt_err *err)
 {
     const struct vt_db_options options = { .read_only = true,
                                            .busy_ms = SQ_BUSY_MS,
-                                           .cache_kib = SQ_CACHE_READER_KIB };
+                                           .cache_kib = SQ_CACHE_READER_KIB,
+                                           .mmap_bytes = mmap_bytes };
     struct sq_reader *reader = calloc(1, sizeof *reader);
 
     if (!reader) {
@@ -90,7 +91,7 @@ struct sq_reader *sq_reader_take(struct sq_index *index, struct vt_err *err)
         index->idle_count--;
     }
     pthread_mutex_unlock(&index->pool_lock);
-    return reader ? reader : reader_new(index, err);
+    return reader ? reader : reader_new(index, 0, err);
 }
 
 void sq_reader_give(struct sq_index *index, struct sq_reader *reader)
@@ -107,6 +108,30 @@ void sq_reader_give(struct sq_index *index, struct sq_reader *reader)
     pthread_mutex_unlock(&index->pool_lock);
     if (!keep)
         reader_free(reader);
+}
+
+struct sq_lane *sq_lane_take(struct sq_index *index, struct vt_err *err)
+{
+    unsigned first = atomic_fetch_add(&index->next_lane, 1);
+    struct sq_lane *lane = NULL;
+
+    for (unsigned i = 0; i < SQ_LANES && !lane; i++)
+        if (pthread_mutex_trylock(&index->lanes[(first + i) % SQ_LANES].lock) == 0)
+            lane = &index->lanes[(first + i) % SQ_LANES];
+    if (!lane) {
+        lane = &index->lanes[first % SQ_LANES];
+        pthread_mutex_lock(&lane->lock);
+    }
+    if (!lane->reader && !(lane->reader = reader_new(index, LANE_MMAP, err))) {
+        pthread_mutex_unlock(&lane->lock);
+        return NULL;
+    }
+    return lane;
+}
+
+void sq_lane_give(struct sq_lane *lane)
+{
+    pthread_mutex_unlock(&lane->lock);
 }
 
 struct sqlite3_stmt *sq_statement_take(struct sq_reader *reader, const char *sql,
@@ -194,6 +219,10 @@ static void sq_close(struct vt_index *base)
         index->idle = reader->next;
         reader_free(reader);
     }
+    for (int i = 0; i < SQ_LANES; i++) {
+        reader_free(index->lanes[i].reader);
+        pthread_mutex_destroy(&index->lanes[i].lock);
+    }
     for (int i = 0; i < SQ_WRITES; i++)
         vt_stmt_free(index->write[i]);
     vt_db_free(index->checkpointer);
@@ -224,6 +253,8 @@ static struct vt_index *sq_open(const struct vt_index_options *options, struct v
                           : SQ_READERS_KEPT_MAX;
     pthread_rwlock_init(&index->words.lock, NULL);
     pthread_mutex_init(&index->pool_lock, NULL);
+    for (int i = 0; i < SQ_LANES; i++)
+        pthread_mutex_init(&index->lanes[i].lock, NULL);
     pthread_mutex_init(&index->checkpoint_lock, NULL);
     vt_buf_init(&index->merged, 2 * (size_t)VT_ATTRIBUTES_MAX);
     vt_buf_init(&index->packed, 2 * (size_t)VT_FILE_MAX);

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -18,6 +19,7 @@
 
 enum {
     SQ_READERS_KEPT_MAX = 16, /* idle connections that stay open */
+    SQ_LANES = 2,             /* connections for lookups by UID, each with a lock of its own */
     SQ_STATEMENTS_MAX = 24,   /* prepared statements of one reader */
     SQ_WORDS_MAX =
         4096, /* SOP classes and transfer syntaxes with a number; others are kept as text */
@@ -54,6 +56,13 @@ struct sq_reader {
     struct sq_statement statements[SQ_STATEMENTS_MAX];
     uint64_t clock;
     struct sq_reader *next; /* in the pool */
+};
+
+/* A lookup is so short that waiting for a connection whose pages are warm is cheaper than a further
+ * connection: many associations share few lanes. */
+struct sq_lane {
+    pthread_mutex_t lock;
+    struct sq_reader *reader; /* guarded by lock; NULL until the first lookup */
 };
 
 /* ---- writer ---- */
@@ -131,6 +140,9 @@ struct sq_index {
     pthread_mutex_t checkpoint_lock;
     struct vt_db *checkpointer; /* guarded by checkpoint_lock */
 
+    struct sq_lane lanes[SQ_LANES];
+    atomic_uint next_lane;
+
     pthread_mutex_t pool_lock;
     struct sq_reader *idle; /* guarded by pool_lock */
     int idle_count, idle_max;
@@ -139,6 +151,9 @@ struct sq_index {
 /* index_sqlite.c */
 struct sq_reader *sq_reader_take(struct sq_index *index, struct vt_err *err);
 void sq_reader_give(struct sq_index *index, struct sq_reader *reader);
+/* A free lane, or one to wait for; NULL when its connection cannot be opened. */
+struct sq_lane *sq_lane_take(struct sq_index *index, struct vt_err *err);
+void sq_lane_give(struct sq_lane *lane);
 /* A statement of this text, reset and without bindings; give it back with sq_statement_give. */
 struct sqlite3_stmt *sq_statement_take(struct sq_reader *reader, const char *sql,
                                        struct vt_err *err);

@@ -126,19 +126,20 @@ static bool with_row(struct vt_index *base, const char *sql, const char *text,
                      void *context, bool *out_found, struct vt_err *err)
 {
     struct sq_index *index = (struct sq_index *)(void *)base;
-    struct sq_reader *reader = sq_reader_take(index, err);
+    struct sq_lane *lane = sq_lane_take(index, err);
     struct sqlite3_stmt *stmt;
     bool ok = false, row = false;
 
-    if (!reader)
+    if (!lane)
         return false;
+    struct sq_reader *reader = lane->reader;
     if ((stmt = sq_statement_take(reader, sql, err))) {
         ok = (!text || vt_stmt_bind(reader->db, stmt, err, "t", text)) &&
              vt_stmt_step(reader->db, stmt, &row, err);
         ok = ok && (!row || each(index, stmt, context, err));
         sq_statement_give(reader, stmt);
     }
-    sq_reader_give(index, reader);
+    sq_lane_give(lane);
     if (ok)
         *out_found = row;
     return ok || sq_explain(err);

@@ -1,11 +1,14 @@
 #include "core/db.h"
 
+#include <pthread.h>
 #include <sqlite3.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "core/err.h"
+
+static pthread_once_t configured = PTHREAD_ONCE_INIT;
 
 struct vt_db {
     sqlite3 *handle;
@@ -46,6 +49,12 @@ bool vt_db_fail(struct vt_db *db, const char *doing, struct vt_err *err)
                    sqlite3_errmsg(db->handle));
 }
 
+/* SQLite counts its memory under one lock for all threads unless told not to before its first use. */
+static void configure(void)
+{
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 static bool set_up(struct vt_db *db, const struct vt_db_options *options, struct vt_err *err)
 {
     static const char *const sync_names[] = { "OFF", "NORMAL", "FULL" };
@@ -74,6 +83,7 @@ struct vt_db *vt_db_open(const char *path, const struct vt_db_options *options, 
     int flags = SQLITE_OPEN_NOMUTEX | (options->read_only ? SQLITE_OPEN_READONLY
                                                           : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
 
+    pthread_once(&configured, configure);
     if (!db || !(db->path = strdup(path))) {
         vt_fail(err, VT_E_NOMEM, "no memory for %s", path);
         return NULL;
