@@ -8,7 +8,7 @@
 
 #include "core/buf.h"
 #include "core/err.h"
-#include "hypervisor/arena.h"
+#include "hypervisor/region.h"
 
 enum element {
     DOCUMENT,
@@ -79,13 +79,13 @@ struct frame {
     struct vt_xmlrpc_value *value;       /* of a VALUE */
     const struct vt_xmlrpc_value **tail; /* where the next child goes */
     bool item;                           /* a VALUE that is handed out when it ends */
-    struct vt_arena_mark mark;           /* of an item: the arena before it */
+    struct vt_region_mark mark;           /* of an item: the region before it */
 };
 
 struct owned_message {
     struct vt_xmlrpc_message message; /* first: what the caller holds */
-    struct vt_arena arena;
-    struct vt_arena names; /* of members: they stay when an item goes */
+    struct vt_region region;
+    struct vt_region names; /* of members: they stay when an item goes */
 };
 
 struct vt_xmlrpc_builder {
@@ -110,8 +110,8 @@ void vt_xmlrpc_message_free(struct vt_xmlrpc_message *message)
 
     if (!owned)
         return;
-    vt_arena_fini(&owned->arena);
-    vt_arena_fini(&owned->names);
+    vt_region_fini(&owned->region);
+    vt_region_fini(&owned->names);
     free(owned);
 }
 
@@ -190,8 +190,8 @@ static const char *keep_name(struct vt_xmlrpc_builder *build, const struct vt_bu
     if (*slot && strlen(*slot) == text->size && memcmp(*slot, text->data, text->size) == 0)
         return *slot;
     if (*slot || text->size > NAME_KEPT_MAX)
-        return vt_arena_text(&build->out->arena, text->data, text->size);
-    *slot = vt_arena_text(&build->out->names, text->data, text->size);
+        return vt_region_text(&build->out->region, text->data, text->size);
+    *slot = vt_region_text(&build->out->names, text->data, text->size);
     return *slot;
 }
 
@@ -248,8 +248,8 @@ static bool begin_value(struct vt_xmlrpc_builder *build, struct frame *frame)
     if (++build->depth > build->limits.depth)
         return vt_xmlrpc_build_exceeded(build, "values in values"), false;
     frame->item = is_item(build);
-    frame->mark = vt_arena_mark(&build->out->arena);
-    struct vt_xmlrpc_value *value = vt_arena_alloc(&build->out->arena, sizeof *value);
+    frame->mark = vt_region_mark(&build->out->region);
+    struct vt_xmlrpc_value *value = vt_region_alloc(&build->out->region, sizeof *value);
     if (!value)
         return vt_xmlrpc_build_no_memory(build), false;
     *value = (struct vt_xmlrpc_value){ .name = parent->name, .as.text = "" };
@@ -353,7 +353,7 @@ static bool set_text(struct vt_xmlrpc_builder *build, struct vt_xmlrpc_value *va
     value->size = (uint32_t)build->text.size;
     if (value->size == 0)
         return true;
-    value->as.text = vt_arena_text(&build->out->arena, build->text.data, build->text.size);
+    value->as.text = vt_region_text(&build->out->region, build->text.data, build->text.size);
     return value->as.text || (vt_xmlrpc_build_no_memory(build), false);
 }
 
@@ -383,7 +383,7 @@ static bool end_value(struct vt_xmlrpc_builder *build, struct frame *frame)
         return true;
     if (!build->item_fn(build->item_context, frame->value, &build->err))
         return build->failed = true, false;
-    vt_arena_release(&build->out->arena, frame->mark);
+    vt_region_release(&build->out->region, frame->mark);
     return true;
 }
 
@@ -392,7 +392,7 @@ static bool end_element(struct vt_xmlrpc_builder *build, struct frame *frame)
     switch (frame->element) {
     case METHOD_NAME:
         build->out->message.method =
-            vt_arena_text(&build->out->arena, build->text.data, build->text.size);
+            vt_region_text(&build->out->region, build->text.data, build->text.size);
         return build->out->message.method || (vt_xmlrpc_build_no_memory(build), false);
     case NAME:
         frame[-1].name = keep_name(build, &build->text);
