@@ -36,7 +36,8 @@ bool vt_admin_trash_list(const struct vt_admin *admin, struct vt_err *err);
 /* By trash id, or by study UID when trash_id is 0. */
 bool vt_admin_study_restore(const struct vt_admin *admin, int64_t trash_id, const char *study_uid, uint64_t *out_instances,
                             struct vt_err *err);
-/* Removes what is past retention, all when `everything`. */
+/* Removes what is past retention, all when `everything`, a few at a time: others go on storing meanwhile. *out_instances
+ * says how many, also when it was cancelled; the next purge goes on with the rest. */
 bool vt_admin_trash_purge(const struct vt_admin *admin, bool everything, uint64_t *out_instances, struct vt_err *err);
 
 /* quarantine: arrivals refused as C010/C011. resolve: "accept" (becomes a version and is served), "discard" (to the trash). */

@@ -266,6 +266,11 @@ bool vt_admin_study_restore(const struct vt_admin *admin, int64_t trash_id, cons
 
 /* ---- purge ---- */
 
+enum { PURGE_BATCH = 256 };
+#define PURGED_SOME                                                                                \
+    "(operation, n) IN (SELECT operation, n FROM operation_file JOIN operation ON id = operation " \
+    "WHERE state = 'purged' ORDER BY operation, n LIMIT ?)"
+
 /* Marks first, removes then: what was marked and not removed goes with the next purge. */
 static bool mark_purged(struct vt_archive *archive, bool everything, struct vt_err *err)
 {
@@ -282,41 +287,79 @@ static bool mark_purged(struct vt_archive *archive, bool everything, struct vt_e
     return ok;
 }
 
-static bool remove_purged(struct vt_archive *archive, uint64_t *out_instances, struct vt_err *err)
+/* Some files of what is marked: a purge of many holds up those who store for a moment only. In any
+ * case *out_files says how many rows were done. */
+static bool remove_some(struct vt_archive *archive, size_t *out_files, uint64_t *removed,
+                        struct vt_err *err)
 {
     struct vt_db *db = vt_state_lock(archive->state);
-    struct sqlite3_stmt *stmt =
-        vt_db_prepare(db,
-                      "SELECT to_file FROM operation_file JOIN operation ON id = operation WHERE "
-                      "state = 'purged' AND to_file LIKE 'trash/%'",
-                      err);
-    bool row = false, ok = stmt && vt_stmt_bind(db, stmt, err, "");
+    struct sqlite3_stmt *stmt = vt_db_prepare(
+        db, "SELECT to_file FROM operation_file WHERE " PURGED_SOME " ORDER BY operation, n", err);
+    bool row = false, ok = stmt && vt_stmt_bind(db, stmt, err, "i", (int64_t)PURGE_BATCH);
 
-    *out_instances = 0;
-    while (ok && (ok = vt_stmt_step(db, stmt, &row, err)) && row) {
+    for (*out_files = 0; ok && (ok = vt_stmt_step(db, stmt, &row, err)) && row; ++*out_files) {
         const char *file = (const char *)sqlite3_column_text(stmt, 0);
-        *out_instances += unlinkat(archive->root, file, 0) == 0;
+        if (strncmp(file, "trash/", 6) != 0)
+            continue;
+        *removed += unlinkat(archive->root, file, 0) == 0;
         vt_folders_prune(archive->folders, file);
     }
     vt_stmt_free(stmt);
-    ok = ok && vt_db_exec(db,
-                          "DELETE FROM operation_file WHERE operation IN (SELECT id FROM operation "
-                          "WHERE state = 'purged')",
-                          err);
+    stmt = ok ? vt_db_prepare(db, "DELETE FROM operation_file WHERE " PURGED_SOME, err) : NULL;
+    ok = stmt && vt_stmt_bind(db, stmt, err, "i", (int64_t)PURGE_BATCH) &&
+         vt_stmt_run(db, stmt, err);
+    vt_stmt_free(stmt);
     vt_state_unlock(archive->state);
     return ok;
+}
+
+static bool any_purged(struct vt_archive *archive, bool *out_any, struct vt_err *err)
+{
+    struct vt_db *db = vt_state_lock(archive->state);
+    struct sqlite3_stmt *stmt =
+        vt_db_prepare(db, "SELECT 1 FROM operation_file WHERE " PURGED_SOME, err);
+    bool ok = stmt && vt_stmt_bind(db, stmt, err, "i", (int64_t)1) &&
+              vt_stmt_step(db, stmt, out_any, err);
+
+    vt_stmt_free(stmt);
+    vt_state_unlock(archive->state);
+    return ok;
+}
+
+static bool remove_purged(const struct vt_admin *admin, uint64_t *removed, struct vt_err *err)
+{
+    struct vt_archive *archive = admin->archive;
+    size_t files = PURGE_BATCH;
+
+    while (files == PURGE_BATCH) {
+        if (!vt_exclusive_begin(archive, err))
+            return false;
+        bool ok = remove_some(archive, &files, removed, err);
+        vt_exclusive_end(archive);
+        if (!ok)
+            return false;
+        if (files == PURGE_BATCH && admin->progress &&
+            !admin->progress(admin->context, *removed, 0, "instances"))
+            return vt_fail(err, VT_E_CANCELLED, "the purge was cancelled; the next goes on with it");
+    }
+    return true;
 }
 
 bool vt_admin_trash_purge(const struct vt_admin *admin, bool everything, uint64_t *out_instances,
                           struct vt_err *err)
 {
     struct vt_archive *archive = admin->archive;
+    bool any = false;
 
-    if (!mark_purged(archive, everything, err) || !vt_exclusive_begin(archive, err))
+    *out_instances = 0;
+    if (!mark_purged(archive, everything, err) || !any_purged(archive, &any, err))
         return false;
-    bool ok = remove_purged(archive, out_instances, err);
-    vt_exclusive_end(archive);
+    if (!any)
+        return true;
+    bool ok = remove_purged(admin, out_instances, err);
     vt_space_forget(archive);
-    return ok && (*out_instances == 0 ||
-                  vt_state_log(archive->state, admin->who, "trash.purge", NULL, NULL, err));
+    struct vt_err ignored = { 0 };
+    return (*out_instances == 0 || vt_state_log(archive->state, admin->who, "trash.purge", NULL,
+                                                NULL, ok ? err : &ignored)) &&
+           ok;
 }

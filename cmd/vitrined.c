@@ -12,9 +12,11 @@
 #include "cmd/control.h"
 #include "cmd/notify.h"
 #include "cmd/options.h"
+#include "cmd/upkeep.h"
 #include "cmd/vitrined_conf.h"
 #include "cmd/vitrined_log.h"
 #include "core/buf.h"
+#include "core/clock.h"
 #include "core/err.h"
 #include "core/event.h"
 #include "core/log.h"
@@ -23,8 +25,12 @@
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 enum {
-    ALLOCATOR_ARENAS = 4
-}; /* glibc makes up to eight for each core, each with its own free memory */
+    ALLOCATOR_ARENAS = 4, /* glibc makes up to eight for each core, each with its own free memory */
+    TRIM_LOOK_S = 5,      /* after a burst the memory it left behind goes back to the system ... */
+    TRIM_LOOKS = 12,      /* ... and from time to time where bursts never end */
+    PURGE_FIRST_S = 60,
+    PURGE_EVERY_S = 86400,
+};
 
 static const char usage[] =
     "usage: vitrined [-c FILE] [-o section.key=value]... [-v]\n"
@@ -50,6 +56,11 @@ struct node {
     struct vt_archive *archive;
     struct vt_server *server;
     struct vt_control *control;
+    struct vt_upkeep *upkeep;
+
+    /* of the upkeep's thread: instances received at the last look and at the last trim */
+    uint64_t seen, trimmed;
+    unsigned looks;
 };
 
 /* ---- the process ---- */
@@ -145,6 +156,42 @@ static void add_status(void *context, struct json_t *row)
     json_object_set_new(row, "queries", json_integer((json_int_t)status.queries));
 }
 
+/* ---- chores ---- */
+
+static void purge(void *context, const atomic_bool *stopping)
+{
+    const struct node *node = context;
+
+    vt_upkeep_purge_trash(node->archive, stopping);
+}
+
+static void trim(void *context, const atomic_bool *stopping)
+{
+    struct node *node = context;
+    struct vt_server_status status;
+
+    (void)stopping;
+    vt_server_status(node->server, &status);
+    bool quiet = status.instances_received == node->seen;
+    node->seen = status.instances_received;
+    if (node->seen == node->trimmed || (!quiet && ++node->looks < TRIM_LOOKS))
+        return;
+    node->looks = 0;
+    node->trimmed = node->seen;
+    malloc_trim(0);
+}
+
+static bool start_upkeep(struct node *node, struct vt_err *err)
+{
+    static const struct vt_chore chores[] = {
+        { PURGE_FIRST_S * VT_NS_PER_S, PURGE_EVERY_S * VT_NS_PER_S, purge },
+        { TRIM_LOOK_S * VT_NS_PER_S, TRIM_LOOK_S * VT_NS_PER_S, trim },
+    };
+
+    node->upkeep = vt_upkeep_start(chores, VT_COUNT(chores), node, err);
+    return node->upkeep != NULL;
+}
+
 static bool start_node(struct node *node, struct vt_err *err)
 {
     struct vt_net_options net = { 0 };
@@ -167,7 +214,7 @@ static bool start_node(struct node *node, struct vt_err *err)
         .context = node,
     };
     node->control = vt_control_start(&control, err);
-    return node->control != NULL;
+    return node->control != NULL && start_upkeep(node, err);
 }
 
 /* ready aet=VITRINE dicom=127.0.0.1:11112 path=/var/lib/vitrine */
@@ -195,6 +242,7 @@ static void say_ready(const struct node *node)
 static void stop_node(struct node *node)
 {
     vt_notify("STOPPING=1");
+    vt_upkeep_stop(node->upkeep);
     vt_control_stop(node->control);
     if (node->server)
         vt_server_stop(node->server, node->dicom.stop_grace);
