@@ -166,6 +166,12 @@ void vt_assoc_set_pace(struct vt_assoc *assoc, int64_t gap, uint32_t bytes_per_s
     assoc->conn->gap = assoc->gap;
 }
 
+void vt_assoc_on_rest(struct vt_assoc *assoc, void (*resting)(void *context), void *context)
+{
+    assoc->resting = resting;
+    assoc->resting_context = context;
+}
+
 /* ---- the end ---- */
 
 void vt_assoc_interrupt(struct vt_assoc *assoc)

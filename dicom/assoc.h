@@ -45,6 +45,15 @@ struct vt_context {
     enum vt_role accepted_role;
 };
 
+enum vt_identity_type {   /* PS3.7 D.3.3.7 */
+    VT_IDENTITY_NONE,
+    VT_IDENTITY_USER,
+    VT_IDENTITY_USER_PASSCODE,
+    VT_IDENTITY_KERBEROS,
+    VT_IDENTITY_SAML,
+    VT_IDENTITY_JWT,
+};
+
 struct vt_assoc_info {
     char calling_ae_title[VT_AE_TITLE_MAX + 1];
     char called_ae_title[VT_AE_TITLE_MAX + 1];
@@ -52,7 +61,7 @@ struct vt_assoc_info {
     uint32_t max_pdu;                       /* what the peer takes; 0: no limit */
     char implementation_uid[VT_UID_MAX + 1];
     char implementation_version[17];
-    uint8_t identity_type;                  /* 0: none offered (PS3.7 D.3.3.7) */
+    uint8_t identity_type;                  /* vt_identity_type; 0: none offered */
     bool identity_response_wanted;
     bool tls;
 };
@@ -72,6 +81,9 @@ bool vt_assoc_extended_answer(struct vt_assoc *assoc, const char *sop_class, con
 /* Primary and secondary field of the user identity; borrowed. Never log them. */
 void vt_assoc_identity(const struct vt_assoc *assoc, const uint8_t **out_primary, size_t *out_primary_size,
                        const uint8_t **out_secondary, size_t *out_secondary_size);
+/* The largest PDU the answer asks the peer to send, and the largest that is taken, VT_PDU_MIN to VT_PDU_MAX; else
+ * VT_PDU_MAX. Before vt_assoc_acknowledge. */
+void vt_assoc_set_max_pdu(struct vt_assoc *assoc, uint32_t bytes);
 /* Sends the A-ASSOCIATE-AC; contexts not decided on are refused. identity_accepted answers 59H if it was wanted. */
 bool vt_assoc_acknowledge(struct vt_assoc *assoc, bool identity_accepted, struct vt_err *err);
 /* Sends an A-ASSOCIATE-RJ (PS3.8 9.3.4). Free afterwards. */
@@ -134,6 +146,10 @@ enum vt_next {
  * read. false: VT_E_TIMEOUT (nothing began), VT_E_PROTOCOL (abort it), ... */
 bool vt_assoc_next(struct vt_assoc *assoc, int64_t deadline, enum vt_next *out_next, uint8_t *out_context_id,
                    struct vt_command *out_command, struct vt_err *err);
+
+/* Called by vt_assoc_next, in its thread, when a second has passed in silence and the association gave its buffers back:
+ * the owner may do the same with its own. */
+void vt_assoc_on_rest(struct vt_assoc *assoc, void (*resting)(void *context), void *context);
 
 /* The data set that follows a command, in pieces as they come, in the buffer's memory. `sink` returning false ends
  * it with sink's error (the stream is then out of step: abort). `out_size` may be NULL. */

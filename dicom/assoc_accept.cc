@@ -382,6 +382,15 @@ extern "C" bool vt_assoc_extended_answer(struct vt_assoc *assoc, const char *sop
     });
 }
 
+extern "C" void vt_assoc_set_max_pdu(struct vt_assoc *assoc, uint32_t bytes)
+{
+    if (!assoc->negotiation || bytes < VT_PDU_MIN || bytes > VT_PDU_MAX)
+        return;
+    assoc->our_max_pdu = bytes;
+    negotiation(assoc)->params->ourMaxPDUReceiveSize = bytes;
+    parameters(assoc).maxPDU = bytes;
+}
+
 extern "C" bool vt_assoc_acknowledge(struct vt_assoc *assoc, bool identity_accepted,
                                      struct vt_err *err)
 {

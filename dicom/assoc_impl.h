@@ -62,6 +62,8 @@ struct vt_assoc {
     size_t send_capacity;
     uint16_t last_message_id;
 
+    void (*resting)(void *context); /* NULL: nobody wants to know */
+    void *resting_context;
     int64_t gap;
     uint32_t bytes_per_second;
     bool over; /* released, aborted or rejected: nothing is sent any more */

@@ -211,6 +211,8 @@ static bool await_message(struct vt_assoc *assoc, int64_t deadline, struct vt_er
         vt_buf_fini(&assoc->out);
         free(vt_take(&assoc->send_buffer));
         assoc->send_capacity = 0;
+        if (assoc->resting)
+            assoc->resting(assoc->resting_context);
     }
     return vt_conn_await(assoc->conn, deadline, err);
 }

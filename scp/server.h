@@ -42,7 +42,7 @@ struct vt_server_options {
     const struct vt_private_syntax *private_syntaxes;
     size_t private_syntax_count;
     unsigned max_associations, max_per_peer; /* 0: defaults */
-    uint32_t max_pdu;
+    uint32_t max_pdu; /* taken and asked for; 0: VT_PDU_MAX */
     int64_t idle, artim; /* ns; 0: 60 s, 30 s */
     bool strict_query, match_unknown, fuzzy, keep_accents;
     uint64_t max_matches;        /* 0: 50000 */

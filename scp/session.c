@@ -199,18 +199,29 @@ static bool answer_extended(struct vt_session *session, size_t i, struct vt_err 
                                                      answer, answered, err);
 }
 
+/* A user's name, with or without a passcode, is taken as the peer's word: peers are known by title
+ * and address. Tickets and assertions are left without an answer, since nobody looked into them. */
+static bool has_user_name(const struct vt_session *session)
+{
+    uint8_t type = vt_assoc_info(session->assoc)->identity_type;
+
+    return type == VT_IDENTITY_USER || type == VT_IDENTITY_USER_PASSCODE;
+}
+
 static bool negotiate(struct vt_session *session, struct vt_err *err)
 {
     size_t count = vt_assoc_context_count(session->assoc);
 
     session->rules = rules_of(session);
+    if (session->options->max_pdu != 0)
+        vt_assoc_set_max_pdu(session->assoc, session->options->max_pdu);
     for (size_t i = 0; i < count; i++)
         if (!decide_context(session, vt_assoc_context_at(session->assoc, i), err))
             return false;
     for (size_t i = 0; i < count; i++)
         if (!answer_extended(session, i, err))
             return false;
-    return vt_assoc_acknowledge(session->assoc, false, err);
+    return vt_assoc_acknowledge(session->assoc, has_user_name(session), err);
 }
 
 static void tell_refused(struct vt_session *session, const char *reason, const char *text)
@@ -218,6 +229,15 @@ static void tell_refused(struct vt_session *session, const char *reason, const c
     atomic_fetch_add(&session->traffic->refused, 1);
     vt_tell(session->options->events, "association.refused", session->calling_ae_title, "host",
             session->host, "reason", reason, "text", text, NULL);
+}
+
+/* The peer is silent for a while: one that stored keeps no more memory than one that did not. */
+static void rest(void *context)
+{
+    struct vt_session *session = context;
+
+    if (session->receive)
+        vt_receive_rest(session->receive);
 }
 
 /* false: refused or failed, and told. */
@@ -243,6 +263,7 @@ static bool open_association(struct vt_session *session)
         return false;
     }
     atomic_fetch_add(&session->traffic->associations, 1);
+    vt_assoc_on_rest(session->assoc, rest, session);
     share(session, session->assoc);
     return true;
 }

@@ -250,6 +250,37 @@ def case_small_and_large_pdus_carry_the_same_bytes(world):
             equal((status, found[uid][1]), (0, data_set), max_pdu)
 
 
+def identity_item(kind, wanted, primary, secondary=b""):
+    return raw.item(0x58, bytes([kind, wanted]) + struct.pack(">H", len(primary)) + primary +
+                    struct.pack(">H", len(secondary)) + secondary)
+
+
+def case_a_user_s_name_is_answered_when_an_answer_is_asked_for(world):
+    for item, answer in ((identity_item(1, 1, b"user"), [b"\0\0"]), (identity_item(2, 1, b"user", b"pass"), [b"\0\0"]),
+                         (identity_item(1, 0, b"user"), None), (identity_item(2, 0, b"user", b"pass"), None),
+                         (identity_item(3, 1, b"ticket"), None), (identity_item(5, 1, b"token"), None)):
+        with Watched(world.node.port, user_items=item) as a:
+            equal(a.user.get(0x59), answer, item)
+            equal(a.echo(), 0)
+
+
+def case_the_largest_pdu_is_the_configured_one(world):
+    equal(raw.Association(world.node.port).peer_max_pdu, 131072)
+    with world.other("pdu", "dicom.max_pdu=16K") as node:
+        uid = f"{STUDY}.55.1.1"
+        data_set = raw.instance(uid, study_uid=f"{STUDY}.55", series_uid=f"{STUDY}.55.1", pixels=bytes(50000), rows=50)
+        with raw.Association(node.port, contexts=STORE) as a:
+            equal(a.peer_max_pdu, 16384)
+            equal(a.store(raw.SECONDARY_CAPTURE, uid, data_set)[0], 0)
+        for size, end in ((16384, "answered"), (16385, "aborted")):
+            a = raw.Association(node.port, contexts=STORE)
+            a.send(raw.pdu(4, raw.pdv(1, raw.command({0x0002: raw.SECONDARY_CAPTURE, 0x0100: raw.C_STORE, 0x0110: 1, 0x0700: 0,
+                                                      0x0800: 0, 0x1000: uid}), True, True)) +
+                   raw.pdu(4, raw.pdv(1, data_set[:size - 6], False, False)) + raw.pdu(4, raw.pdv(1, data_set[size - 6:size], False, True)))
+            equal(ended(a, 5), end, size)
+            a.close()
+
+
 # ---- messages ----
 
 def case_wrong_messages_get_their_status_and_the_association_goes_on(world):
@@ -436,6 +467,23 @@ def case_silent_and_idle_peers_delay_nobody(world):
         s.close()
     for a in idle:
         a.close()
+
+
+def case_idle_associations_that_stored_give_their_memory_back(world):
+    def store(k, held):
+        uid = f"{STUDY}.96.1.{k}"
+        return held[k].store(raw.SECONDARY_CAPTURE, uid, raw.instance(
+            uid, study_uid=f"{STUDY}.96", series_uid=f"{STUDY}.96.1", number=k, pixels=bytes(60000), rows=60))[0]
+    with world.other("rest") as node:
+        before, held = node.rss("RssAnon"), [raw.Association(node.port, calling=f"R{k % 4}", contexts=STORE) for k in range(200)]
+        equal({store(k, held) for k in range(200)}, {0})
+        busy = node.rss("RssAnon")
+        wait_for(lambda: node.rss("RssAnon") - before < (busy - before) // 2, 15)
+        rested = node.rss("RssAnon")
+        print(f"     200 associations: {(busy - before) >> 10} kB when all have stored, {(rested - before) >> 10} kB at rest")
+        equal({store(k, held) for k in range(200)}, {0}, "and they go on")
+        for a in held:
+            a.close()
 
 
 def case_who_does_not_read_its_answers_holds_up_nobody(world):
