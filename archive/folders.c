@@ -13,7 +13,6 @@
 #include "core/err.h"
 
 struct folder {
-    uint64_t hash;
     uint64_t used;
     int fd;
     char path[VT_FILE_MAX];
@@ -23,6 +22,8 @@ struct vt_folders {
     int root;
     uint64_t clock;
     size_t count;
+    uint64_t hashes[VT_FOLDERS_MAX]; /* of the paths: looked through for each file, so they lie
+                                        together */
     struct folder items[VT_FOLDERS_MAX];
 };
 
@@ -89,15 +90,16 @@ static int open_folder(int root, char *path, bool make, struct vt_err *err)
     return fd;
 }
 
-static struct folder *place_for(struct vt_folders *folders)
+static size_t place_for(struct vt_folders *folders)
 {
+    size_t oldest = 0;
+
     if (folders->count < VT_FOLDERS_MAX)
-        return &folders->items[folders->count++];
-    struct folder *oldest = &folders->items[0];
+        return folders->count++;
     for (size_t i = 1; i < folders->count; i++)
-        if (folders->items[i].used < oldest->used)
-            oldest = &folders->items[i];
-    close(oldest->fd);
+        if (folders->items[i].used < folders->items[oldest].used)
+            oldest = i;
+    close(folders->items[oldest].fd);
     return oldest;
 }
 
@@ -116,7 +118,7 @@ int vt_folders_of(struct vt_folders *folders, const char *file, bool make, struc
     uint64_t hash = XXH3_64bits(path, length);
     for (size_t i = 0; i < folders->count; i++) {
         struct folder *folder = &folders->items[i];
-        if (folder->hash == hash && strcmp(folder->path, path) == 0) {
+        if (folders->hashes[i] == hash && strcmp(folder->path, path) == 0) {
             folder->used = ++folders->clock;
             return folder->fd;
         }
@@ -124,9 +126,11 @@ int vt_folders_of(struct vt_folders *folders, const char *file, bool make, struc
     int fd = open_folder(folders->root, path, make, err);
     if (fd < 0)
         return -1;
-    struct folder *folder = place_for(folders);
-    *folder = (struct folder){ .hash = hash, .used = ++folders->clock, .fd = fd };
-    memcpy(folder->path, path, length + 1);
+    size_t place = place_for(folders);
+    folders->hashes[place] = hash;
+    folders->items[place].used = ++folders->clock;
+    folders->items[place].fd = fd;
+    memcpy(folders->items[place].path, path, length + 1);
     return fd;
 }
 

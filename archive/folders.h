@@ -12,7 +12,8 @@
 struct vt_err;
 struct vt_folders;
 
-enum { VT_FOLDERS_MAX = 64 };
+/* More than a busy node has series arriving at once. */
+enum { VT_FOLDERS_MAX = 256 };
 
 struct vt_folders *vt_folders_new(int root); /* borrows the descriptor; NULL when out of memory */
 void vt_folders_free(struct vt_folders *folders);
