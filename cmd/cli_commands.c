@@ -1,5 +1,6 @@
 /* The table of commands: what help, completion and cmd/cli.c know. */
 #include "cmd/cli.h"
+#include "cmd/vm_commands.h"
 
 /* clang-format off */
 #define LEVEL { "--level", NULL, "LEVEL", "patient, study (default), series or image", \
@@ -325,6 +326,8 @@ const struct vt_cli_command vt_cli_commands[] = {
         .complete = "@file",
         .run = vt_cli_archive,
     },
+
+#include "cmd/vm_commands.def"
 
     /* ---- tools ---- */
     {

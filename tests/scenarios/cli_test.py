@@ -123,7 +123,6 @@ def case_help_lists_every_command_and_each_has_its_own(world):
 
 def case_wrong_usage_ends_with_2_and_one_sentence(world):
     world.fails(USAGE, "paint", say="unknown command 'paint'", conf=False)
-    world.fails(USAGE, "vm", "list", say="unknown command 'vm'", conf=False)
     world.fails(USAGE, "study", say="one more word", conf=False)
     world.fails(USAGE, "study", "paint", say="restore", conf=False)
     world.fails(USAGE, "echo", say="usage: vitrine echo PEER", conf=False)

@@ -1,0 +1,20 @@
+/* cmd/vm_commands.h: the functions behind the commands of the pool (cmd/vm_commands.def). */
+#pragma once
+
+struct vt_cli;
+struct vt_err;
+
+int vt_cli_vm_list(struct vt_cli *cli, struct vt_err *err);
+int vt_cli_vm_show(struct vt_cli *cli, struct vt_err *err);
+int vt_cli_vm_snapshots(struct vt_cli *cli, struct vt_err *err);
+int vt_cli_vm_verb(struct vt_cli *cli, struct vt_err *err);   /* start, shutdown ...: all that act on VMs */
+int vt_cli_vm_clone(struct vt_cli *cli, struct vt_err *err);
+int vt_cli_vm_revert(struct vt_cli *cli, struct vt_err *err);
+int vt_cli_vm_snapshot_delete(struct vt_cli *cli, struct vt_err *err);
+int vt_cli_host_list(struct vt_cli *cli, struct vt_err *err);
+int vt_cli_host_show(struct vt_cli *cli, struct vt_err *err);
+int vt_cli_host_verb(struct vt_cli *cli, struct vt_err *err);   /* enable, disable, evacuate */
+int vt_cli_sr_list(struct vt_cli *cli, struct vt_err *err);
+int vt_cli_sr_show(struct vt_cli *cli, struct vt_err *err);
+int vt_cli_sr_verb(struct vt_cli *cli, struct vt_err *err);   /* scan, set-default */
+int vt_cli_pool_status(struct vt_cli *cli, struct vt_err *err);

@@ -1,0 +1,430 @@
+/* Configuration, session and state of the pool for the command line. */
+#include "cmd/vm_pool.h"
+
+#include <errno.h>
+#include <fnmatch.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/buf.h"
+#include "core/clock.h"
+#include "core/err.h"
+#include "core/io.h"
+#include "hypervisor/explain.h"
+
+enum { UUID_SHORTEST = 8 };
+
+/* ---- configuration ---- */
+
+/* [pool] wins over [pool "NAME"], so that -o pool.url= works beside a section with a name. */
+static const char *setting(const struct vt_pool *pool, const char *key)
+{
+    const struct vt_conf *conf = pool->cli->options->conf;
+    const char *named = pool->name ? vt_conf_text(conf, "pool", pool->name, key, NULL) : NULL;
+
+    return vt_conf_text(conf, "pool", NULL, key, named);
+}
+
+static bool choose_section(struct vt_pool *pool, struct vt_err *err)
+{
+    const struct vt_conf *conf = pool->cli->options->conf;
+    const char *wanted = vt_cli_value(pool->cli, "--pool");
+    const char *first = vt_conf_name(conf, "pool", 0);
+
+    if (!wanted && first && vt_conf_name(conf, "pool", 1) && !vt_conf_text(conf, "pool", NULL, "url", NULL))
+        return vt_fail(err, VT_E_INVALID, "several pools are configured: name one with --pool, e.g. --pool %s", first);
+    pool->name = wanted ? wanted : first;
+    if (wanted && !vt_conf_text(conf, "pool", wanted, "url", NULL))
+        return vt_fail(err, VT_E_INVALID, "no pool \"%s\" with a url is configured", wanted);
+    if (!setting(pool, "url"))
+        return vt_fail(err, VT_E_INVALID, "no pool is configured: set url and password_file in [pool \"NAME\"], or with "
+                                          "-o pool.url=https://HOST");
+    return true;
+}
+
+static bool read_password(struct vt_pool *pool, struct vt_err *err)
+{
+    VT_AUTO_BUF(bytes, VT_POOL_PASSWORD_MAX - 1);
+    const char *path = setting(pool, "password_file");
+    struct stat file;
+
+    if (!path)
+        return vt_fail(err, VT_E_INVALID, "no password: set pool.password_file to a file of mode 0600");
+    if (stat(path, &file) != 0)
+        return vt_fail_errno(err, "%s", path);
+    if (file.st_mode & (S_IRWXG | S_IRWXO))
+        return vt_fail(err, VT_E_INVALID, "%s can be read by others: chmod 600 %s", path, path);
+    if (!vt_io_read_file(path, &bytes, err))
+        return false;
+    const char *text = vt_buf_string(&bytes, err);
+    if (text)
+        snprintf(pool->password, sizeof pool->password, "%.*s", (int)strcspn(text, "\r\n"), text);
+    explicit_bzero(bytes.data, bytes.capacity);
+    return text;
+}
+
+/* pool.state, or a folder of the user's own. */
+static bool choose_state(struct vt_pool *pool, struct vt_err *err)
+{
+    const char *folder = setting(pool, "state"), *home = getenv("HOME"), *xdg = getenv("XDG_STATE_HOME");
+    int length = 0;
+
+    if (folder)
+        length = snprintf(pool->state, sizeof pool->state, "%s", folder);
+    else if (xdg && *xdg)
+        length = snprintf(pool->state, sizeof pool->state, "%s/vitrine/%s", xdg, pool->name ? pool->name : "pool");
+    else
+        length = snprintf(pool->state, sizeof pool->state, "%s/.local/state/vitrine/%s", home && *home ? home : "/tmp",
+                          pool->name ? pool->name : "pool");
+    if (length >= (int)sizeof pool->state - 32)
+        return vt_fail(err, VT_E_INVALID, "pool.state is too long");
+    return vt_io_make_folder(pool->state, err);
+}
+
+static void path_in(const struct vt_pool *pool, const char *file, char out[static VT_POOL_PATH_MAX])
+{
+    snprintf(out, VT_POOL_PATH_MAX, "%.*s/%s", VT_POOL_PATH_MAX - 32, pool->state, file);
+}
+
+static struct vt_xapi *make_session(const struct vt_pool *pool, const char *url, const char *fingerprint, struct vt_err *err)
+{
+    bool plain = false;
+
+    if (!vt_conf_bool(pool->cli->options->conf, "pool", pool->name, "allow_plain", false, &plain, err))
+        return NULL;
+    const struct vt_xapi_options options = { .url = url, .user = pool->user, .password = pool->password,
+                                             .fingerprint = fingerprint, .ca_file = setting(pool, "ca_file"),
+                                             .allow_plain = plain };
+    return vt_xapi_new(&options, err);
+}
+
+static size_t count_pins(struct vt_xapi *xapi)
+{
+    struct vt_xapi_member members[VT_XAPI_MEMBERS_MAX];
+    char uuid[VT_XAPI_UUID_MAX];
+    size_t count = 0, pins = 0;
+
+    vt_xapi_members(xapi, members, &count, uuid);
+    for (size_t i = 0; i < count; i++)
+        pins += members[i].pin[0] != '\0';
+    return pins;
+}
+
+static bool remember(struct vt_pool *pool, struct vt_err *err)
+{
+    char path[VT_POOL_PATH_MAX];
+
+    path_in(pool, "members.json", path);
+    if (vt_members_restore(pool->xapi, path, err) || err->code == VT_E_NOTFOUND) {
+        vt_err_clear(err);
+        pool->known = count_pins(pool->xapi);
+        return true;
+    }
+    return false;
+}
+
+bool vt_pool_open(const struct vt_cli *cli, struct vt_pool *out, struct vt_err *err)
+{
+    *out = (struct vt_pool){ .cli = cli };
+    if (!choose_section(out, err))
+        return false;
+    out->user = setting(out, "user") ? setting(out, "user") : "root";
+    if (!read_password(out, err) || !choose_state(out, err))
+        return false;
+    out->xapi = make_session(out, setting(out, "url"), setting(out, "fingerprint"), err);
+    out->line = out->xapi ? vt_line_new(err) : NULL;
+    out->picture = vt_picture_new();
+    if (!out->line)
+        return false;
+    return out->picture ? remember(out, err) : vt_fail(err, VT_E_NOMEM, "no memory for the picture of the pool");
+}
+
+/* ---- the session ---- */
+
+/* A certificate that was believed without proof is worth a line. */
+static void tell_pins(struct vt_pool *pool)
+{
+    struct vt_xapi_member members[VT_XAPI_MEMBERS_MAX];
+    char uuid[VT_XAPI_UUID_MAX];
+    size_t count = 0, pins = count_pins(pool->xapi);
+
+    if (pins == pool->known)
+        return;
+    vt_xapi_members(pool->xapi, members, &count, uuid);
+    if (pool->known == 0 && !setting(pool, "fingerprint"))
+        vt_cli_complain(pool->cli, "the keys of %zu hosts were learnt and are trusted from now on: %s (%s/members.json)", pins,
+                        members[0].pin, pool->state);
+    pool->known = pins;
+}
+
+bool vt_pool_load(struct vt_pool *pool, unsigned classes, struct vt_err *err)
+{
+    char path[VT_POOL_PATH_MAX];
+    struct vt_err ignored = { 0 };
+
+    if (!vt_picture_load(pool->picture, pool->xapi, pool->line, classes, err)) {
+        if (err->code == VT_E_DENIED && strstr(err->text, "certificate"))
+            vt_fail_context(err, "not trusted (when the change is known: vitrine pool status --trust HOST)");
+        vt_explain(err, pool->picture);
+        return false;
+    }
+    path_in(pool, "members.json", path);
+    if (!vt_members_save(pool->xapi, path, &ignored))
+        vt_cli_complain(pool->cli, "the members are not remembered: %s", ignored.text);
+    tell_pins(pool);
+    path_in(pool, "picture.json", path);
+    if ((classes & VT_CLASS_BIT(VT_CLASS_VM)) && (classes & VT_CLASS_BIT(VT_CLASS_HOST)) &&
+        !vt_picture_save(pool->picture, path, &ignored))
+        vt_cli_complain(pool->cli, "the picture is not kept: %s", ignored.text);
+    return true;
+}
+
+bool vt_pool_load_or_remember(struct vt_pool *pool, unsigned classes, struct vt_err *err)
+{
+    struct vt_err none = { 0 };
+    char path[VT_POOL_PATH_MAX], age[VT_CLOCK_TEXT_MAX];
+
+    if (vt_pool_load(pool, classes, err))
+        return true;
+    bool away = err->code == VT_E_REFUSED || err->code == VT_E_TIMEOUT || err->code == VT_E_CLOSED ||
+                strncmp(err->xapi_code, "HOST_", 5) == 0;
+    path_in(pool, "picture.json", path);
+    if (!away || !vt_picture_restore(pool->picture, path, &none))
+        return false;
+    vt_clock_text(vt_picture_time(pool->picture), age);
+    vt_cli_complain(pool->cli, "the pool does not answer (%s); this is how it was at %s", err->text, age);
+    vt_err_clear(err);
+    pool->stale = true;
+    return true;
+}
+
+void vt_pool_close(struct vt_pool *pool)
+{
+    struct vt_err ignored = { 0 };
+
+    if (pool->xapi && pool->line)
+        vt_xapi_logout(pool->xapi, pool->line, &ignored);
+    vt_picture_free(pool->picture);
+    vt_line_free(pool->line);
+    vt_xapi_free(pool->xapi);
+    explicit_bzero(pool->password, sizeof pool->password);
+    *pool = (struct vt_pool){ 0 };
+}
+
+bool vt_pool_url_of(const struct vt_pool *pool, const char *address, char *out, size_t room, struct vt_err *err)
+{
+    const char *url = setting(pool, "url"), *host = strstr(url, "://");
+    size_t scheme = host ? (size_t)(host - url) + 3 : 0;
+
+    if (strstr(address, "://")) {
+        snprintf(out, room, "%s", address);
+        return true;
+    }
+    host = url + scheme;
+    const char *port = *host == '[' ? strstr(host, "]:") : strchr(host, ':');
+    port = port ? strrchr(port, ':') : NULL;
+    bool has_port = strchr(address, ':') && !strchr(strchr(address, ':') + 1, ':');
+    bool bare_six = strchr(address, ':') && !has_port && *address != '[';
+    int length = snprintf(out, room, "%.*s%s%s%s%.*s", scheme ? (int)scheme : 8, scheme ? url : "https://",
+                          bare_six ? "[" : "", address, bare_six ? "]" : "",
+                          port && !has_port ? (int)strcspn(port, "/") : 0, port ? port : "");
+    return (length > 0 && (size_t)length < room) || vt_fail(err, VT_E_INVALID, "'%.80s' is no address of a host", address);
+}
+
+struct vt_xapi *vt_pool_other(const struct vt_pool *pool, const char *address, struct vt_err *err)
+{
+    char url[512];
+
+    return vt_pool_url_of(pool, address, url, sizeof url, err) ? make_session(pool, url, NULL, err) : NULL;
+}
+
+/* ---- which objects ---- */
+
+bool vt_pool_is_vm(const struct vt_object *vm)
+{
+    return !vt_object_bool(vm, "is_a_template") && !vt_object_bool(vm, "is_a_snapshot") &&
+           !vt_object_bool(vm, "is_control_domain");
+}
+
+const struct vt_object *vt_pool_host_of(const struct vt_pool *pool, const struct vt_object *vm)
+{
+    return vt_picture_follow(pool->picture, vm, "resident_on");
+}
+
+static bool is_named(const struct vt_object *object, const char *word)
+{
+    const char *uuid = vt_object_text(object, "uuid");
+    size_t length = strlen(word);
+
+    return strcmp(vt_object_text(object, "name_label"), word) == 0 || strcmp(uuid, word) == 0 ||
+           (length >= UUID_SHORTEST && strncmp(uuid, word, length) == 0) ||
+           (vt_object_class(object) == VT_CLASS_HOST && strcmp(vt_object_text(object, "address"), word) == 0);
+}
+
+static const char *const class_words[VT_CLASSES] = {
+    [VT_CLASS_VM] = "VM", [VT_CLASS_HOST] = "host", [VT_CLASS_SR] = "storage", [VT_CLASS_NETWORK] = "network",
+};
+
+const struct vt_object *vt_pool_find(const struct vt_pool *pool, enum vt_class class, const char *word, struct vt_err *err)
+{
+    const struct vt_object *found = NULL;
+
+    VT_PICTURE_EACH(pool->picture, class, object) {
+        if (!is_named(object, word) || (class == VT_CLASS_VM && !vt_pool_is_vm(object)))
+            continue;
+        if (found) {
+            vt_fail(err, VT_E_INVALID, "several have the name '%.60s': use the uuid, e.g. %s", word,
+                    vt_object_text(found, "uuid"));
+            return NULL;
+        }
+        found = object;
+    }
+    if (!found)
+        vt_fail(err, VT_E_NOTFOUND, "the pool has no %s '%.60s': 'vitrine %s list' shows what it has", class_words[class], word,
+                class == VT_CLASS_VM ? "vm" : class == VT_CLASS_HOST ? "host" : "sr");
+    return found;
+}
+
+static bool matches(const struct vt_object *vm, const char *word)
+{
+    return is_named(vm, word) ||
+           (strpbrk(word, "*?[") && fnmatch(word, vt_object_text(vm, "name_label"), FNM_CASEFOLD) == 0);
+}
+
+static bool passes(const struct vt_pool *pool, const struct vt_vm_filter *filter, const struct vt_object *vm)
+{
+    bool is_template = vt_object_bool(vm, "is_a_template") && !vt_object_bool(vm, "is_a_snapshot");
+
+    if (filter->templates ? !is_template : !vt_pool_is_vm(vm))
+        return false;
+    if (filter->host && vt_pool_host_of(pool, vm) != filter->host)
+        return false;
+    if (filter->tag && !vt_object_has(vm, "tags", filter->tag))
+        return false;
+    return !filter->state || strcasecmp(filter->state, vt_object_text(vm, "power_state")) == 0;
+}
+
+static bool each_word_means_one(const struct vt_pool *pool, const struct vt_vm_filter *filter, struct vt_err *err)
+{
+    for (int i = 0; i < filter->word_count; i++) {
+        size_t hits = 0, names = 0;
+        const struct vt_object *last = NULL;
+        VT_PICTURE_EACH(pool->picture, VT_CLASS_VM, vm) {
+            if (!passes(pool, &(struct vt_vm_filter){ .templates = filter->templates }, vm) || !matches(vm, filter->words[i]))
+                continue;
+            hits++;
+            names += strcmp(vt_object_text(vm, "name_label"), filter->words[i]) == 0;
+            last = vm;
+        }
+        if (!hits)
+            return vt_fail(err, VT_E_NOTFOUND, "the pool has no VM '%.60s': 'vitrine vm list' shows what it has",
+                           filter->words[i]);
+        if (names > 1)
+            return vt_fail(err, VT_E_INVALID, "several VMs have the name '%.60s': use the uuid, e.g. %s", filter->words[i],
+                           vt_object_text(last, "uuid"));
+    }
+    return true;
+}
+
+/* Names first, numbers in them as numbers; the uuid decides between equal names. */
+static int by_name(const void *a, const void *b)
+{
+    const struct vt_object *const *one = a, *const *other = b;
+    int order = strverscmp(vt_object_text(*one, "name_label"), vt_object_text(*other, "name_label"));
+
+    return order ? order : strcmp(vt_object_text(*one, "uuid"), vt_object_text(*other, "uuid"));
+}
+
+bool vt_pool_select(const struct vt_pool *pool, const struct vt_vm_filter *filter, const struct vt_object ***out_vms,
+                    size_t *out_count, struct vt_err *err)
+{
+    size_t count = 0;
+
+    if (!each_word_means_one(pool, filter, err))
+        return false;
+    const struct vt_object **vms = calloc(vt_picture_count(pool->picture, VT_CLASS_VM) + 1, sizeof *vms);
+    if (!vms)
+        return vt_fail(err, VT_E_NOMEM, "no memory for a list of VMs");
+    VT_PICTURE_EACH(pool->picture, VT_CLASS_VM, vm) {
+        bool named = filter->word_count == 0;
+        for (int i = 0; i < filter->word_count && !named; i++)
+            named = matches(vm, filter->words[i]);
+        if (named && passes(pool, filter, vm))
+            vms[count++] = vm;
+    }
+    if (count > 1)
+        qsort(vms, count, sizeof *vms, by_name);
+    *out_vms = vms;
+    *out_count = count;
+    return true;
+}
+
+const struct vt_object **vt_pool_sorted(const struct vt_pool *pool, enum vt_class class, size_t *out_count, struct vt_err *err)
+{
+    const struct vt_object **objects = calloc(vt_picture_count(pool->picture, class) + 1, sizeof *objects);
+    size_t count = 0;
+
+    if (!objects) {
+        vt_fail(err, VT_E_NOMEM, "no memory for a list");
+        return NULL;
+    }
+    VT_PICTURE_EACH(pool->picture, class, object)
+        objects[count++] = object;
+    qsort(objects, count, sizeof *objects, by_name);
+    *out_count = count;
+    return objects;
+}
+
+static bool is_state(const char *word)
+{
+    static const char *const states[] = { "Running", "Halted", "Suspended", "Paused" };
+
+    for (size_t i = 0; i < VT_COUNT(states); i++)
+        if (strcasecmp(states[i], word) == 0)
+            return true;
+    return false;
+}
+
+bool vt_pool_filter(const struct vt_pool *pool, bool must_name, struct vt_vm_filter *out, struct vt_err *err)
+{
+    const struct vt_cli *cli = pool->cli;
+    const char *host = vt_cli_value(cli, "--host");
+
+    *out = (struct vt_vm_filter){ .words = cli->args, .word_count = cli->arg_count, .tag = vt_cli_value(cli, "--tag"),
+                                  .state = vt_cli_value(cli, "--state") };
+    if (out->state && !is_state(out->state))
+        return vt_fail(err, VT_E_INVALID, "--state %.40s is none of running, halted, suspended, paused", out->state);
+    if (host && !(out->host = vt_pool_find(pool, VT_CLASS_HOST, host, err)))
+        return false;
+    if (must_name && out->word_count == 0 && !host && !out->tag && !vt_cli_switch(cli, "--all"))
+        return vt_fail(err, VT_E_INVALID, "which VMs? Name them, or say --host, --tag or --all");
+    return true;
+}
+
+/* ---- answers ---- */
+
+bool vt_pool_confirm(const struct vt_cli *cli, const char *question, const char *word, struct vt_err *err)
+{
+    char line[VT_CLI_OPTIONS * 32] = "";
+
+    if (vt_cli_switch(cli, "--yes"))
+        return true;
+    if (!isatty(STDIN_FILENO))
+        return vt_fail(err, VT_E_DENIED, "%s: say --yes", question);
+    fprintf(cli->errors, "%s. Type '%s' to go on: ", question, word);
+    fflush(cli->errors);
+    if (fgets(line, sizeof line, stdin))
+        line[strcspn(line, "\r\n")] = '\0';
+    return strcmp(line, word) == 0 || vt_fail(err, VT_E_DENIED, "nothing was done");
+}
+
+int vt_pool_status(const struct vt_err *err)
+{
+    if (!vt_failed(err))
+        return VT_EXIT_DONE;
+    return err->code == VT_E_INVALID ? VT_EXIT_USAGE : VT_EXIT_FAILED;
+}
