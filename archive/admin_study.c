@@ -1,8 +1,10 @@
+#include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "archive/admin_rows.h"
 #include "archive/inside.h"
@@ -190,6 +192,7 @@ static bool find_trash(struct vt_archive *archive, const char *study_uid, int64_
                                  study_uid ? study_uid : ""));
 }
 
+/* Files that someone took out of trash/ are passed over. */
 static bool collect_restore(struct vt_archive *archive, int64_t id, struct vt_moves *moves,
                             struct vt_err *err)
 {
@@ -200,16 +203,24 @@ static bool collect_restore(struct vt_archive *archive, int64_t id, struct vt_mo
                                               " AND to_file LIKE 'trash/%' ORDER BY n",
                                               err);
     bool row = false, ok = stmt && vt_stmt_bind(db, stmt, err, "i", id);
+    size_t gone = 0;
 
-    while (ok && (ok = vt_stmt_step(db, stmt, &row, err)) && row)
-        ok = vt_moves_add(
-            moves, (const char *)sqlite3_column_text(stmt, 0),
-            (uint32_t)sqlite3_column_int64(stmt, 1), (const char *)sqlite3_column_text(stmt, 2),
-            (const char *)sqlite3_column_text(stmt, 3), (uint64_t)sqlite3_column_int64(stmt, 4),
-            sqlite3_column_int(stmt, 5) == VT_MOVE_REMOVE ? VT_MOVE_PUT : VT_MOVE_FILE, err);
+    while (ok && (ok = vt_stmt_step(db, stmt, &row, err)) && row) {
+        const char *from = (const char *)sqlite3_column_text(stmt, 2);
+        if (faccessat(archive->root, from, F_OK, 0) < 0 && errno == ENOENT)
+            gone++;
+        else
+            ok = vt_moves_add(
+                moves, (const char *)sqlite3_column_text(stmt, 0),
+                (uint32_t)sqlite3_column_int64(stmt, 1), from,
+                (const char *)sqlite3_column_text(stmt, 3), (uint64_t)sqlite3_column_int64(stmt, 4),
+                sqlite3_column_int(stmt, 5) == VT_MOVE_REMOVE ? VT_MOVE_PUT : VT_MOVE_FILE, err);
+    }
     vt_stmt_free(stmt);
     vt_state_unlock(archive->state);
-    return ok;
+    return ok && (gone == 0 || moves->count > 0 ||
+                  vt_fail(err, VT_E_NOTFOUND,
+                          "the files of entry %" PRId64 " are not in trash/ any more", id));
 }
 
 static bool none_is_there(struct vt_archive *archive, const struct vt_moves *moves,

@@ -233,6 +233,21 @@ static bool collect_others(struct vt_archive *archive, const struct vt_index_ent
                                   served->sop_uid, keep));
 }
 
+/* Before the others go: the version that comes to be served can be read. */
+static bool can_be_served(struct vt_archive *archive, const struct vt_moves *moves,
+                          struct vt_err *err)
+{
+    struct vt_instance instance;
+    bool ok = true;
+
+    vt_instance_init(&instance);
+    for (size_t i = 0; ok && i < moves->count; i++)
+        ok = moves->items[i].action != VT_MOVE_PUT ||
+             vt_archive_reread(archive, moves->items[i].from_file, &instance, err);
+    vt_instance_fini(&instance);
+    return ok;
+}
+
 bool vt_admin_version_resolve(const struct vt_admin *admin, const char *sop_uid, uint32_t keep,
                               struct vt_err *err)
 {
@@ -251,6 +266,7 @@ bool vt_admin_version_resolve(const struct vt_admin *admin, const char *sop_uid,
     if (ok) {
         ok = served_version(archive, sop_uid, &served, err) &&
              collect_others(archive, &served, keep, &moves, err) &&
+             can_be_served(archive, &moves, err) &&
              (moves.count == 0 ||
               vt_moves_run(archive, &moves, &operation, &ignored, &instances, err));
         vt_exclusive_end(archive);

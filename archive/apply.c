@@ -44,8 +44,11 @@ bool vt_apply_file(struct vt_archive *archive, const struct vt_record_body *body
     if (body->staging == 0)
         return write_object(folder, body, O_EXCL, err);
     vt_staging_name(body->staging, staged);
-    return renameat(archive->staging, staged, folder, vt_folders_name(file)) == 0 ||
-           vt_fail_errno(err, "moving an arrival to %s", file);
+    int result =
+        renameat2(archive->staging, staged, folder, vt_folders_name(file), RENAME_NOREPLACE);
+    if (result < 0 && errno == EINVAL) /* a file system without the flag */
+        result = renameat(archive->staging, staged, folder, vt_folders_name(file));
+    return result == 0 || vt_fail_errno(err, "moving an arrival to %s", file);
 }
 
 void vt_apply_undo_file(struct vt_archive *archive, const struct vt_record_body *body)

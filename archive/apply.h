@@ -15,7 +15,8 @@ struct vt_err;
 enum { VT_STAGING_NAME = 32 };
 void vt_staging_name(uint64_t id, char out[static VT_STAGING_NAME]);
 
-/* The first time: the final path is free. */
+/* The first time: the final path was free when it was chosen; VT_E_EXISTS when a restore took it
+ * since. */
 bool vt_apply_file(struct vt_archive *archive, const struct vt_record_body *body,
                    struct vt_err *err);
 /* Again, after a crash: whatever is there. *out_there false: neither staged nor in place. */

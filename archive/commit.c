@@ -238,7 +238,8 @@ static void place_files(struct vt_archive *archive, struct vt_request *list)
         struct vt_err err = { 0 };
         if (request->err.code != VT_OK)
             continue;
-        if (!vt_apply_file(archive, request->body, &err))
+        request->placed = vt_apply_file(archive, request->body, &err);
+        if (!request->placed)
             fail_request(request, &err, status_of(&err, 0xA701));
         else if (!vt_apply_state(archive, request->kind, request->body, &err))
             fail_request(request, &err, status_of(&err, 0xA703));
@@ -310,7 +311,7 @@ static void abort_failed(struct vt_archive *archive, struct vt_request *list)
     if (!ok)
         vt_archive_break(archive, &err);
     for (struct vt_request *request = list; request && ok && any; request = request->next)
-        if (request->err.code != VT_OK && request->sequence != 0)
+        if (request->err.code != VT_OK && request->placed)
             vt_apply_undo_file(archive, request->body);
 }
 
@@ -378,6 +379,7 @@ bool vt_commit(struct vt_archive *archive, struct vt_request *request, struct vt
     request->next = NULL;
     request->sequence = 0;
     request->put_flags = 0;
+    request->placed = false;
     vt_err_clear(&request->err);
     sem_init(&request->done, 0, 0);
     if (join(&archive->journal_stage, request, &request->next))

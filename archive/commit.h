@@ -35,6 +35,7 @@ struct vt_request {
     /* The commit's own. */
     struct vt_request *next;
     uint64_t sequence; /* 0: not in the journal */
+    bool placed;       /* its file is in its place: ours to remove when the rest fails */
     sem_t done;
 };
 

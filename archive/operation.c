@@ -195,20 +195,36 @@ static bool add_version(struct vt_archive *archive, const struct vt_instance *in
     return ok;
 }
 
+/* What cannot be read any more keeps neither the other files back nor the archive from starting: it
+ * stays without a row, where verify finds it. */
+static bool read_moved(struct vt_archive *archive, const struct vt_move *move,
+                       struct vt_instance *instance, bool *out_whole, struct vt_err *err)
+{
+    *out_whole = vt_archive_reread(archive, move->to_file, instance, err);
+    if (*out_whole ||
+        (err->code != VT_E_NOTFOUND && err->code != VT_E_CORRUPT && err->code != VT_E_IO))
+        return *out_whole;
+    vt_err_clear(err);
+    vt_events_publish(archive->options.events, "instance.corrupt", move->sop_uid, NULL);
+    return true;
+}
+
 static bool put_row(struct vt_archive *archive, const struct vt_move *move,
                     struct vt_instance *instance, struct vt_err *err)
 {
     bool in_objects = strncmp(move->to_file, "objects/", sizeof "objects/" - 1) == 0;
     struct vt_index *index = atomic_load(&archive->index);
-    bool removed = false;
+    bool removed = false, whole = false;
     unsigned flags = 0;
 
     if (move->action == VT_MOVE_REMOVE)
         return vt_index_remove(index, move->sop_uid, &removed, err);
     if (!in_objects)
         return true;
-    if (!vt_archive_reread(archive, move->to_file, instance, err))
+    if (!read_moved(archive, move, instance, &whole, err))
         return false;
+    if (!whole)
+        return true;
     if ((move->action == VT_MOVE_FILE || instance->version > 1) &&
         !add_version(archive, instance, err))
         return false;

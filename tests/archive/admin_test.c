@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 
 #include "archive/admin.h"
+#include "archive/inside.h"
 #include "tests/archive/objects.h"
 
 struct rows {
@@ -174,6 +175,122 @@ static void a_restore_over_something_newer_is_refused(void **state)
     assert_false(vt_admin_study_restore(&admin, id, NULL, &instances, &err));
     assert_int_equal(err.code, VT_E_EXISTS);
     assert_int_equal(count_files(*state, "trash"), 2);
+    vt_archive_free(archive);
+}
+
+static void damage(const char *folder, const char *command)
+{
+    char line[512];
+
+    snprintf(line, sizeof line, "cd '%s' && %s", folder, command);
+    assert_int_equal(system(line), 0);
+}
+
+static void a_restore_brings_what_is_left_of_the_trash_and_the_archive_opens_again(void **state)
+{
+    struct vt_archive *archive = archive_at(*state);
+    struct rows rows = { 0 };
+    struct vt_admin admin = ADMIN(archive, &rows);
+    struct vt_err err = { 0 };
+    uint64_t instances = 0;
+    int64_t id = 0;
+
+    store_study(archive, 1, 6);
+    OK(vt_admin_study_delete(&admin, "1.2.3.1", "", &id, &instances, &err));
+    damage(*state, "rm $(find trash -name 1.2.3.1.1.2.dcm)");
+    damage(*state, "truncate -s 200 $(find trash -name 1.2.3.1.1.4.dcm)");
+    OK(vt_admin_study_restore(&admin, id, NULL, &instances, &err));
+    assert_int_equal(instances, 5);
+    assert_int_equal(instances_of(archive), 4);
+    assert_int_equal(count_files(*state, "trash"), 0);
+    store_study(archive, 2, 1);
+    vt_archive_free(archive);
+    archive = archive_at(*state);
+    assert_non_null(archive);
+    assert_int_equal(instances_of(archive), 5);
+    vt_archive_free(archive);
+}
+
+static void a_restore_of_nothing_but_lost_files_is_refused(void **state)
+{
+    struct vt_archive *archive = archive_at(*state);
+    struct rows rows = { 0 };
+    struct vt_admin admin = ADMIN(archive, &rows);
+    struct vt_err err = { 0 };
+    uint64_t instances = 0;
+    int64_t id = 0;
+
+    store_study(archive, 1, 2);
+    OK(vt_admin_study_delete(&admin, "1.2.3.1", "", &id, &instances, &err));
+    damage(*state, "rm $(find trash -type f)");
+    assert_false(vt_admin_study_restore(&admin, id, NULL, &instances, &err));
+    assert_int_equal(err.code, VT_E_NOTFOUND);
+    vt_err_clear(&err);
+    store_study(archive, 2, 1);
+    vt_archive_free(archive);
+}
+
+static void a_version_that_cannot_be_read_is_not_kept(void **state)
+{
+    struct vt_archive *archive = archive_at(*state);
+    struct rows rows = { 0 };
+    struct vt_admin admin = ADMIN(archive, &rows);
+    struct vt_err err = { 0 };
+    struct object object = OBJECT;
+
+    send(archive, &object);
+    object.description = "second";
+    send(archive, &object);
+    damage(*state, "truncate -s 200 $(find objects -name 1.2.3.1.1.1.dcm)");
+    assert_false(vt_admin_version_resolve(&admin, object.sop, 1, &err));
+    assert_int_equal(err.code, VT_E_CORRUPT);
+    vt_err_clear(&err);
+    assert_int_equal(count_files(*state, "trash"), 0);
+    object.description = "third";
+    send(archive, &object);
+    vt_archive_free(archive);
+}
+
+/* ---- a restore beside the arrival of the same instance ---- */
+
+static struct vt_admin *restorer;
+
+static void restore_when_staged(const char *name)
+{
+    struct vt_err err = { 0 };
+    uint64_t instances = 0;
+
+    if (strcmp(name, "staged") != 0)
+        return;
+    vt_archive_point = NULL;
+    OK(vt_admin_study_restore(restorer, 0, OBJECT.study, &instances, &err));
+}
+
+static void an_arrival_never_overwrites_what_a_restore_brought_meanwhile(void **state)
+{
+    struct vt_archive *archive = archive_at(*state);
+    struct rows rows = { 0 };
+    struct vt_admin admin = ADMIN(archive, &rows);
+    struct vt_err err = { 0 };
+    struct vt_receive_result result = { 0 };
+    struct object object = OBJECT;
+    uint64_t instances = 0, checked = 0, faults = 0;
+    int64_t id = 0;
+
+    object.pixels = 200000;
+    send(archive, &object);
+    OK(vt_admin_study_delete(&admin, object.study, "", &id, &instances, &err));
+    restorer = &admin;
+    vt_archive_point = restore_when_staged;
+    VT_AUTO(vt_receive) receive = vt_receive_new(archive, &err);
+    object.shade = 9;
+    assert_false(object_send(receive, &object, &result, &err));
+    assert_int_equal(err.dimse_status & 0xff00, 0xA700);
+    vt_err_clear(&err);
+    OK(vt_admin_verify(&admin, NULL, false, &checked, &faults, &err));
+    assert_int_equal(checked, 1);
+    assert_int_equal(faults, 0);
+    vt_receive_free(vt_take(&receive));
     vt_archive_free(archive);
 }
 
@@ -381,6 +498,10 @@ int main(void)
         TEST(a_deleted_study_lies_in_the_trash_and_comes_back),
         TEST(a_study_with_versions_goes_and_comes_with_all_of_them),
         TEST(a_restore_over_something_newer_is_refused),
+        TEST(a_restore_brings_what_is_left_of_the_trash_and_the_archive_opens_again),
+        TEST(a_restore_of_nothing_but_lost_files_is_refused),
+        TEST(a_version_that_cannot_be_read_is_not_kept),
+        TEST(an_arrival_never_overwrites_what_a_restore_brought_meanwhile),
         TEST(a_purge_removes_only_what_is_past_retention_unless_told),
         TEST(verify_finds_each_kind_of_fault),
         TEST(verify_gives_sha256_when_asked),
