@@ -29,13 +29,15 @@ struct recovery {
     uint64_t last; /* sequence of the record at hand */
     size_t batch;  /* rows put in the open transaction */
     uint64_t records, lost;
+    uint64_t first; /* sequence of the first record; 0: none */
 };
 
 static bool note_abort(void *context, const struct vt_journal_entry *entry, struct vt_err *err)
 {
     struct recovery *recovery = context;
 
-    recovery->records++;
+    if (recovery->records++ == 0)
+        recovery->first = entry->sequence;
     if (entry->kind != VT_RECORD_ABORT)
         return true;
     if (entry->size != sizeof(uint64_t))
@@ -180,11 +182,30 @@ static bool undo(void *context, const struct vt_journal_entry *entry, struct vt_
     return !arrival || !is_aborted(recovery, entry->sequence) || undo_arrival(recovery, entry, err);
 }
 
+static bool index_was_lost(const struct vt_archive *archive, struct vt_err *err)
+{
+    return vt_fail(err, VT_E_CORRUPT,
+                   "the index of %s is empty, but objects/ is not: run 'vitrine reindex'",
+                   archive->path);
+}
+
+/* An index that applied nothing, of an archive that has cut its journal before, is not the one that
+ * was here: replay would fill it with the last few arrivals, and the rest would seem not to exist.
+ */
+static bool fits_journal(const struct recovery *recovery, struct vt_err *err)
+{
+    struct vt_archive *archive = recovery->archive;
+
+    return recovery->applied > 0 || recovery->first <= 1 || archive->options.rebuild_index ||
+           !vt_rebuild_has_objects(archive) || index_was_lost(archive, err);
+}
+
 static bool replay(struct recovery *recovery, struct vt_err *err)
 {
     struct vt_archive *archive = recovery->archive;
 
     return vt_journal_replay(archive->journal, 0, note_abort, recovery, err) &&
+           fits_journal(recovery, err) &&
            vt_journal_replay(archive->journal, 0, redo, recovery, err) &&
            end_batch(recovery, recovery->last, err) &&
            (recovery->aborted.size == 0 ||
@@ -220,11 +241,7 @@ static bool check_index(struct vt_archive *archive, struct vt_err *err)
         return vt_rebuild_index(archive, atomic_load(&archive->index), NULL, &ignored, err);
     if (!vt_index_counts(atomic_load(&archive->index), &counts, err))
         return false;
-    if (counts.instances == 0 && vt_rebuild_has_objects(archive))
-        return vt_fail(err, VT_E_CORRUPT,
-                       "the index of %s is empty, but objects/ is not: run 'vitrine reindex'",
-                       archive->path);
-    return true;
+    return counts.instances > 0 || !vt_rebuild_has_objects(archive) || index_was_lost(archive, err);
 }
 
 bool vt_archive_recover(struct vt_archive *archive, struct vt_err *err)

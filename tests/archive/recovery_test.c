@@ -255,6 +255,30 @@ static void a_lost_index_is_named_and_can_be_rebuilt_at_the_start(void **state)
     vt_archive_free(archive);
 }
 
+/* The journal holds the last arrivals only: they must not pass for all there is. */
+static void a_lost_index_is_named_when_the_journal_holds_something(void **state)
+{
+    struct vt_archive_options options = {
+        .path = *state, .journal_segment = 1 << 20, .warn_free = 1, .stop_free = 1
+    };
+    struct vt_err err = { 0 };
+    char command[512];
+
+    vt_archive_free(archive_at(*state));
+    store_twenty(*state);
+    assert_int_equal(crash_at(*state, "journal-synced"), 20 + KILL_AT - 1);
+    snprintf(command, sizeof command, "cd '%s' && rm -f index.db*", (const char *)*state);
+    assert_int_equal(system(command), 0);
+    assert_null(vt_archive_open(&options, &err));
+    assert_int_equal(err.code, VT_E_CORRUPT);
+    assert_non_null(strstr(err.text, "vitrine reindex"));
+    options.rebuild_index = true;
+    vt_err_clear(&err);
+    struct vt_archive *archive = vt_archive_open(&options, &err);
+    assert_non_null(archive);
+    vt_archive_free(archive);
+}
+
 static void a_damaged_index_is_named_and_can_be_rebuilt_at_the_start(void **state)
 {
     struct vt_archive_options options = {
@@ -301,6 +325,7 @@ int main(void)
         TEST(unsynced_files_and_rows_are_made_again_from_the_journal),
         TEST(a_deletion_happens_wholly_or_not_at_all),
         TEST(a_lost_index_is_named_and_can_be_rebuilt_at_the_start),
+        TEST(a_lost_index_is_named_when_the_journal_holds_something),
         TEST(a_damaged_index_is_named_and_can_be_rebuilt_at_the_start),
     };
 
