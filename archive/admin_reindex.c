@@ -46,17 +46,19 @@ static struct vt_index *build_fresh(const struct vt_admin *admin, uint64_t *out_
     return vt_take(&fresh);
 }
 
-/* The old file is linked nowhere any more when the new one has its name: readers of the old one go
- * on in it. Its log must be gone before, or it would be taken for the new one's; a start in between
- * finds an index without objects' rows or the old one, and says so or serves it. */
+/* Readers of the old file go on in it, though it has no name any more. It goes before its log: what
+ * a reader kept from the file is in the log alone, and without it the file would pass for an index
+ * that lacks the last rows. Without either a start says that there is none. The log must be gone
+ * before the new file comes, or it would be taken for the new one's. */
 static bool swap_files(struct vt_archive *archive, struct vt_err *err)
 {
+    static const char *const old[] = { "index.db", "index.db-wal", "index.db-shm" };
     int root = archive->root;
 
-    if (!vt_index_checkpoint(atomic_load(&archive->index), err))
-        return false;
-    unlinkat(root, "index.db-wal", 0);
-    unlinkat(root, "index.db-shm", 0);
+    for (size_t i = 0; i < VT_COUNT(old); i++) {
+        unlinkat(root, old[i], 0);
+        vt_point("unnamed");
+    }
     if (renameat(root, FRESH_DB, root, "index.db") < 0)
         return vt_fail_errno(err, "putting the new index in place");
     return vt_io_sync_folder(root, archive->path, err);
@@ -71,7 +73,7 @@ static bool take_over(struct vt_archive *archive, struct vt_index *fresh, struct
     if (archive->options.index == &vt_index_sqlite) {
         vt_index_free(fresh); /* folds its log into the file */
         if (!swap_files(archive, err))
-            return false;
+            return vt_archive_break(archive, err);
         index = vt_index_open(archive->options.index, &options, err);
         if (!index)
             return vt_archive_break(archive, err);

@@ -279,6 +279,68 @@ static void a_lost_index_is_named_when_the_journal_holds_something(void **state)
     vt_archive_free(archive);
 }
 
+static void reindex_and_crash(const char *folder)
+{
+    static const struct vt_query_rules rules = { .model = VT_MODEL_STUDY_ROOT, .relational = true };
+    const char *words[] = { "SOPInstanceUID" };
+    struct vt_archive *archive = archive_at(folder);
+    struct vt_admin admin = { .archive = archive, .who = "test" };
+    struct vt_receive_result result;
+    struct vt_err err = { 0 };
+    struct vt_row row;
+    uint64_t instances;
+    bool more;
+    char sop[65];
+
+    /* A reader that stays: what comes from now on is in the index's log only. */
+    struct vt_query *query = vt_query_from_words(VT_LEVEL_IMAGE, words, 1, &rules, &err);
+    struct vt_plan *plan = query ? vt_plan_make(query, &err) : NULL;
+    struct vt_cursor *cursor = plan ? vt_index_find(vt_archive_index(archive), plan, &err) : NULL;
+    struct vt_receive *receive = vt_receive_new(archive, &err);
+    if (!cursor || !vt_cursor_next(cursor, &row, &more, &err))
+        _exit(1);
+    for (unsigned i = 20; i < 30; i++) {
+        struct object object = numbered(i, sop);
+        if (!object_send(receive, &object, &result, &err))
+            _exit(1);
+    }
+    vt_archive_point = crash;
+    vt_admin_reindex(&admin, &instances, &err);
+    _exit(0);
+}
+
+static void a_reindex_that_is_cut_short_never_leaves_an_index_that_lacks_rows(void **state)
+{
+    for (int kill_at = 1; kill_at <= 3; kill_at++) {
+        const char *folder = kill_at == 1 ? *state : folder_new();
+        struct vt_archive_options options = {
+            .path = folder, .journal_segment = 1 << 20, .warn_free = 1, .stop_free = 1
+        };
+        struct vt_err err = { 0 };
+        int status;
+
+        store_twenty(folder);
+        point = "unnamed";
+        passes = KILL_AT - kill_at;
+        pid_t child = fork();
+        if (child == 0)
+            reindex_and_crash(folder);
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_int_equal(WEXITSTATUS(status), 9);
+        passes = 0;
+        assert_null(vt_archive_open(&options, &err));
+        assert_non_null(strstr(err.text, "vitrine reindex"));
+        options.rebuild_index = true;
+        vt_err_clear(&err);
+        struct vt_archive *archive = vt_archive_open(&options, &err);
+        assert_non_null(archive);
+        assert_sound(archive, folder, 30);
+        vt_archive_free(archive);
+        if (folder != *state)
+            folder_remove(folder);
+    }
+}
+
 static void a_damaged_index_is_named_and_can_be_rebuilt_at_the_start(void **state)
 {
     struct vt_archive_options options = {
@@ -326,6 +388,7 @@ int main(void)
         TEST(a_deletion_happens_wholly_or_not_at_all),
         TEST(a_lost_index_is_named_and_can_be_rebuilt_at_the_start),
         TEST(a_lost_index_is_named_when_the_journal_holds_something),
+        TEST(a_reindex_that_is_cut_short_never_leaves_an_index_that_lacks_rows),
         TEST(a_damaged_index_is_named_and_can_be_rebuilt_at_the_start),
     };
 
