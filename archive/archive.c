@@ -337,18 +337,18 @@ bool vt_archive_import_file(struct vt_archive *archive, struct vt_receive *recei
     vt_autoclose fd = open(path, O_RDONLY | O_CLOEXEC);
     struct vt_part10 meta;
 
-    (void)archive;
     if (fd < 0)
         return vt_fail_errno(err, "%s", path);
     if (!vt_part10_read_file(fd, path, &meta, err))
         return false;
-    const struct vt_transfer_syntax *syntax = vt_transfer_syntax_find(meta.transfer_syntax_uid);
+    struct vt_private_syntax syntax =
+        vt_archive_syntax(archive, meta.transfer_syntax_uid, fd, meta.data_set_offset);
     /* What a file says of itself in group 0002 is a copy of what its data set says, sometimes a
      * wrong one. */
     struct vt_receive_from from = {
         .transfer_syntax_uid = meta.transfer_syntax_uid,
-        .encoding = syntax ? syntax->encoding : VT_EXPLICIT_LE,
-        .encapsulated = !syntax || syntax->encapsulated,
+        .encoding = syntax.encoding,
+        .encapsulated = syntax.encapsulated,
         .calling_ae_title = meta.source_ae_title,
         .host = "",
     };

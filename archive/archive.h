@@ -42,6 +42,9 @@ struct vt_archive_options {
     struct vt_instance_rules rules;           /* borrowed pointers must outlive the archive */
     struct vt_element_limits limits;          /* zeroes: defaults */
     uint64_t max_instance;                    /* bytes; 0: 64 GiB */
+    /* How objects in private transfer syntaxes are read again; of others the first element tells. Borrowed. */
+    const struct vt_private_syntax *private_syntaxes;
+    size_t private_syntax_count;
     int readers;
     bool rebuild_index;                       /* no usable index.db: put it aside and make a new one from the objects */
 };

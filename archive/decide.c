@@ -144,10 +144,9 @@ bool vt_duplicate_same_attributes(struct vt_archive *archive, const char *file,
         return vt_fail(err, VT_E_NOMEM, "no memory to read %s", file);
     if (!vt_part10_read_file(fd, file, &meta, err))
         return false;
-    const struct vt_transfer_syntax *syntax = vt_transfer_syntax_find(meta.transfer_syntax_uid);
-    if (!syntax)
-        return vt_fail(err, VT_E_UNSUPPORTED, "%s is in a private transfer syntax", file);
-    vt_header_reset(header, syntax->encoding, syntax->encapsulated, &archive->options.limits);
+    struct vt_private_syntax syntax =
+        vt_archive_syntax(archive, meta.transfer_syntax_uid, fd, meta.data_set_offset);
+    vt_header_reset(header, syntax.encoding, syntax.encapsulated, &archive->options.limits);
     if (!feed_file(fd, file, meta.data_set_offset, header, err) ||
         !canonical(header, &there, err) || !canonical(arrival, &arriving, err))
         return false;

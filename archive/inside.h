@@ -130,6 +130,13 @@ bool vt_archive_recover(struct vt_archive *archive, struct vt_err *err);
 bool vt_archive_reread(struct vt_archive *archive, const char *file, struct vt_instance *out,
                        struct vt_err *err);
 
+/* ---- syntax.c: how the data set of an object is read ---- */
+
+/* Of a public transfer syntax the table says it, of a private one the configuration, else the first
+ * element behind `offset` of the file. */
+struct vt_private_syntax vt_archive_syntax(const struct vt_archive *archive, const char *uid, int fd,
+                                           uint64_t offset);
+
 /* ---- test hook: called at named points of the commit, NULL in programs ---- */
 extern void (*vt_archive_point)(const char *name);
 static inline void vt_point(const char *name)

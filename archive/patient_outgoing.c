@@ -205,9 +205,9 @@ static bool inflate_rewrite_deflate(struct vt_archive *archive, struct vt_stored
 
 bool vt_archive_outgoing(struct vt_archive *archive, struct vt_stored *stored, struct vt_err *err)
 {
-    const struct vt_transfer_syntax *syntax =
-        vt_transfer_syntax_find(stored->entry.transfer_syntax);
-    enum vt_encoding encoding = syntax ? syntax->encoding : VT_EXPLICIT_LE;
+    enum vt_encoding encoding = vt_archive_syntax(archive, stored->entry.transfer_syntax, stored->fd,
+                                                  stored->data_set_offset)
+                                    .encoding;
 
     if (!stored->corrected)
         return true;

@@ -251,6 +251,58 @@ static bool read_limits(const struct vt_conf *conf, struct vt_element_limits *li
     return true;
 }
 
+/* ---- private transfer syntaxes ---- */
+
+static bool read_syntax(char *text, struct vt_private_syntax *out, struct vt_err *err)
+{
+    static const struct {
+        const char *word;
+        enum vt_encoding encoding;
+    } words[] = { { "implicit-le", VT_IMPLICIT_LE },
+                  { "explicit-le", VT_EXPLICIT_LE },
+                  { "explicit-be", VT_EXPLICIT_BE },
+                  { "deflated", VT_DEFLATED_LE } };
+    char *rest = NULL;
+    const char *uid = strtok_r(text, " \t", &rest), *encoding = strtok_r(NULL, " \t", &rest),
+               *encapsulated = strtok_r(NULL, " \t", &rest);
+
+    if (!uid || !vt_uid_valid(uid))
+        return vt_fail(err, VT_E_INVALID, "dicom.private_syntaxes: '%s' is not a UID",
+                       uid ? uid : "");
+    for (size_t i = 0; encoding && i < VT_COUNT(words); i++)
+        if (strcmp(encoding, words[i].word) == 0 &&
+            (!encapsulated || strcmp(encapsulated, "encapsulated") == 0)) {
+            *out = (struct vt_private_syntax){ uid, words[i].encoding, encapsulated != NULL };
+            return true;
+        }
+    return vt_fail(err, VT_E_INVALID,
+                   "dicom.private_syntaxes: behind %s stands implicit-le, explicit-le, explicit-be "
+                   "or deflated, and perhaps encapsulated",
+                   uid);
+}
+
+bool vt_private_conf_read(const struct vt_conf *conf, struct vt_private_conf *out,
+                          struct vt_err *err)
+{
+    const char *text = vt_conf_text(conf, "dicom", NULL, "private_syntaxes", "");
+    char *rest = NULL;
+
+    out->count = 0;
+    if (strlen(text) >= sizeof out->text)
+        return vt_fail(err, VT_E_LIMIT, "dicom.private_syntaxes is too long");
+    memcpy(out->text, text, strlen(text) + 1);
+    for (char *part = strtok_r(out->text, ",", &rest); part; part = strtok_r(NULL, ",", &rest)) {
+        if (out->count == VT_PRIVATE_SYNTAXES_MAX)
+            return vt_fail(err, VT_E_LIMIT, "dicom.private_syntaxes has more than %d",
+                           VT_PRIVATE_SYNTAXES_MAX);
+        if (!read_syntax(part, &out->list[out->count++], err))
+            return false;
+    }
+    return true;
+}
+
+/* ---- [archive] ---- */
+
 bool vt_archive_conf_read(const struct vt_conf *conf, struct vt_archive_conf *out,
                           struct vt_err *err)
 {
@@ -263,11 +315,14 @@ bool vt_archive_conf_read(const struct vt_conf *conf, struct vt_archive_conf *ou
         return vt_fail(err, VT_E_INVALID, "archive.path is empty: name the folder of the archive");
     if (!read_policies(conf, options, err) || !read_sizes(conf, options, err) ||
         !read_limits(conf, &options->limits, err) ||
+        !vt_private_conf_read(conf, &out->syntaxes, err) ||
         !vt_conf_int(conf, "index", NULL, "readers", 1, 256, 8, &readers, err) ||
         !vt_conf_bool(conf, "index", NULL, "lenient_uids", false, &options->rules.lenient_uids,
                       err))
         return false;
     options->readers = (int)readers;
+    options->private_syntaxes = out->syntaxes.list;
+    options->private_syntax_count = out->syntaxes.count;
     options->rules.default_charset = vt_conf_text(conf, "index", NULL, "default_charset", NULL);
     options->rules.default_issuer = vt_conf_text(conf, "index", NULL, "default_issuer", NULL);
     return read_extra_tags(vt_conf_text(conf, "index", NULL, "extra_tags", ""), out, err);

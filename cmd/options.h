@@ -39,17 +39,29 @@ void vt_options_fini(struct vt_options *options);
  * '='. */
 bool vt_options_is_override(const char *text);
 
+/* dicom.private_syntaxes: "UID implicit-le|explicit-le|explicit-be|deflated [encapsulated]", parted
+ * by commas. */
+enum { VT_PRIVATE_SYNTAXES_MAX = 64, VT_PRIVATE_TEXT_MAX = 4096 };
+struct vt_private_conf {
+    char text[VT_PRIVATE_TEXT_MAX]; /* the value, cut into words; list points into it */
+    struct vt_private_syntax list[VT_PRIVATE_SYNTAXES_MAX];
+    size_t count;
+};
+bool vt_private_conf_read(const struct vt_conf *conf, struct vt_private_conf *out,
+                          struct vt_err *err);
+
 /* [archive], [index] and the limits of both. */
 enum { VT_EXTRA_TAGS_MAX = 64 };
 struct vt_archive_conf {
     struct vt_archive_options
         options; /* text is borrowed from conf; events and index are left to the caller */
-    uint32_t extra_tags[VT_EXTRA_TAGS_MAX]; /* options.rules.extra_tags points here: do not move the
-                                               struct */
+    uint32_t extra_tags[VT_EXTRA_TAGS_MAX]; /* options.rules.extra_tags and private_syntaxes point
+                                               here: do not move the struct */
+    struct vt_private_conf syntaxes;
 };
 /* Reads: archive.path durability journal_segment small_object warn_free stop_free
  * changed_attributes changed_pixels patient_conflict trash_retention max_instance max_depth
- * max_elements max_value; index.extra_tags default_charset default_issuer lenient_uids readers.
+ * max_elements max_value; dicom.private_syntaxes; index.extra_tags default_charset default_issuer lenient_uids readers.
  * vt_dict_load must have been called when index.extra_tags has keywords. */
 bool vt_archive_conf_read(const struct vt_conf *conf, struct vt_archive_conf *out,
                           struct vt_err *err);

@@ -62,58 +62,6 @@ static bool read_titles(const struct vt_conf *conf, struct vt_dicom_conf *out, s
     return true;
 }
 
-/* ---- private transfer syntaxes: "UID implicit-le|explicit-le|explicit-be|deflated
- * [encapsulated]", parted by commas ---- */
-
-static bool read_syntax(char *text, struct vt_private_syntax *out, struct vt_err *err)
-{
-    static const struct {
-        const char *word;
-        enum vt_encoding encoding;
-    } words[] = { { "implicit-le", VT_IMPLICIT_LE },
-                  { "explicit-le", VT_EXPLICIT_LE },
-                  { "explicit-be", VT_EXPLICIT_BE },
-                  { "deflated", VT_DEFLATED_LE } };
-    char *rest = NULL;
-    const char *uid = strtok_r(text, " \t", &rest), *encoding = strtok_r(NULL, " \t", &rest),
-               *encapsulated = strtok_r(NULL, " \t", &rest);
-
-    if (!uid || !vt_uid_valid(uid))
-        return vt_fail(err, VT_E_INVALID, "dicom.private_syntaxes: '%s' is not a UID",
-                       uid ? uid : "");
-    for (size_t i = 0; encoding && i < VT_COUNT(words); i++)
-        if (strcmp(encoding, words[i].word) == 0 &&
-            (!encapsulated || strcmp(encapsulated, "encapsulated") == 0)) {
-            *out = (struct vt_private_syntax){ uid, words[i].encoding, encapsulated != NULL };
-            return true;
-        }
-    return vt_fail(err, VT_E_INVALID,
-                   "dicom.private_syntaxes: behind %s stands implicit-le, explicit-le, explicit-be "
-                   "or deflated, and perhaps "
-                   "encapsulated",
-                   uid);
-}
-
-static bool read_syntaxes(const struct vt_conf *conf, struct vt_dicom_conf *out, struct vt_err *err)
-{
-    char *rest = NULL;
-    size_t count = 0;
-
-    if (!copy_value(conf, "private_syntaxes", "", out->syntaxes_text, err))
-        return false;
-    for (char *part = strtok_r(out->syntaxes_text, ",", &rest); part;
-         part = strtok_r(NULL, ",", &rest)) {
-        if (count == VT_PRIVATE_SYNTAXES_MAX)
-            return vt_fail(err, VT_E_LIMIT, "dicom.private_syntaxes has more than %d",
-                           VT_PRIVATE_SYNTAXES_MAX);
-        if (!read_syntax(part, &out->syntaxes[count++], err))
-            return false;
-    }
-    out->options.private_syntaxes = out->syntaxes;
-    out->options.private_syntax_count = count;
-    return true;
-}
-
 /* ---- listeners ---- */
 
 static bool add_listeners(struct vt_dicom_conf *out, char *addresses, uint16_t port,
@@ -261,9 +209,12 @@ static bool read_peers(const struct vt_conf *conf, struct vt_dicom_conf *out, st
 bool vt_dicom_conf_read(const struct vt_conf *conf, struct vt_dicom_conf *out, struct vt_err *err)
 {
     *out = (struct vt_dicom_conf){ .stop_grace = 0 };
-    return read_titles(conf, out, err) && read_syntaxes(conf, out, err) &&
-           read_listeners(conf, out, err) && read_limits(conf, out, err) &&
-           read_query(conf, out, err) && read_peers(conf, out, err);
+    if (!vt_private_conf_read(conf, &out->syntaxes, err))
+        return false;
+    out->options.private_syntaxes = out->syntaxes.list;
+    out->options.private_syntax_count = out->syntaxes.count;
+    return read_titles(conf, out, err) && read_listeners(conf, out, err) &&
+           read_limits(conf, out, err) && read_query(conf, out, err) && read_peers(conf, out, err);
 }
 
 void vt_dicom_conf_fini(struct vt_dicom_conf *dicom)

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 
+#include "cmd/options.h"
 #include "cmd/tls.h"
 #include "core/conf.h"
 #include "dicom/assoc.h"
@@ -14,14 +15,13 @@
 
 struct vt_err;
 
-enum { VT_TITLES_MAX = 32, VT_PRIVATE_SYNTAXES_MAX = 64, VT_CONF_TEXT_MAX = 4096 };
+enum { VT_TITLES_MAX = 32, VT_CONF_TEXT_MAX = 4096 };
 
 struct vt_dicom_conf {
     char ae_title[VT_AE_TITLE_MAX + 1];
     char titles_text[VT_CONF_TEXT_MAX]; /* more_titles, cut into words */
     const char *titles[VT_TITLES_MAX + 1];
-    char syntaxes_text[VT_CONF_TEXT_MAX];
-    struct vt_private_syntax syntaxes[VT_PRIVATE_SYNTAXES_MAX];
+    struct vt_private_conf syntaxes;
     char listen_text[VT_CONF_TEXT_MAX];
     struct vt_door_listener listeners[VT_DOOR_LISTENERS_MAX];
     struct vt_tls_options tls;

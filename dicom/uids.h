@@ -39,6 +39,13 @@ const struct vt_transfer_syntax *vt_transfer_syntax_find(const char *uid);
 /* The i-th; NULL behind the last. */
 const struct vt_transfer_syntax *vt_transfer_syntax_at(size_t i);
 
+/* One that the configuration tells of. */
+struct vt_private_syntax {
+    const char *uid;
+    enum vt_encoding encoding;
+    bool encapsulated;
+};
+
 enum vt_sop_kind {
     VT_SOP_UNKNOWN,
     VT_SOP_VERIFICATION,

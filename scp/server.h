@@ -24,12 +24,6 @@ enum {
     VT_SERVER_PER_PEER = 64,      /* dicom.max_per_peer; one more is kept for Verification */
 };
 
-struct vt_private_syntax {
-    const char *uid;
-    enum vt_encoding encoding;
-    bool encapsulated;
-};
-
 struct vt_server_options {
     const char *ae_title;
     const char *const

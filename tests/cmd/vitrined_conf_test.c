@@ -104,9 +104,9 @@ static void private_syntaxes_say_how_they_are_read(void **state)
 
     assert_true(vt_dicom_conf_read(conf, &dicom, &err));
     assert_int_equal(dicom.options.private_syntax_count, 2);
-    assert_string_equal(dicom.syntaxes[0].uid, "1.2.840.113619.5.2");
-    assert_int_equal(dicom.syntaxes[0].encoding, VT_IMPLICIT_LE);
-    assert_true(dicom.syntaxes[1].encapsulated);
+    assert_string_equal(dicom.syntaxes.list[0].uid, "1.2.840.113619.5.2");
+    assert_int_equal(dicom.syntaxes.list[0].encoding, VT_IMPLICIT_LE);
+    assert_true(dicom.syntaxes.list[1].encapsulated);
     vt_dicom_conf_fini(&dicom);
     assert_refused("dicom.private_syntaxes=1.2.3 somehow", VT_E_INVALID, "1.2.3");
     assert_refused("dicom.private_syntaxes=GE implicit-le", VT_E_INVALID, "GE");
