@@ -317,6 +317,16 @@ static bool check_above(struct vt_query *query, struct vt_err *err)
     return true;
 }
 
+/* A pattern names nobody: `P*` would send half the archive. */
+static bool names_something(const struct vt_query_key *key)
+{
+    bool names = key->rule != VT_RULE_UNIVERSAL;
+
+    for (size_t i = 0; names && i < key->wanted_count; i++)
+        names = !key->wanted[i].wild;
+    return names;
+}
+
 /* A retrieve that names nothing would mean everything. */
 static bool check_retrieve(struct vt_query *query, struct vt_err *err)
 {
@@ -325,9 +335,9 @@ static bool check_retrieve(struct vt_query *query, struct vt_err *err)
 
     if (!query->rules.retrieve)
         return true;
-    bool named = own && own->rule != VT_RULE_UNIVERSAL;
+    bool named = own && names_something(own);
     for (size_t i = 0; !named && !query->rules.strict && i < query->key_count; i++)
-        named = query->keys[i].matched && query->keys[i].rule != VT_RULE_UNIVERSAL;
+        named = query->keys[i].matched && names_something(&query->keys[i]);
     return named || refuse(query, unique, 0xa900, err, "names nothing to retrieve");
 }
 

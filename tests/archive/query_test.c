@@ -151,6 +151,31 @@ static void a_retrieve_must_name_something(void **state)
     refused(&above, strict, 0xa900, VT_TAG_SERIES_INSTANCE_UID);
 }
 
+static void a_pattern_names_nothing_to_retrieve(void **state)
+{
+    const struct vt_query_rules patients = { .model = VT_MODEL_PATIENT_ROOT, .retrieve = true };
+    const struct vt_query_rules studies = { .model = VT_MODEL_STUDY_ROOT, .retrieve = true };
+    VT_AUTO_BUF(pattern, 1024);
+    VT_AUTO_BUF(one, 1024);
+    VT_AUTO_BUF(accession, 1024);
+    VT_AUTO_BUF(narrowed, 1024);
+
+    (void)state;
+    with(&pattern, VT_TAG_QUERY_RETRIEVE_LEVEL, "CS", "PATIENT");
+    with(&pattern, VT_TAG_PATIENT_ID, "LO", "P*");
+    refused(&pattern, patients, 0xa900, VT_TAG_PATIENT_ID);
+    with(&one, VT_TAG_QUERY_RETRIEVE_LEVEL, "CS", "PATIENT");
+    with(&one, VT_TAG_PATIENT_ID, "LO", "P1");
+    accepted(&one, patients);
+    with(&accession, VT_TAG_ACCESSION_NUMBER, "SH", "A?");
+    with(&accession, VT_TAG_QUERY_RETRIEVE_LEVEL, "CS", "STUDY");
+    refused(&accession, studies, 0xa900, VT_TAG_STUDY_INSTANCE_UID);
+    with(&narrowed, VT_TAG_QUERY_RETRIEVE_LEVEL, "CS", "STUDY");
+    with(&narrowed, VT_TAG_PATIENT_ID, "LO", "P*");
+    with(&narrowed, VT_TAG_STUDY_INSTANCE_UID, "UI", "1.2");
+    accepted(&narrowed, studies);
+}
+
 static void broken_and_huge_identifiers_are_refused_by_status(void **state)
 {
     struct vt_err err = { 0 };
@@ -445,6 +470,7 @@ int main(void)
         cmocka_unit_test(strict_refuses_what_has_no_meaning),
         cmocka_unit_test(unsupported_keys_are_noticed_and_left_out),
         cmocka_unit_test(a_retrieve_must_name_something),
+        cmocka_unit_test(a_pattern_names_nothing_to_retrieve),
         cmocka_unit_test(broken_and_huge_identifiers_are_refused_by_status),
         cmocka_unit_test(too_many_values_are_a_limit),
         cmocka_unit_test(every_vr_is_matched_by_its_rule),
