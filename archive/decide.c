@@ -1,19 +1,26 @@
 #include "archive/decide.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "archive/inside.h"
 #include "core/err.h"
-#include "core/io.h"
 #include "dicom/element.h"
 
-enum { COMPARE_BLOCK = 256 << 10, COMPARE_VALUES_MAX = 8 << 20, PATIENT_TEXT_MAX = 512 };
+enum { PATIENT_TEXT_MAX = 512 };
 
 static bool same_digest(const struct vt_digest *a, const struct vt_digest *b)
 {
     return memcmp(a, b, sizeof *a) == 0;
+}
+
+/* The same pixels have as many encodings as there are encoders, within one syntax too; what a lossy
+ * one makes of them are others. */
+static bool may_show_the_same(const char *transfer_syntax)
+{
+    const struct vt_transfer_syntax *syntax = vt_transfer_syntax_find(transfer_syntax);
+
+    return syntax && syntax->encapsulated && syntax->lossless;
 }
 
 enum vt_duplicate vt_duplicate_judge(const struct vt_index_entry *there,
@@ -32,12 +39,13 @@ enum vt_duplicate vt_duplicate_judge(const struct vt_index_entry *there,
         return VT_DUPLICATE_IDENTICAL;
     if (there->has_pixels != arrival->has_pixels)
         return VT_DUPLICATE_OTHER_PIXELS;
-    if (!same_syntax && there->has_pixels)
-        return VT_DUPLICATE_OTHER_SYNTAX;
+    if (!same_syntax)
+        return VT_DUPLICATE_OTHER_ENCODING;
     if (!there->has_pixels || (there->pixel_length == arrival->pixel_length &&
                                same_digest(&there->pixel_digest, &arrival->pixel_digest)))
         return VT_DUPLICATE_SAME_PIXELS;
-    return VT_DUPLICATE_OTHER_PIXELS;
+    return may_show_the_same(there->transfer_syntax) ? VT_DUPLICATE_OTHER_ENCODING
+                                                     : VT_DUPLICATE_OTHER_PIXELS;
 }
 
 /* One row for each kind; how the configured policy decides. Bytes are never replaced: last_wins
@@ -70,88 +78,13 @@ struct vt_verdict vt_duplicate_verdict(enum vt_duplicate kind,
         return by_policy(options->changed_attributes ? options->changed_attributes
                                                      : VT_POLICY_VERSION,
                          "instance is stored with other attributes");
-    case VT_DUPLICATE_OTHER_SYNTAX:
+    case VT_DUPLICATE_OTHER_ENCODING:
     case VT_DUPLICATE_OTHER_PIXELS:
         return by_policy(options->changed_pixels ? options->changed_pixels : VT_POLICY_QUARANTINE,
                          "instance is stored with other pixel data");
     default:
         return (struct vt_verdict){ VT_DECISION_STORED, 0, "" };
     }
-}
-
-/* ---- attributes of two encodings ---- */
-
-/* Describes the pixels' encoding, or is derived from it. */
-static bool is_of_encoding(uint32_t tag)
-{
-    static const uint32_t tags[] = {
-        VT_TAG_SPECIFIC_CHARACTER_SET, VT_TAG_PHOTOMETRIC_INTERPRETATION,
-        VT_TAG(0x0028, 0x0006), /* Planar Configuration */
-        VT_TAG(0x0028, 0x2110), /* Lossy Image Compression ... */
-        VT_TAG(0x0028, 0x2112),        VT_TAG(0x0028, 0x2114),
-    };
-
-    if (VT_TAG_ELEMENT(tag) == 0)
-        return true; /* group length */
-    for (size_t i = 0; i < VT_COUNT(tags); i++)
-        if (tags[i] == tag)
-            return true;
-    return false;
-}
-
-/* The kept elements in Implicit VR LE, where explicit VRs of private elements do not show. */
-static bool canonical(const struct vt_header *header, struct vt_buf *out, struct vt_err *err)
-{
-    struct vt_writer writer = { out, VT_IMPLICIT_LE };
-    struct vt_element element;
-
-    for (size_t i = 0; vt_header_at(header, i, &element); i++)
-        if (!is_of_encoding(element.tag) &&
-            !vt_write_element(&writer, &element, vt_header_encoding(header), err))
-            return false;
-    return true;
-}
-
-static bool feed_file(int fd, const char *file, uint64_t offset, struct vt_header *header,
-                      struct vt_err *err)
-{
-    vt_autofree uint8_t *block = malloc(COMPARE_BLOCK);
-    ssize_t got = 0;
-
-    if (!block)
-        return vt_fail(err, VT_E_NOMEM, "no memory to read %s", file);
-    while ((got = pread(fd, block, COMPARE_BLOCK, (off_t)offset)) > 0) {
-        if (!vt_header_feed(header, block, (size_t)got, err))
-            return false;
-        offset += (uint64_t)got;
-    }
-    return got == 0 ? vt_header_finish(header, err) : vt_fail_errno(err, "reading %s", file);
-}
-
-bool vt_duplicate_same_attributes(struct vt_archive *archive, const char *file,
-                                  const struct vt_header *arrival, bool *out_same,
-                                  struct vt_err *err)
-{
-    vt_autoclose fd = openat(archive->root, file, O_RDONLY | O_CLOEXEC);
-    VT_AUTO(vt_header) header = vt_header_new();
-    VT_AUTO_BUF(there, COMPARE_VALUES_MAX);
-    VT_AUTO_BUF(arriving, COMPARE_VALUES_MAX);
-    struct vt_part10 meta;
-
-    if (fd < 0)
-        return vt_fail_errno(err, "%s", file);
-    if (!header)
-        return vt_fail(err, VT_E_NOMEM, "no memory to read %s", file);
-    if (!vt_part10_read_file(fd, file, &meta, err))
-        return false;
-    struct vt_private_syntax syntax =
-        vt_archive_syntax(archive, meta.transfer_syntax_uid, fd, meta.data_set_offset);
-    vt_header_reset(header, syntax.encoding, syntax.encapsulated, &archive->options.limits);
-    if (!feed_file(fd, file, meta.data_set_offset, header, err) ||
-        !canonical(header, &there, err) || !canonical(arrival, &arriving, err))
-        return false;
-    *out_same = there.size == arriving.size && memcmp(there.data, arriving.data, there.size) == 0;
-    return true;
 }
 
 /* ---- patients ---- */
@@ -186,9 +119,11 @@ bool vt_decide_other_patient(struct vt_archive *archive, const struct vt_instanc
     bool more = false;
 
     snprintf(word, sizeof word, "StudyInstanceUID=%s", arrival->study_uid);
-    VT_AUTO(vt_query) query = vt_query_from_words(VT_LEVEL_STUDY, words, VT_COUNT(words), &rules, err);
+    VT_AUTO(vt_query)
+    query = vt_query_from_words(VT_LEVEL_STUDY, words, VT_COUNT(words), &rules, err);
     VT_AUTO(vt_plan) plan = query ? vt_plan_make(query, err) : NULL;
-    VT_AUTO(vt_cursor) cursor = plan ? vt_index_find(atomic_load(&archive->index), plan, err) : NULL;
+    VT_AUTO(vt_cursor)
+    cursor = plan ? vt_index_find(atomic_load(&archive->index), plan, err) : NULL;
     if (!cursor || !vt_cursor_next(cursor, &row, &more, err))
         return false;
     *out_other = more && !(same_text(&row, arrival, VT_TAG_PATIENT_ID) &&

@@ -134,8 +134,8 @@ bool vt_archive_reread(struct vt_archive *archive, const char *file, struct vt_i
 
 /* Of a public transfer syntax the table says it, of a private one the configuration, else the first
  * element behind `offset` of the file. */
-struct vt_private_syntax vt_archive_syntax(const struct vt_archive *archive, const char *uid, int fd,
-                                           uint64_t offset);
+struct vt_private_syntax vt_archive_syntax(const struct vt_archive *archive, const char *uid,
+                                           int fd, uint64_t offset);
 
 /* ---- test hook: called at named points of the commit, NULL in programs ---- */
 extern void (*vt_archive_point)(const char *name);

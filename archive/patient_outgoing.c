@@ -205,8 +205,8 @@ static bool inflate_rewrite_deflate(struct vt_archive *archive, struct vt_stored
 
 bool vt_archive_outgoing(struct vt_archive *archive, struct vt_stored *stored, struct vt_err *err)
 {
-    enum vt_encoding encoding = vt_archive_syntax(archive, stored->entry.transfer_syntax, stored->fd,
-                                                  stored->data_set_offset)
+    enum vt_encoding encoding = vt_archive_syntax(archive, stored->entry.transfer_syntax,
+                                                  stored->fd, stored->data_set_offset)
                                     .encoding;
 
     if (!stored->corrected)

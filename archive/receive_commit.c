@@ -141,34 +141,47 @@ static bool look_into_identical(struct vt_receive *receive, const struct vt_inde
     return true;
 }
 
-/* What cannot be decoded becomes a version, never a refusal. */
-static bool look_into_syntax(struct vt_receive *receive, const struct vt_index_entry *there,
-                             struct vt_verdict *out, struct vt_err *err)
+static bool compare_decoded(struct vt_receive *receive, const struct vt_index_entry *there,
+                            enum vt_duplicate *out, struct vt_err *err)
 {
-    struct vt_archive *archive = receive->archive;
-    enum vt_duplicate kind = VT_DUPLICATE_OTHER_PIXELS;
-    struct vt_err wrong = { 0 };
+    const struct vt_instance *arrival = &receive->instance;
     char stored[PATH_MAX], staged[PATH_MAX];
-    bool equal = false, same = false;
+    const struct vt_compared a = { stored, there->data_set_size, there->has_pixels,
+                                   there->pixel_offset, there->pixel_length },
+                             b = { staged, arrival->data_set_size, arrival->has_pixels,
+                                   arrival->pixel_offset, arrival->pixel_length };
+    bool equal = true, same = false;
+
+    staging_path(receive, staged, sizeof staged);
+    snprintf(stored, sizeof stored, "%s/%s", receive->archive->path, there->file);
+    *out = VT_DUPLICATE_OTHER_PIXELS;
+    if (there->has_pixels && !vt_pixels_equal(stored, staged, &equal, err))
+        return false;
+    if (!equal)
+        return true;
+    if (!vt_duplicate_same_attributes(receive->archive, &a, &b, &same, err))
+        return false;
+    *out = same ? VT_DUPLICATE_IDENTICAL : VT_DUPLICATE_SAME_PIXELS;
+    return true;
+}
+
+/* What cannot be decoded becomes a version, never a refusal. */
+static bool look_into_encoding(struct vt_receive *receive, const struct vt_index_entry *there,
+                               struct vt_verdict *out, struct vt_err *err)
+{
+    enum vt_duplicate kind;
+    struct vt_err wrong = { 0 };
 
     if (!vt_receive_spill(receive, err))
         return false;
-    staging_path(receive, staged, sizeof staged);
-    snprintf(stored, sizeof stored, "%s/%s", archive->path, there->file);
-    if (!vt_pixels_equal(stored, staged, &equal, &wrong) ||
-        (equal &&
-         !vt_duplicate_same_attributes(archive, there->file, receive->header, &same, &wrong))) {
-        if (wrong.code == VT_E_NOMEM) {
-            *err = wrong;
-            return false;
-        }
-        *out = (struct vt_verdict){ VT_DECISION_VERSION, 0, "" };
+    if (compare_decoded(receive, there, &kind, &wrong)) {
+        *out = vt_duplicate_verdict(kind, &receive->archive->options);
         return true;
     }
-    if (equal)
-        kind = same ? VT_DUPLICATE_IDENTICAL : VT_DUPLICATE_SAME_PIXELS;
-    *out = vt_duplicate_verdict(kind, &archive->options);
-    return true;
+    *out = (struct vt_verdict){ VT_DECISION_VERSION, 0, "" };
+    if (wrong.code == VT_E_NOMEM)
+        *err = wrong;
+    return wrong.code != VT_E_NOMEM;
 }
 
 static bool judge(struct vt_receive *receive, const struct vt_index_entry *there,
@@ -178,8 +191,8 @@ static bool judge(struct vt_receive *receive, const struct vt_index_entry *there
 
     if (kind == VT_DUPLICATE_IDENTICAL)
         return look_into_identical(receive, there, out, err);
-    if (kind == VT_DUPLICATE_OTHER_SYNTAX)
-        return look_into_syntax(receive, there, out, err);
+    if (kind == VT_DUPLICATE_OTHER_ENCODING)
+        return look_into_encoding(receive, there, out, err);
     *out = vt_duplicate_verdict(kind, &receive->archive->options);
     return true;
 }

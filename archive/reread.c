@@ -35,8 +35,8 @@ static bool read_object(struct vt_archive *archive, int fd, const char *file,
 {
     if (!vt_part10_read_file(fd, file, out_meta, err))
         return false;
-    struct vt_private_syntax syntax = vt_archive_syntax(archive, out_meta->transfer_syntax_uid, fd,
-                                                        out_meta->data_set_offset);
+    struct vt_private_syntax syntax =
+        vt_archive_syntax(archive, out_meta->transfer_syntax_uid, fd, out_meta->data_set_offset);
     vt_header_reset(header, syntax.encoding, syntax.encapsulated, &archive->options.limits);
     return feed(fd, file, out_meta->data_set_offset, header, err) &&
            vt_instance_read(out, header, &archive->options.rules, err);

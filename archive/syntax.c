@@ -18,16 +18,16 @@ static bool is_vr(const uint8_t *bytes)
 static enum vt_encoding guess(const uint8_t *first)
 {
     unsigned little = first[0] | (unsigned)first[1] << 8, big = first[1] | (unsigned)first[0] << 8;
-    uint32_t length = first[4] | (uint32_t)first[5] << 8 | (uint32_t)first[6] << 16 |
-                      (uint32_t)first[7] << 24;
+    uint32_t length =
+        first[4] | (uint32_t)first[5] << 8 | (uint32_t)first[6] << 16 | (uint32_t)first[7] << 24;
 
     if (is_vr(first + 4))
         return big < little ? VT_EXPLICIT_BE : VT_EXPLICIT_LE;
     return little < big && length <= FIRST_LENGTH_MAX ? VT_IMPLICIT_LE : VT_DEFLATED_LE;
 }
 
-struct vt_private_syntax vt_archive_syntax(const struct vt_archive *archive, const char *uid, int fd,
-                                           uint64_t offset)
+struct vt_private_syntax vt_archive_syntax(const struct vt_archive *archive, const char *uid,
+                                           int fd, uint64_t offset)
 {
     const struct vt_transfer_syntax *known = vt_transfer_syntax_find(uid);
     uint8_t first[FIRST_ELEMENT];
