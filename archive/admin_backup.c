@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <jansson.h>
 #include <limits.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -25,6 +26,7 @@ struct backup {
     struct vt_folders *folders;
     FILE *manifest;
     uint64_t total, done;
+    uint64_t missing; /* files that rows name and nobody has; the rest is copied all the same */
 };
 
 /* ---- databases ---- */
@@ -95,7 +97,7 @@ static bool copy_bytes(int from, int to, const char *file, struct vt_err *err)
     return got == 0 || vt_fail_errno(err, "reading %s", file);
 }
 
-/* Where the file lies now: it may have been moved to the trash since. */
+/* Where the file lies now: it may have been moved to the trash since. Empty: nobody moved it. */
 static bool find_moved(struct backup *backup, const char *file, char out[static VT_FILE_MAX],
                        struct vt_err *err)
 {
@@ -112,8 +114,7 @@ static bool find_moved(struct backup *backup, const char *file, char out[static 
         snprintf(out, VT_FILE_MAX, "%s", (const char *)sqlite3_column_text(stmt, 0));
     vt_stmt_free(stmt);
     vt_state_unlock(backup->archive->state);
-    return ok && (row || vt_fail(err, VT_E_CORRUPT,
-                                 "%s is missing in the archive: run 'vitrine verify'", file));
+    return ok;
 }
 
 static bool link_or_copy(struct backup *backup, const char *source, const char *file,
@@ -137,17 +138,29 @@ static bool link_or_copy(struct backup *backup, const char *source, const char *
                    : vt_fail_errno(err, "making %s/%s", backup->folder, file);
 }
 
+static bool tell_missing(struct backup *backup, const char *file, struct vt_err *err)
+{
+    vt_err_clear(err);
+    backup->missing++;
+    return vt_admin_send(backup->admin, json_pack("{s:s, s:s}", "fault", "missing", "file", file),
+                         err);
+}
+
 static bool take_file(struct backup *backup, const char *file, uint64_t size, const char *digest,
                       struct vt_err *err)
 {
-    char moved[VT_FILE_MAX];
+    char moved[VT_FILE_MAX] = "";
 
     if (!link_or_copy(backup, file, file, err)) {
         if (err->code != VT_E_NOTFOUND)
             return false;
         vt_err_clear(err);
-        if (!find_moved(backup, file, moved, err) || !link_or_copy(backup, moved, file, err))
+        if (!find_moved(backup, file, moved, err))
             return false;
+        if (!moved[0])
+            return tell_missing(backup, file, err);
+        if (!link_or_copy(backup, moved, file, err))
+            return err->code == VT_E_NOTFOUND && tell_missing(backup, file, err);
     }
     if (fprintf(backup->manifest, "%s %" PRIu64 " %s\n", digest, size, file) < 0)
         return vt_fail_errno(err, "writing the manifest");
@@ -169,7 +182,8 @@ static bool take_objects(struct backup *backup, uint64_t *out_instances, struct 
                                         .read_only = true,
                                         .readers = BACKUP_READERS };
     bool sqlite = backup->archive->options.index == &vt_index_sqlite;
-    VT_AUTO(vt_index) copy = sqlite ? vt_index_open(backup->archive->options.index, &options, err) : NULL;
+    VT_AUTO(vt_index)
+    copy = sqlite ? vt_index_open(backup->archive->options.index, &options, err) : NULL;
     struct vt_index *index = sqlite ? copy : vt_archive_index(backup->archive);
     struct vt_index_counts counts = { 0 };
 
@@ -222,8 +236,13 @@ static bool run(struct backup *backup, uint64_t *out_instances, struct vt_err *e
         ok = vt_fail_errno(err, "writing the manifest");
     if (ok && syncfs(backup->target) < 0)
         ok = vt_fail_errno(err, "syncing %s", backup->folder);
-    return ok &&
-           vt_admin_tell_progress(backup->admin, backup->done, backup->done, "instances", err);
+    ok = ok && vt_admin_tell_progress(backup->admin, backup->done, backup->done, "instances", err);
+    if (ok && backup->missing > 0)
+        return vt_fail(err, VT_E_CORRUPT,
+                       "%" PRIu64 " files are missing in the archive, the backup has all others: "
+                       "run 'vitrine verify'",
+                       backup->missing);
+    return ok;
 }
 
 bool vt_admin_backup(const struct vt_admin *admin, const char *folder, uint64_t *out_instances,

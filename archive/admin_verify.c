@@ -200,6 +200,89 @@ static bool check_object(void *context, const char *file, struct vt_err *err)
     return tell(verify, "orphan", file, NULL, "no row in the index names this file", err);
 }
 
+/* ---- what only state.db names: versions that are not served, quarantine, trash ---- */
+
+#define KEPT                                                                                       \
+    "SELECT file, size, sop_uid AS SOPInstanceUID FROM version UNION ALL"                          \
+    " SELECT file, size, sop_uid FROM quarantine WHERE resolved IS NULL"
+#define TRASHED                                                                                    \
+    "SELECT to_file AS file, size, sop_uid AS SOPInstanceUID FROM operation_file"                  \
+    " WHERE operation = ? AND to_file LIKE 'trash/%'"
+#define STILL_KEPT                                                                                 \
+    "SELECT 1 FROM version WHERE file = ?1 UNION ALL"                                              \
+    " SELECT 1 FROM quarantine WHERE resolved IS NULL AND file = ?1 UNION ALL"                     \
+    " SELECT 1 FROM operation_file JOIN operation ON id = operation"                               \
+    " WHERE trash = 1 AND state = 'done' AND to_file = ?1"
+
+struct kept {
+    struct verify *verify;
+    struct vt_err *err;
+};
+
+static const char *text_of(const json_t *row, const char *key)
+{
+    const char *text = json_string_value(json_object_get(row, key));
+
+    return text ? text : "";
+}
+
+/* Others may have restored or purged it since the rows were read. */
+static bool is_kept(const struct verify *verify, const char *file, bool *out_kept,
+                    struct vt_err *err)
+{
+    struct vt_admin silent = { .archive = verify->archive };
+    size_t count = 0;
+    bool ok = vt_admin_rows_of(&silent, STILL_KEPT, "t", file, 0, &count, err);
+
+    *out_kept = count > 0;
+    return ok;
+}
+
+static bool check_kept(void *context, json_t *row)
+{
+    struct kept *kept = context;
+    struct verify *verify = kept->verify;
+    const char *file = text_of(row, "file"), *sop_uid = text_of(row, "SOPInstanceUID");
+    json_int_t size = json_integer_value(json_object_get(row, "size"));
+    struct stat info;
+    bool served = false, still = false;
+    bool missing = fstatat(verify->archive->root, file, &info, 0) < 0;
+
+    if (!missing && (json_int_t)info.st_size == size)
+        return true;
+    if (!has_row(verify, sop_uid, file, &served, kept->err) ||
+        !is_kept(verify, file, &still, kept->err))
+        return false;
+    return served || !still ||
+           tell(verify, missing ? "missing" : "size", file, sop_uid, NULL, kept->err);
+}
+
+/* One entry of the trash at a time: all of it might be more than memory is for. */
+static bool check_trashed(void *context, json_t *row)
+{
+    struct kept *kept = context;
+    struct vt_admin each = { .archive = kept->verify->archive, .row = check_kept, .context = kept };
+
+    return vt_admin_rows_of(&each, TRASHED, "i", NULL,
+                            json_integer_value(json_object_get(row, "id")), NULL, kept->err);
+}
+
+static bool check_state(struct verify *verify, struct vt_err *err)
+{
+    struct vt_err fault = { 0 };
+    struct kept kept = { verify, &fault };
+    struct vt_admin files = { .archive = verify->archive, .row = check_kept, .context = &kept };
+    struct vt_admin trash = { .archive = verify->archive, .row = check_trashed, .context = &kept };
+
+    if (vt_admin_rows_of(&files, KEPT, "", NULL, 0, NULL, err) &&
+        vt_admin_rows_of(&trash, "SELECT id FROM operation WHERE trash = 1 AND state = 'done'", "",
+                         NULL, 0, NULL, err))
+        return true;
+    if (vt_failed(&fault))
+        *err = fault;
+    return false;
+}
+
 bool vt_admin_verify(const struct vt_admin *admin, const struct vt_query *query, bool sha256,
                      uint64_t *out_checked, uint64_t *out_faults, struct vt_err *err)
 {
@@ -216,6 +299,8 @@ bool vt_admin_verify(const struct vt_admin *admin, const struct vt_query *query,
     if (!vt_admin_each(admin->archive, query, check_row, &verify, err))
         return false;
     if (!query && !vt_rebuild_walk(admin->archive, "objects", check_object, &verify, err))
+        return false;
+    if (!query && !check_state(&verify, err))
         return false;
     *out_checked = verify.checked;
     *out_faults = verify.faults;

@@ -14,6 +14,7 @@
 
 struct rows {
     size_t count;
+    json_int_t size, bytes; /* of all rows */
     json_t *last;
 };
 
@@ -22,6 +23,8 @@ static bool see_row(void *context, json_t *row)
     struct rows *rows = context;
 
     rows->count++;
+    rows->size += json_integer_value(json_object_get(row, "size"));
+    rows->bytes += json_integer_value(json_object_get(row, "bytes"));
     json_decref(rows->last);
     rows->last = json_incref(row);
     return true;
@@ -98,6 +101,9 @@ static void studies_are_listed_and_shown(void **state)
     OK(vt_admin_study_show(&admin, "1.2.3.1", &err));
     assert_int_equal(rows.count, 3);
     assert_int_equal(strlen(text_of(&rows, "digest")), 32);
+    OK(vt_admin_study_show(&admin, "1.2.3.2", &err));
+    assert_true(rows.size > 200000);
+    assert_int_equal(rows.bytes, rows.size);
     assert_false(vt_admin_study_show(&admin, "1.2.3.9", &err));
     assert_int_equal(err.code, VT_E_NOTFOUND);
     json_decref(rows.last);
@@ -458,6 +464,34 @@ static void a_backup_taken_while_storing_is_an_archive_of_its_own(void **state)
     vt_archive_free(archive);
 }
 
+static void a_backup_takes_what_is_there_and_tells_what_is_not(void **state)
+{
+    struct vt_archive *archive = archive_at(*state);
+    struct rows rows = { 0 };
+    struct vt_admin admin = ADMIN(archive, &rows);
+    struct vt_err err = { 0 };
+    uint64_t instances = 0, checked = 0, faults = 0;
+    int64_t id = 0;
+    char folder[512];
+
+    store_study(archive, 1, 3);
+    store_study(archive, 2, 4);
+    OK(vt_admin_study_delete(&admin, "1.2.3.1", "", &id, &instances, &err));
+    damage(*state, "rm $(find trash -name 1.2.3.1.1.2.dcm) $(find objects -name 1.2.3.2.1.1.dcm)");
+    snprintf(folder, sizeof folder, "%s/backup", (const char *)*state);
+    assert_false(vt_admin_backup(&admin, folder, &instances, &err));
+    assert_int_equal(err.code, VT_E_CORRUPT);
+    assert_int_equal(rows.count, 2);
+    assert_string_equal(text_of(&rows, "fault"), "missing");
+    assert_int_equal(count_files(folder, "objects"), 3);
+    assert_int_equal(count_files(folder, "trash"), 2);
+    vt_err_clear(&err);
+    OK(vt_admin_verify(&admin, NULL, false, &checked, &faults, &err));
+    assert_int_equal(faults, 2);
+    json_decref(rows.last);
+    vt_archive_free(archive);
+}
+
 static void the_status_counts(void **state)
 {
     struct vt_archive *archive = archive_at(*state);
@@ -507,6 +541,7 @@ int main(void)
         TEST(verify_gives_sha256_when_asked),
         TEST(a_reindex_beside_a_running_ingest_gives_the_same_rows),
         TEST(a_backup_taken_while_storing_is_an_archive_of_its_own),
+        TEST(a_backup_takes_what_is_there_and_tells_what_is_not),
         TEST(the_status_counts),
     };
 
