@@ -31,17 +31,42 @@ static void set_text(json_t *row, const struct vt_bytes *attributes, uint32_t ta
     json_object_set_new(row, vt_dict_keyword(tag), value);
 }
 
+static bool add_size(void *context, const struct vt_index_entry *entry, struct vt_err *err)
+{
+    (void)err;
+    *(uint64_t *)context += entry->file_size;
+    return true;
+}
+
+/* Of the files that are served. A study that is deleted at this moment has none. */
+static bool study_bytes(const struct vt_admin *admin, const char *study_uid, uint64_t *out,
+                        struct vt_err *err)
+{
+    *out = 0;
+    if (vt_admin_each_of_study(admin->archive, study_uid, add_size, out, err))
+        return true;
+    if (err->code != VT_E_NOTFOUND)
+        return false;
+    vt_err_clear(err);
+    return true;
+}
+
 static bool send_study(const struct vt_admin *admin, const struct vt_row *found, struct vt_err *err)
 {
+    uint64_t bytes;
+
+    if (!study_bytes(admin, found->study_uid, &bytes, err))
+        return false;
     static const uint32_t patient[] = { VT_TAG_PATIENT_ID, VT_TAG_ISSUER_OF_PATIENT_ID,
                                         VT_TAG_PATIENT_NAME, VT_TAG_PATIENT_BIRTH_DATE,
                                         VT_TAG_PATIENT_SEX };
     static const uint32_t study[] = { VT_TAG_STUDY_DATE, VT_TAG_STUDY_TIME, VT_TAG_ACCESSION_NUMBER,
                                       VT_TAG_STUDY_ID, VT_TAG_STUDY_DESCRIPTION };
-    json_t *row = json_pack("{s:s, s:s, s:I, s:I}", "StudyInstanceUID", found->study_uid,
+    json_t *row = json_pack("{s:s, s:s, s:I, s:I, s:I}", "StudyInstanceUID", found->study_uid,
                             "ModalitiesInStudy", found->modalities ? found->modalities : "",
                             "NumberOfStudyRelatedSeries", (json_int_t)found->study_series,
-                            "NumberOfStudyRelatedInstances", (json_int_t)found->study_instances);
+                            "NumberOfStudyRelatedInstances", (json_int_t)found->study_instances,
+                            "bytes", (json_int_t)bytes);
 
     for (size_t i = 0; row && i < VT_COUNT(patient); i++)
         set_text(row, &found->attributes[VT_LEVEL_PATIENT], patient[i]);
@@ -61,7 +86,8 @@ bool vt_admin_study_list(const struct vt_admin *admin, const struct vt_query *qu
     if (!query && !all)
         return false;
     VT_AUTO(vt_plan) plan = vt_plan_make(query ? query : all, err);
-    VT_AUTO(vt_cursor) cursor = plan ? vt_index_find(vt_archive_index(admin->archive), plan, err) : NULL;
+    VT_AUTO(vt_cursor)
+    cursor = plan ? vt_index_find(vt_archive_index(admin->archive), plan, err) : NULL;
     struct vt_row row;
     bool more = cursor != NULL;
 
@@ -351,7 +377,8 @@ static bool remove_purged(const struct vt_admin *admin, uint64_t *removed, struc
             return false;
         if (files == PURGE_BATCH && admin->progress &&
             !admin->progress(admin->context, *removed, 0, "instances"))
-            return vt_fail(err, VT_E_CANCELLED, "the purge was cancelled; the next goes on with it");
+            return vt_fail(err, VT_E_CANCELLED,
+                           "the purge was cancelled; the next goes on with it");
     }
     return true;
 }
