@@ -13,8 +13,12 @@ int vt_cli_vm_revert(struct vt_cli *cli, struct vt_err *err);
 int vt_cli_vm_snapshot_delete(struct vt_cli *cli, struct vt_err *err);
 int vt_cli_host_list(struct vt_cli *cli, struct vt_err *err);
 int vt_cli_host_show(struct vt_cli *cli, struct vt_err *err);
-int vt_cli_host_verb(struct vt_cli *cli, struct vt_err *err);   /* enable, disable, evacuate */
+int vt_cli_host_verb(struct vt_cli *cli, struct vt_err *err);   /* enable, disable, evacuate, reboot, shutdown */
 int vt_cli_sr_list(struct vt_cli *cli, struct vt_err *err);
 int vt_cli_sr_show(struct vt_cli *cli, struct vt_err *err);
 int vt_cli_sr_verb(struct vt_cli *cli, struct vt_err *err);   /* scan, set-default */
 int vt_cli_pool_status(struct vt_cli *cli, struct vt_err *err);
+int vt_cli_pool_check_join(struct vt_cli *cli, struct vt_err *err);
+int vt_cli_pool_join(struct vt_cli *cli, struct vt_err *err);
+int vt_cli_pool_create(struct vt_cli *cli, struct vt_err *err);
+int vt_cli_pool_eject(struct vt_cli *cli, struct vt_err *err);

@@ -202,6 +202,16 @@ bool vt_pool_load_or_remember(struct vt_pool *pool, unsigned classes, struct vt_
     return true;
 }
 
+void vt_pool_remember(struct vt_pool *pool)
+{
+    struct vt_err ignored = { 0 };
+    char path[VT_POOL_PATH_MAX];
+
+    path_in(pool, "picture.json", path);
+    if (vt_picture_restore(pool->picture, path, &ignored))
+        pool->stale = true;
+}
+
 void vt_pool_close(struct vt_pool *pool)
 {
     struct vt_err ignored = { 0 };
@@ -235,11 +245,17 @@ bool vt_pool_url_of(const struct vt_pool *pool, const char *address, char *out, 
     return (length > 0 && (size_t)length < room) || vt_fail(err, VT_E_INVALID, "'%.80s' is no address of a host", address);
 }
 
-struct vt_xapi *vt_pool_other(const struct vt_pool *pool, const char *address, struct vt_err *err)
+struct vt_xapi *vt_pool_other(const struct vt_pool *pool, const char *address, const char *fingerprint, struct vt_err *err)
 {
     char url[512];
 
-    return vt_pool_url_of(pool, address, url, sizeof url, err) ? make_session(pool, url, NULL, err) : NULL;
+    return vt_pool_url_of(pool, address, url, sizeof url, err) ? make_session(pool, url, fingerprint, err) : NULL;
+}
+
+bool vt_pool_send_join(const struct vt_pool *pool, struct vt_xapi *joiner, struct vt_line *line, const char *master,
+                       struct vt_xapi_reply *reply, struct vt_err *err)
+{
+    return vt_xapi_call(joiner, line, reply, err, "Async.pool.join", "sss", master, pool->user, pool->password);
 }
 
 /* ---- which objects ---- */
@@ -407,14 +423,28 @@ bool vt_pool_filter(const struct vt_pool *pool, bool must_name, struct vt_vm_fil
 
 /* ---- answers ---- */
 
+static bool has_option(const struct vt_cli *cli, const char *name)
+{
+    for (size_t i = 0; i < VT_CLI_OPTIONS && cli->command->options[i].name; i++)
+        if (strcmp(cli->command->options[i].name, name) == 0)
+            return true;
+    return false;
+}
+
 bool vt_pool_confirm(const struct vt_cli *cli, const char *question, const char *word, struct vt_err *err)
 {
     char line[VT_CLI_OPTIONS * 32] = "";
 
-    if (vt_cli_switch(cli, "--yes"))
+    const char *given = vt_cli_value(cli, "--confirm");
+
+    if (vt_cli_switch(cli, "--yes") || (given && strcmp(given, word) == 0))
         return true;
+    if (given)
+        return vt_fail(err, VT_E_DENIED, "%s: --confirm wants '%s'", question, word);
+    if (!isatty(STDIN_FILENO) && has_option(cli, "--yes"))
+        return vt_fail(err, VT_E_DENIED, "%s: nothing was done, say --yes", question);
     if (!isatty(STDIN_FILENO))
-        return vt_fail(err, VT_E_DENIED, "%s: say --yes", question);
+        return vt_fail(err, VT_E_DENIED, "%s: nothing was done, say --confirm '%s'", question, word);
     fprintf(cli->errors, "%s. Type '%s' to go on: ", question, word);
     fflush(cli->errors);
     if (fgets(line, sizeof line, stdin))

@@ -33,11 +33,18 @@ bool vt_pool_open(const struct vt_cli *cli, struct vt_pool *out, struct vt_err *
 bool vt_pool_load(struct vt_pool *pool, unsigned classes, struct vt_err *err);
 /* The same; when no master answers, the picture of the last time, with `stale` set. */
 bool vt_pool_load_or_remember(struct vt_pool *pool, unsigned classes, struct vt_err *err);
-/* Logs out, saves the members. */
+/* Only the saved picture, for emergencies: nobody is asked. Without one the picture stays empty. */
+void vt_pool_remember(struct vt_pool *pool);
+/* Logs out. */
 void vt_pool_close(struct vt_pool *pool);
 
-/* The same user and password towards another host: for joining and for emergencies. NULL: err. */
-struct vt_xapi *vt_pool_other(const struct vt_pool *pool, const char *address, struct vt_err *err);
+/* The same user and password towards another host: for joining. fingerprint: NULL believes the first. NULL: err. */
+struct vt_xapi *vt_pool_other(const struct vt_pool *pool, const char *address, const char *fingerprint, struct vt_err *err);
+/* pool.join(address, user, password) as a task on the host behind that session; its reply names the task. */
+bool vt_pool_send_join(const struct vt_pool *pool, struct vt_xapi *joiner, struct vt_line *line, const char *master,
+                       struct vt_xapi_reply *reply, struct vt_err *err);
+/* Runs method(ref) as a task to its end; explains a failure (cmd/vm_host.c). */
+bool vt_pool_run(struct vt_pool *pool, const char *method, const char *ref, struct vt_err *err);
 /* https or http, and ":port" when it is not the default: what a url of another host looks like. */
 bool vt_pool_url_of(const struct vt_pool *pool, const char *address, char *out, size_t room, struct vt_err *err);
 
@@ -65,7 +72,7 @@ bool vt_pool_select(const struct vt_pool *pool, const struct vt_vm_filter *filte
 /* --host, --state, --tag, --all and the words of the command. VT_E_INVALID: nothing was named. */
 bool vt_pool_filter(const struct vt_pool *pool, bool must_name, struct vt_vm_filter *out, struct vt_err *err);
 
-/* Asks on the terminal for `word` typed in full; --yes answers. VT_E_DENIED. */
+/* Asks on the terminal for `word` typed in full; --yes answers, and so does --confirm with that word. VT_E_DENIED. */
 bool vt_pool_confirm(const struct vt_cli *cli, const char *question, const char *word, struct vt_err *err);
 
 /* 0, 1 or 2 as the contract says. */

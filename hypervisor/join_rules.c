@@ -42,7 +42,10 @@ static enum vt_join_verdict same(const struct sides *s, const char *mine, const 
 /* There must be none of a thing on the joiner's side. */
 static enum vt_join_verdict none(const struct sides *s, size_t count, const char *names)
 {
-    say(s->out->joiner, count ? "%zu%s%s" : "none%.0zu%s%s", count, *names ? ": " : "", names);
+    if (count)
+        say(s->out->joiner, "%zu%s%s", count, *names ? ": " : "", names);
+    else
+        say(s->out->joiner, "none");
     say(s->out->pool, "none wanted");
     return unless(count > 0, VT_JOIN_FAIL);
 }
@@ -178,14 +181,22 @@ static enum vt_join_verdict other_vlans(const struct sides *s)
     return none(s, s->j->other_vlans, "");
 }
 
+static void say_vlan(char *out, int64_t vlan)
+{
+    if (vlan < 0)
+        say(out, "none");
+    else
+        say(out, "%d", (int)vlan);
+}
+
 /* 0 was seen where -1 was meant. */
 static enum vt_join_verdict management_vlan(const struct sides *s)
 {
     int64_t mine = s->j->management_vlan > 0 ? s->j->management_vlan : -1;
     int64_t theirs = s->p->management_vlan > 0 ? s->p->management_vlan : -1;
 
-    say(s->out->joiner, mine < 0 ? "none%.0d" : "%d", (int)mine);
-    say(s->out->pool, theirs < 0 ? "none%.0d" : "%d", (int)theirs);
+    say_vlan(s->out->joiner, mine);
+    say_vlan(s->out->pool, theirs);
     return unless(mine != theirs, VT_JOIN_FAIL);
 }
 
@@ -300,8 +311,10 @@ static enum vt_join_verdict drivers(const struct sides *s)
 {
     const struct vt_join_driver *missing = missing_driver(s->j, s->p);
 
-    say(s->out->joiner, missing ? "%s lacks %s" : "%.0s%.0sall there are", missing ? missing->type : "",
-        missing ? missing->feature : "");
+    if (missing)
+        say(s->out->joiner, "%s lacks %s", missing->type, missing->feature);
+    else
+        say(s->out->joiner, "all of them");
     say(s->out->pool, "%zu features", s->p->driver_count);
     return unless(missing, VT_JOIN_FAIL);
 }
