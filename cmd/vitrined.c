@@ -91,15 +91,14 @@ static sigset_t block_signals(void)
 
 /* ---- the node ---- */
 
-/* Keys that only the command line reads stand in the same file. */
 static void warn_of_unread_keys(const struct vt_conf *conf)
 {
     char key[256];
 
-    (void)vt_conf_text(conf, "dicom", NULL, "client_timeout", NULL);
     for (size_t i = 0; vt_conf_unread(conf, i, key, sizeof key); i++)
-        vt_log(VT_LOG_WARN, "configuration.unknown",
-               "key=\"%s\" hint=\"nobody reads this key: is it misspelt?\"", key);
+        if (!vt_conf_is_others(key))
+            vt_log(VT_LOG_WARN, "configuration.unknown",
+                   "key=\"%s\" hint=\"nobody reads this key: is it misspelt?\"", key);
 }
 
 static bool read_configuration(struct node *node, struct vt_err *err)

@@ -21,6 +21,20 @@ bool vt_is_loopback(const char *address)
     return inet_pton(AF_INET6, address, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
 }
 
+bool vt_conf_is_others(const char *key)
+{
+    static const char *const keys[] = { "dicom.client_timeout", "http.listen", "http.port", "pool.",
+                                        "watch." };
+
+    for (size_t i = 0; i < VT_COUNT(keys); i++) {
+        size_t length = strlen(keys[i]);
+        bool section = keys[i][length - 1] == '.';
+        if (section ? strncmp(key, keys[i], length) == 0 : strcmp(key, keys[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* A copy that may be cut into words. */
 static bool copy_value(const struct vt_conf *conf, const char *key, const char *fallback,
                        char out[static VT_CONF_TEXT_MAX], struct vt_err *err)

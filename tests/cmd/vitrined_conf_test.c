@@ -93,6 +93,20 @@ static void tls_listens_on_every_address_beside_the_plain_port(void **state)
     vt_dicom_conf_fini(&dicom);
 }
 
+static void keys_of_other_programs_are_no_typing_errors(void **state)
+{
+    (void)state;
+    static const char *const others[] = { "http.port",   "http.listen",   "dicom.client_timeout",
+                                          "pool.socket", "pool.MAIN.url", "watch.interval" },
+                             *const wrong[] = { "http.prot", "dicom.prot", "archive.pat",
+                                                "watcher.interval", "peer.CT1.hots" };
+
+    for (size_t i = 0; i < VT_COUNT(others); i++)
+        assert_true(vt_conf_is_others(others[i]));
+    for (size_t i = 0; i < VT_COUNT(wrong); i++)
+        assert_false(vt_conf_is_others(wrong[i]));
+}
+
 static void private_syntaxes_say_how_they_are_read(void **state)
 {
     (void)state;
@@ -173,6 +187,7 @@ int main(void)
         cmocka_unit_test(without_configuration_we_are_on_loopback_and_take_unknown_peers),
         cmocka_unit_test(the_network_is_served_only_with_a_peer_table),
         cmocka_unit_test(tls_listens_on_every_address_beside_the_plain_port),
+        cmocka_unit_test(keys_of_other_programs_are_no_typing_errors),
         cmocka_unit_test(private_syntaxes_say_how_they_are_read),
         cmocka_unit_test(a_wrong_value_is_refused_by_its_name),
         cmocka_unit_test(tls_without_its_files_is_refused),
