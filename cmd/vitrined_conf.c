@@ -28,8 +28,8 @@ bool vt_conf_is_others(const char *key)
 
     for (size_t i = 0; i < VT_COUNT(keys); i++) {
         size_t length = strlen(keys[i]);
-        bool section = keys[i][length - 1] == '.';
-        if (section ? strncmp(key, keys[i], length) == 0 : strcmp(key, keys[i]) == 0)
+        if (strncmp(key, keys[i], length) == 0 &&
+            (keys[i][length - 1] == '.' || key[length] == '\0' || key[length] == ' '))
             return true;
     }
     return false;

@@ -37,8 +37,9 @@ struct vt_dicom_conf {
 bool vt_dicom_conf_read(const struct vt_conf *conf, struct vt_dicom_conf *out, struct vt_err *err);
 void vt_dicom_conf_fini(struct vt_dicom_conf *dicom);
 
-/* One file serves several programs: "section.key" or "section.NAME.key" is another one's, so that it
- * is no typing error when vitrined does not read it. */
+/* One file serves several programs: a key as vt_conf_unread tells it ("section.key",
+ * "section.NAME.key", perhaps a space and where it stands) is another one's, and no typing error
+ * when vitrined does not read it. */
 bool vt_conf_is_others(const char *key);
 
 /* 127.0.0.0/8, ::1. */
