@@ -96,9 +96,14 @@ static void tls_listens_on_every_address_beside_the_plain_port(void **state)
 static void keys_of_other_programs_are_no_typing_errors(void **state)
 {
     (void)state;
-    static const char *const others[] = { "http.port",   "http.listen",   "dicom.client_timeout",
-                                          "pool.socket", "pool.MAIN.url", "watch.interval" },
-                             *const wrong[] = { "http.prot", "dicom.prot", "archive.pat",
+    static const char *const others[] = { "http.port",
+                                          "http.listen (command line)",
+                                          "dicom.client_timeout",
+                                          "pool.socket",
+                                          "pool.MAIN.url",
+                                          "watch.interval" },
+                             *const wrong[] = { "http.prot",        "http.port_of (command line)",
+                                                "dicom.prot",       "archive.pat",
                                                 "watcher.interval", "peer.CT1.hots" };
 
     for (size_t i = 0; i < VT_COUNT(others); i++)
