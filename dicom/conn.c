@@ -179,6 +179,17 @@ static int receive_plain(struct vt_conn *conn, uint8_t *at, size_t room, size_t 
     return -1;
 }
 
+/* The kernel takes TCP_QUICKACK back after a while, so it is armed for each wait. */
+static bool wait_to_receive(struct vt_conn *conn, short events, int64_t deadline,
+                            struct vt_err *err)
+{
+    int one = 1;
+
+    if (conn->owes_ack)
+        setsockopt(conn->fd, IPPROTO_TCP, TCP_QUICKACK, &one, sizeof one);
+    return wait_for(conn, events, deadline, err);
+}
+
 bool vt_conn_fill(struct vt_conn *conn, int64_t deadline, struct vt_err *err)
 {
     if (!make_room(conn, err))
@@ -190,13 +201,12 @@ bool vt_conn_fill(struct vt_conn *conn, int64_t deadline, struct vt_err *err)
                          ? receive_tls(conn, conn->buffer + conn->high, room, &got, &events, err)
                          : receive_plain(conn, conn->buffer + conn->high, room, &got, &events, err);
         if (result > 0) {
-            int one = 1;
-            setsockopt(conn->fd, IPPROTO_TCP, TCP_QUICKACK, &one, sizeof one);
+            conn->owes_ack = true;
             conn->full_receive = got == room || got >= conn->capacity / 2;
             conn->high += got;
             return true;
         }
-        if (result < 0 || !wait_for(conn, events, deadline, err))
+        if (result < 0 || !wait_to_receive(conn, events, deadline, err))
             return false;
     }
 }
@@ -214,7 +224,8 @@ bool vt_conn_await(struct vt_conn *conn, int64_t deadline, struct vt_err *err)
     if (conn->high > conn->low)
         return true;
     /* A readable socket may hold a session ticket only. */
-    return conn->tls ? vt_conn_fill(conn, deadline, err) : wait_for(conn, POLLIN, deadline, err);
+    return conn->tls ? vt_conn_fill(conn, deadline, err)
+                     : wait_to_receive(conn, POLLIN, deadline, err);
 }
 
 void vt_conn_keep(struct vt_conn *conn)
@@ -256,6 +267,7 @@ static bool send_failed(struct vt_err *err)
 static bool send_plain(struct vt_conn *conn, struct iovec *parts, size_t count, int64_t deadline,
                        struct vt_err *err)
 {
+    conn->owes_ack = false;
     while (count > 0) {
         struct msghdr message = { .msg_iov = parts };
         message.msg_iovlen = count < PARTS_AT_ONCE_MAX ? count : PARTS_AT_ONCE_MAX;
@@ -284,6 +296,7 @@ static bool send_plain(struct vt_conn *conn, struct iovec *parts, size_t count, 
 static bool send_tls(struct vt_conn *conn, const uint8_t *bytes, size_t size, int64_t deadline,
                      struct vt_err *err)
 {
+    conn->owes_ack = false;
     while (size > 0) {
         size_t sent = 0;
         ERR_clear_error();

@@ -1,8 +1,8 @@
 /* dicom/conn.h: one TCP or TLS connection as an association uses it. Room only.
  *
  * The descriptor stays non-blocking; every wait is poll(2) up to a deadline. TCP_QUICKACK is armed
- * again after each receive, since senders with Nagle's algorithm on wait for our ACK. Received
- * bytes lie in one buffer between `low` and `high` and are handed out in place; it starts small,
+ * before each wait in which we owe an ACK, since senders with Nagle's algorithm on wait for it;
+ * when we have answered, the answer carried it. Received bytes lie in one buffer between `low` and `high` and are handed out in place; it starts small,
  * grows to VT_CONN_BUFFER_MAX under load and is given back by vt_conn_rest. One thread at a time,
  * but vt_conn_interrupt. */
 #pragma once
@@ -33,6 +33,7 @@ struct vt_conn {
     size_t low, high;
     size_t kept; /* bytes before low that a look ahead wants back; see vt_conn_keep */
     bool keeping;
+    bool owes_ack;     /* received since the last send */
     bool full_receive; /* the last receive filled all the room: a larger buffer pays */
     int64_t gap;       /* ns without progress that end a send */
 };
