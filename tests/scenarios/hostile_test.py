@@ -135,7 +135,10 @@ def lying_pdus(t):
     def sends(data):
         def attack(a):
             a.send(data)
-            a.socket.shutdown(socket.SHUT_WR)
+            try:
+                a.socket.shutdown(socket.SHUT_WR)
+            except OSError as e:                     # the node was quicker to end it
+                raise Closed(str(e)) from e
             _, values, _ = a.receive_message(ANSWER_SECONDS)
             return False, f"was answered {values}"
         return attack
