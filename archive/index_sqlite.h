@@ -27,7 +27,7 @@ enum {
     SQ_CACHE_WRITER_KIB = 6144,
     SQ_CACHE_READER_KIB = 2048,
     SQ_BUSY_MS = 10000,
-    SQ_CHECKPOINT_PAGES = 4000, /* the writer starts a checkpoint of its own beyond this */
+    SQ_CHECKPOINT_PAGES = 16000, /* the writer starts a checkpoint of its own beyond this */
     SQ_LIST_MODALITIES = 512,
     SQ_LIST_CLASSES = 4096,
     SQ_BINDS_MAX = 2 << 20, /* bytes of all parameters of a query */
