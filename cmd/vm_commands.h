@@ -22,3 +22,5 @@ int vt_cli_pool_check_join(struct vt_cli *cli, struct vt_err *err);
 int vt_cli_pool_join(struct vt_cli *cli, struct vt_err *err);
 int vt_cli_pool_create(struct vt_cli *cli, struct vt_err *err);
 int vt_cli_pool_eject(struct vt_cli *cli, struct vt_err *err);
+int vt_cli_pool_emergency(struct vt_cli *cli, struct vt_err *err);
+int vt_cli_host_login(struct vt_cli *cli, struct vt_err *err);   /* the emergency logon to one host */

@@ -430,6 +430,46 @@ def case_the_last_picture_is_shown_when_no_master_answers(world):
     world.fails(FAILED, "vm", "start", before[0]["name"], say="")
 
 
+def members(world):
+    return {row["name"]: row for row in world.rows("pool", "emergency")}
+
+
+def case_an_emergency_shows_each_member_and_what_it_ran(world):
+    world.anew()
+    vms = world.rows("vm", "list")
+    equal([row["state"] for row in members(world).values()].count("master"), 1)
+    world.fails(FAILED, "pool", "emergency", "promote", "host-02", "--confirm", "the old master is off", say="is the master and answers")
+    world.ctl("kill-master")
+    end = time.monotonic() + 20
+    while [row["state"] for row in members(world).values()].count("emergency") < 2 and time.monotonic() < end:
+        time.sleep(0.1)
+    found = members(world)
+    equal({name: row["state"] for name, row in found.items()}, {"host-01": "silent", "host-02": "emergency", "host-03": "emergency"})
+    for name, row in found.items():
+        equal(sorted(row["ran"].split()), sorted(vm["name"] for vm in vms if vm["host"] == name))
+    equal("promote HOST" in world.ok("pool", "emergency").stdout, True)
+    equal("emergency mode" in world.ok("host", "login", "host-02").stdout, True)
+    world.fails(FAILED, "host", "login", "host-01", say="does not answer")
+
+
+def case_a_member_becomes_the_master_and_the_others_follow(world):
+    dead = [vm["name"] for vm in world.rows("vm", "list") if vm["host"] == "host-01"]
+    world.fails(FAILED, "pool", "emergency", "promote", "host-02", say="DESTROY DATA: nothing was done")
+    world.fails(USAGE, "pool", "emergency", "promote", say="which host?")
+    world.fails(USAGE, "pool", "emergency", "shout", "host-02", say="none of promote")
+    done = world.ok("pool", "emergency", "promote", "host-02", "--confirm", "the old master is off")
+    equal("host-03: follows 127.0.0.2" in done.stdout, True, done.stdout)
+    equal(world.rows("pool", "status")[0]["address"], "127.0.0.2")
+    equal({world.state(name) for name in dead}, {"Running"})     # so the database still says
+    world.fails(FAILED, "pool", "emergency", "declare-dead", "host-03", "--confirm", "host-03", say="is alive and answers")
+    world.ok("pool", "emergency", "declare-dead", "host-01", "--confirm", "host-01")
+    equal({world.state(name) for name in dead}, {"Halted"})
+    world.ok("vm", "start", *dead)
+    lines = (world.folder / "state" / "emergency.log").read_text().splitlines()
+    equal([line.split()[2] for line in lines], ["promote", "declare-dead", "declare-dead"], lines)
+    equal("HOST_IS_LIVE" in lines[1] and lines[2].endswith("outcome=done"), True, lines)
+
+
 def main():
     with tempfile.TemporaryDirectory() as folder:
         world = World(folder)
