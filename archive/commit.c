@@ -27,6 +27,12 @@ static void init_stage(struct vt_stage *stage)
 
 void vt_stage_init(struct vt_archive *archive)
 {
+    pthread_rwlockattr_t writers_first;
+
+    pthread_rwlockattr_init(&writers_first);
+    pthread_rwlockattr_setkind_np(&writers_first, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    pthread_rwlock_init(&archive->identity_lock, &writers_first);
+    pthread_rwlockattr_destroy(&writers_first);
     init_stage(&archive->journal_stage);
     init_stage(&archive->apply_stage);
 }
@@ -35,6 +41,7 @@ void vt_stage_fini(struct vt_archive *archive)
 {
     struct vt_stage *stages[] = { &archive->journal_stage, &archive->apply_stage };
 
+    pthread_rwlock_destroy(&archive->identity_lock);
     for (size_t i = 0; i < VT_COUNT(stages); i++) {
         pthread_mutex_destroy(&stages[i]->lock);
         pthread_mutex_destroy(&stages[i]->queue_lock);

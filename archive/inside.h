@@ -50,6 +50,10 @@ struct vt_archive {
     struct vt_locks *locks;     /* SOP Instance UIDs between decision and answer */
     struct vt_journal *journal; /* calls under journal_lock */
 
+    /* Read-held by an arrival from the look at merges and corrections until it is indexed, write-held by who
+     * changes them: no arrival slips in between under the old identity. Taken before the stages. */
+    pthread_rwlock_t identity_lock;
+
     struct vt_stage journal_stage;
     struct vt_stage apply_stage;
     struct vt_folders *folders; /* under apply_stage.lock */

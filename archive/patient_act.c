@@ -141,17 +141,34 @@ static bool insert(struct vt_archive *archive, const struct vt_patient_decision 
     return ok;
 }
 
+/* Arrivals that looked at the identities before are indexed by now, and the next ones look again.
+ */
+static bool identities_begin(struct vt_archive *archive, struct vt_err *err)
+{
+    pthread_rwlock_wrlock(&archive->identity_lock);
+    if (vt_exclusive_begin(archive, err))
+        return true;
+    pthread_rwlock_unlock(&archive->identity_lock);
+    return false;
+}
+
+static void identities_end(struct vt_archive *archive)
+{
+    vt_exclusive_end(archive);
+    pthread_rwlock_unlock(&archive->identity_lock);
+}
+
 bool vt_patient_act(struct vt_archive *archive, const struct vt_patient_decision *decision,
                     int64_t *out_id, struct vt_err *err)
 {
     int64_t id = 0;
 
-    if (!vt_exclusive_begin(archive, err))
+    if (!identities_begin(archive, err))
         return false;
     bool ok = insert(archive, decision, &id, err) &&
               follow(archive, decision->study_uid, &decision->from, NULL, err) &&
               run_id(archive, "UPDATE patient_action SET pending=0 WHERE id=?", id, err);
-    vt_exclusive_end(archive);
+    identities_end(archive);
     if (!ok)
         return false;
     *out_id = id;
@@ -212,13 +229,13 @@ bool vt_admin_patient_undo(const struct vt_admin *admin, int64_t id, struct vt_e
     if (stored.id == 0 || stored.undone)
         return vt_fail(err, VT_E_NOTFOUND, "no merge or correction %lld that could be undone",
                        (long long)id);
-    if (!vt_exclusive_begin(archive, err))
+    if (!identities_begin(archive, err))
         return false;
     bool ok =
         run_id(archive, "UPDATE patient_action SET undone=1, pending=1 WHERE id=?", id, err) &&
         follow(archive, stored.study_uid, NULL, &stored.to, err) &&
         run_id(archive, "UPDATE patient_action SET pending=0 WHERE id=?", id, err);
-    vt_exclusive_end(archive);
+    identities_end(archive);
     return ok &&
            vt_state_log(archive->state, admin->who, "undo", stored.from.id, stored.to.id, err);
 }
@@ -233,11 +250,11 @@ bool vt_patients_recover(struct vt_archive *archive, struct vt_err *err)
             return false;
         if (stored.id == 0)
             return true;
-        if (!vt_exclusive_begin(archive, err))
+        if (!identities_begin(archive, err))
             return false;
         bool ok = follow(archive, stored.study_uid, &stored.from, &stored.to, err) &&
                   run_id(archive, "UPDATE patient_action SET pending=0 WHERE id=?", stored.id, err);
-        vt_exclusive_end(archive);
+        identities_end(archive);
         if (!ok)
             return false;
     }

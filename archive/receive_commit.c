@@ -356,6 +356,25 @@ static void publish(struct vt_archive *archive, const struct vt_instance *instan
     vt_events_publish(archive->options.events, kinds[result->decision], instance->sop_uid, detail);
 }
 
+/* From the patient's identity to the answer's facts, with nobody changing identities in between and
+ * nobody else storing this UID. */
+static bool settle(struct vt_receive *receive, struct vt_receive_result *out, unsigned *out_flags,
+                   struct vt_err *err)
+{
+    struct vt_archive *archive = receive->archive;
+    struct vt_uid_lock lock;
+
+    pthread_rwlock_rdlock(&archive->identity_lock);
+    bool ok = complete(receive, err);
+    if (ok) {
+        vt_locks_take(archive->locks, &lock, receive->instance.sop_uid);
+        ok = decide(receive, out, out_flags, err);
+        vt_locks_give(archive->locks, &lock);
+    }
+    pthread_rwlock_unlock(&archive->identity_lock);
+    return ok;
+}
+
 static bool fail_commit(struct vt_receive *receive, struct vt_err *err)
 {
     vt_receive_fail(receive, infrastructure(err->code) ? 0xA703 : 0xA704, err);
@@ -368,7 +387,6 @@ bool vt_receive_commit(struct vt_receive *receive, struct vt_receive_result *out
 {
     struct vt_archive *archive = receive->archive;
     struct vt_receive_result result = { 0 };
-    struct vt_uid_lock lock;
     unsigned flags = 0;
 
     if (receive->phase == VT_RECEIVE_IDLE)
@@ -379,12 +397,7 @@ bool vt_receive_commit(struct vt_receive *receive, struct vt_receive_result *out
         return false;
     }
     if (examine(receive, &result, err)) {
-        if (!complete(receive, err))
-            return fail_commit(receive, err);
-        vt_locks_take(archive->locks, &lock, receive->instance.sop_uid);
-        bool ok = decide(receive, &result, &flags, err);
-        vt_locks_give(archive->locks, &lock);
-        if (!ok)
+        if (!settle(receive, &result, &flags, err))
             return fail_commit(receive, err);
     } else if (err->code != VT_OK) {
         return fail_commit(receive, err);

@@ -5,12 +5,14 @@
 
 #include <cmocka.h>
 #include <jansson.h>
+#include <pthread.h>
 
 #include "archive/admin.h"
 #include "archive/attributes.h"
 #include "archive/inside.h"
 #include "archive/patient.h"
 #include "archive/patient_rewrite.h"
+#include "core/clock.h"
 #include "dicom/dataset.h"
 #include "dicom/text.h"
 #include "tests/archive/objects.h"
@@ -62,8 +64,8 @@ static int tear_down(void **state)
     return 0;
 }
 
-static void send(struct world *world, const char *patient, const char *study, const char *sop,
-                 const char *syntax)
+static void send_pixels(struct world *world, const char *patient, const char *study,
+                        const char *sop, const char *syntax, unsigned pixels)
 {
     struct vt_receive_result result = { 0 };
     struct object object = OBJECT;
@@ -77,9 +79,17 @@ static void send(struct world *world, const char *patient, const char *study, co
     object.series = series;
     object.sop = sop;
     object.syntax = syntax;
+    if (pixels > 0)
+        object.pixels = pixels;
     if (!object_send(receive, &object, &result, &err))
         fail_msg("%s", err.text);
     assert_int_equal(result.status, 0);
+}
+
+static void send(struct world *world, const char *patient, const char *study, const char *sop,
+                 const char *syntax)
+{
+    send_pixels(world, patient, study, sop, syntax, 0);
 }
 
 /* Study UIDs of a patient, newest first, joined by ';'. */
@@ -169,6 +179,43 @@ static void a_merge_moves_studies_that_are_there_and_that_come(void **state)
     assert_string_equal(studies(world, "A"), "1.1;1.3");
     assert_string_equal(studies(world, "B"), "1.2");
     assert_false(vt_admin_patient_undo(&world->admin, id, &err));
+}
+
+/* ---- a merge while an instance of that patient is being stored ---- */
+
+enum { MEANWHILE_MS = 200 };
+
+static struct world *merging;
+static pthread_t merger;
+
+static void *merge_beside(void *context)
+{
+    (void)context;
+    merge(merging, "A", "B");
+    return NULL;
+}
+
+static void merge_when_staged(const char *name)
+{
+    if (strcmp(name, "staged") != 0)
+        return;
+    vt_archive_point = NULL;
+    assert_int_equal(pthread_create(&merger, NULL, merge_beside, NULL), 0);
+    vt_clock_sleep(MEANWHILE_MS * VT_NS_PER_MS);
+}
+
+static void a_merge_while_an_instance_is_stored_does_not_miss_it(void **state)
+{
+    struct world *world = *state;
+
+    send(world, "A", "1.1", "1.1.1.1", VT_UID_EXPLICIT_LE);
+    send(world, "B", "1.2", "1.2.1.1", VT_UID_EXPLICIT_LE);
+    merging = world;
+    vt_archive_point = merge_when_staged;
+    send_pixels(world, "A", "1.3", "1.3.1.1", VT_UID_EXPLICIT_LE, 200000);
+    pthread_join(merger, NULL);
+    assert_string_equal(studies(world, "A"), "");
+    assert_string_equal(studies(world, "B"), "1.1;1.2;1.3");
 }
 
 static void a_merge_is_kept_over_reopening_and_reindex(void **state)
@@ -472,6 +519,8 @@ static void rewriting_survives_lost_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_merge_while_an_instance_is_stored_does_not_miss_it,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_merge_moves_studies_that_are_there_and_that_come, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_merge_is_kept_over_reopening_and_reindex, set_up,
