@@ -99,7 +99,20 @@ bool vt_io_write_file(const char *path, const void *bytes, size_t size, unsigned
     return vt_io_sync_folder(folder, parent, err);
 }
 
-bool vt_io_make_folder(const char *path, struct vt_err *err)
+static bool sync_parent(const char *path, bool made, struct vt_err *err)
+{
+    char parent[PATH_MAX];
+    struct vt_err ignored = { 0 };
+
+    if (!parent_of(path, parent))
+        return vt_fail(err, VT_E_INVALID, "path is too long: %s", path);
+    vt_autoclose folder = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0)
+        return !made || vt_fail_errno(err, "%s", parent);
+    return vt_io_sync_folder(folder, parent, made ? err : &ignored) || !made;
+}
+
+static bool make_folders(const char *path, bool synced, struct vt_err *err)
 {
     char partial[PATH_MAX];
     size_t length = strlen(path);
@@ -107,16 +120,31 @@ bool vt_io_make_folder(const char *path, struct vt_err *err)
     if (length == 0 || length >= sizeof partial)
         return vt_fail(err, VT_E_INVALID, "'%s' is not a folder's path", path);
     memcpy(partial, path, length + 1);
+    while (length > 1 && partial[length - 1] == '/')
+        partial[--length] = '\0';
     for (size_t i = 1; i <= length; i++) {
         if (partial[i] != '/' && partial[i] != '\0')
             continue;
         char kept = partial[i];
         partial[i] = '\0';
-        if (mkdir(partial, 0750) < 0 && errno != EEXIST)
+        bool made = mkdir(partial, 0750) == 0;
+        if (!made && errno != EEXIST)
             return vt_fail_errno(err, "making the folder %s", partial);
+        if (synced && (made || i == length) && !sync_parent(partial, made, err))
+            return false;
         partial[i] = kept;
     }
     return true;
+}
+
+bool vt_io_make_folder(const char *path, struct vt_err *err)
+{
+    return make_folders(path, false, err);
+}
+
+bool vt_io_make_synced_folder(const char *path, struct vt_err *err)
+{
+    return make_folders(path, true, err);
 }
 
 int vt_io_lock(const char *path, struct vt_err *err)

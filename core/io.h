@@ -26,6 +26,9 @@ bool vt_io_sync_folder(int folder_fd, const char *path, struct vt_err *err);   /
 
 /* Makes the folder and its missing parents, 0750. */
 bool vt_io_make_folder(const char *path, struct vt_err *err);
+/* The same, and the names of all that it made are synced. When the last one was there already, who made it may have been
+ * stopped before: so that is tried again, and may fail, since its parent need not be this user's. */
+bool vt_io_make_synced_folder(const char *path, struct vt_err *err);
 
 /* Exclusive lock on a file that is made if need be; holds until the descriptor closes. -1 and VT_E_BUSY:
  * another process has it. */

@@ -84,6 +84,19 @@ static void missing_parents_are_made(void **state)
     rmdir(inside("x"));
 }
 
+static void folders_to_last_are_made_once_whatever_the_path_ends_with(void **state)
+{
+    (void)state;
+    struct vt_err err = { 0 };
+
+    assert_true(vt_io_make_synced_folder(inside("x/y//"), &err));
+    assert_true(vt_io_make_synced_folder(inside("x/y"), &err));
+    assert_int_equal(rmdir(inside("x/y")), 0);
+    assert_int_equal(rmdir(inside("x")), 0);
+    assert_false(vt_io_make_synced_folder("/proc/vitrine", &err));
+    assert_non_null(strstr(err.text, "/proc/vitrine"));
+}
+
 static void a_second_lock_is_busy_until_the_first_ends(void **state)
 {
     (void)state;
@@ -118,6 +131,7 @@ int main(void)
         cmocka_unit_test(a_file_that_ends_early_is_corrupt),
         cmocka_unit_test(a_larger_file_than_the_bound_is_not_read),
         cmocka_unit_test(missing_parents_are_made),
+        cmocka_unit_test(folders_to_last_are_made_once_whatever_the_path_ends_with),
         cmocka_unit_test(a_second_lock_is_busy_until_the_first_ends),
     };
 
