@@ -108,11 +108,13 @@ static bool take_lock(struct vt_archive *archive, struct vt_err *err)
            vt_io_pwrite(archive->lock_file, pid, strlen(pid), 0, path, err);
 }
 
+/* Their names outlive a power cut that follows the first answer: SQLite syncs the folder in which
+ * it begins a log, which is before that answer. */
 static bool make_folders(struct vt_archive *archive, struct vt_err *err)
 {
     static const char *const names[] = { "staging", "objects", "quarantine", "trash", "journal" };
 
-    if (!vt_io_make_folder(archive->path, err))
+    if (!vt_io_make_synced_folder(archive->path, err))
         return false;
     archive->root = open(archive->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (archive->root < 0)
@@ -123,10 +125,7 @@ static bool make_folders(struct vt_archive *archive, struct vt_err *err)
         if (mkdirat(archive->root, names[i], 0750) < 0 && errno != EEXIST)
             return vt_fail_errno(err, "making %s/%s", archive->path, names[i]);
     archive->staging = openat(archive->root, "staging", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (archive->staging < 0)
-        return vt_fail_errno(err, "%s/staging", archive->path);
-    /* The folders themselves must outlive a power cut that follows the first answer. */
-    return vt_io_sync_folder(archive->root, archive->path, err);
+    return archive->staging >= 0 || vt_fail_errno(err, "%s/staging", archive->path);
 }
 
 /* The damaged one is kept: someone may want to look at it. */
@@ -153,7 +152,7 @@ static bool open_index(struct vt_archive *archive, struct vt_err *err)
     struct vt_index *index = vt_index_open(archive->options.index, &options, err);
     atomic_store(&archive->index, index);
     if (!index && err->code == VT_E_CORRUPT)
-        return vt_fail_context(err, "the index is damaged, run 'vitrine reindex'");
+        return vt_fail_context(err, "the index is damaged");
     return index != NULL;
 }
 

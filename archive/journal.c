@@ -89,7 +89,8 @@ static uint64_t record_checksum(const struct record *record, uint64_t generation
 }
 
 /* Writes zeros without going through the page cache where that can be: a first start should not
- * warm 32 MiB. */
+ * warm 32 MiB. Nothing relies on them before the first records of the segment are synced, and that
+ * sync of the same file covers them. */
 static bool fill_with_zeros(int fd, uint64_t bytes, const char *path, struct vt_err *err)
 {
     vt_autofree void *zeros = NULL;
@@ -113,7 +114,7 @@ static bool fill_with_zeros(int fd, uint64_t bytes, const char *path, struct vt_
         fcntl(fd, F_SETFL, 0);
     }
     fcntl(fd, F_SETFL, 0);
-    return vt_io_sync_data(fd, path, err);
+    return true;
 }
 
 static bool make_segment(struct vt_journal *journal, int i, struct vt_err *err)
@@ -126,14 +127,20 @@ static bool make_segment(struct vt_journal *journal, int i, struct vt_err *err)
         return vt_fail_errno(err, "making %s", path);
     if (!fill_with_zeros(segment->fd, journal->segment_bytes, path, err))
         return false;
-    vt_autoclose folder = open(journal->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (folder < 0)
-        return vt_fail_errno(err, "%s", journal->folder);
-    if (!vt_io_sync_folder(folder, journal->folder, err))
-        return false;
     segment->bytes = journal->segment_bytes;
     atomic_store(&segment->made, true);
     return true;
+}
+
+/* A segment in its full size had its name synced before it was filled. */
+static bool sync_names(struct vt_journal *journal, struct vt_err *err)
+{
+    if (atomic_load(&journal->segments[0].made) && atomic_load(&journal->segments[1].made))
+        return true;
+    vt_autoclose folder = open(journal->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0)
+        return vt_fail_errno(err, "%s", journal->folder);
+    return vt_io_sync_folder(folder, journal->folder, err);
 }
 
 /* The record at `at` into body (made as large as need be); false in *out_there: none that fits. */
@@ -238,7 +245,7 @@ struct vt_journal *vt_journal_open(const char *folder, uint64_t segment_bytes, s
     }
     memcpy(journal->folder, folder, strlen(folder) + 1);
     if (!vt_io_make_folder(folder, err) || !read_segment(journal, 0, err) ||
-        !read_segment(journal, 1, err))
+        !read_segment(journal, 1, err) || !sync_names(journal, err))
         return NULL;
     find_current(journal);
     if (!atomic_load(&journal->segments[journal->current].made) &&
