@@ -25,8 +25,9 @@ bool sq_explain(struct vt_err *err)
     case VT_E_CORRUPT:
         remedy = "run `vitrine reindex`";
         break;
-    case VT_E_BUSY:
-        remedy = "another program holds the index, end it or try again";
+    case VT_E_BUSY: /* all of it: a DICOM error comment has room for 64 characters */
+        snprintf(err->text, sizeof err->text,
+                 "index is locked by another program, end it or try again");
         break;
     case VT_E_DENIED:
         remedy = "make the folder and index.db writable for this user";
