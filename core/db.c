@@ -1,5 +1,6 @@
 #include "core/db.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <sqlite3.h>
 #include <stdarg.h>
@@ -43,8 +44,19 @@ static enum vt_code code_of(int result)
     }
 }
 
+/* What SQLite calls an I/O error may be a volume without a byte left, for its shared memory say. */
+static bool is_full(sqlite3 *handle)
+{
+    int result = sqlite3_extended_errcode(handle), cause = sqlite3_system_errno(handle);
+
+    return result == SQLITE_IOERR_SHMSIZE ||
+           ((result & 0xff) == SQLITE_IOERR && (cause == ENOSPC || cause == EDQUOT));
+}
+
 bool vt_db_fail(struct vt_db *db, const char *doing, struct vt_err *err)
 {
+    if (is_full(db->handle))
+        return vt_fail(err, VT_E_FULL, "%s: %s: the volume is full", db->path, doing);
     return vt_fail(err, code_of(sqlite3_extended_errcode(db->handle)), "%s: %s: %s", db->path, doing,
                    sqlite3_errmsg(db->handle));
 }
