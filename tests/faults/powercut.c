@@ -452,9 +452,11 @@ static size_t callers(char *out, size_t room)
     void *frames[FRAMES];
     size_t size = 0;
     const int count = backtrace(frames, FRAMES);
-    for (int i = 2; i < count && size + FRAME_TEXT < room; i++) {
+    Dl_info own = { 0 };
+    dladdr(&lock, &own);
+    for (int i = 0; i < count && size + FRAME_TEXT < room; i++) {
         Dl_info info;
-        if (!dladdr(frames[i], &info) || !info.dli_fname)
+        if (!dladdr(frames[i], &info) || !info.dli_fname || info.dli_fbase == own.dli_fbase)
             continue;
         size += (size_t)snprintf(out + size, room - size, "%s+0x%lx\n", info.dli_fname,
                                  (unsigned long)((char *)frames[i] - (char *)info.dli_fbase));

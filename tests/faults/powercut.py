@@ -82,6 +82,13 @@ class Content:
         finally:
             os.close(fd)
 
+    def read(self, at, size):
+        out = b""
+        while len(out) < size:
+            number, inside = divmod(at + len(out), BLOCK)
+            out += (self.blocks.get(number) or bytes(BLOCK))[inside:inside + size - len(out)]
+        return bytes(out)
+
     def equals(self, path):
         if os.path.getsize(path) != self.size:
             return False
@@ -199,17 +206,33 @@ class Disk:
 
     # ---- the trace ----
 
-    def records(self, trace):
+    def load(self, folder):
+        """What was there before the trace began."""
+        places = {str(folder): self.top}
+        for path, folders, names in os.walk(folder):
+            for name in folders + names:
+                whole = os.path.join(path, name)
+                node = self.add((Folder if name in folders else File)(self.root + whole[len(str(folder)):]))
+                if node.folder:
+                    places[whole], node.parent = node, places[path]
+                else:
+                    data = pathlib.Path(whole).read_bytes()
+                    node.durable.write(0, data, len(data))
+                    node.size = len(data)
+                places[path].names[name] = places[path].durable[name] = node
+
+    def records(self, trace, end=None):
         with open(trace, "rb") as file:
-            while True:
+            while end is None or file.tell() < end:
                 head = file.read(HEAD.size)
                 if len(head) < HEAD.size:
                     return
                 op, _, a, b, c, size1, size2 = HEAD.unpack(head)
                 yield op, a, b, c, file.read(size1), file.read(size2)
 
-    def replay(self, trace):
-        for op, a, b, c, one, two in self.records(trace):
+    def replay(self, trace, end=None):
+        """Up to that size of the trace: a moment that was noted."""
+        for op, a, b, c, one, two in self.records(trace, end):
             self.sequence += 1
             if op == ANSWER:
                 yield "answer", a, one, b

@@ -200,7 +200,7 @@ def lines_of(stack):
 
 def show_sites(seen):
     for (name, stack), count in sorted(seen.items()):
-        print(f"{name:16} {count:6}  " + " < ".join(lines_of(stack)[:5]))
+        print(f"{name:16} {count:6}  " + " < ".join(lines_of(stack)[:6]))
 
 
 def mutated(name):
@@ -220,7 +220,7 @@ def each_site(archive, trace, left, acks, points, seen):
     """Mutates call site by call site: the innermost function of ours, with the line that called it."""
     sites = {}
     for kind, stack in seen:
-        sites.setdefault((kind, " < ".join(lines_of(stack)[:4])), set()).add(stack)
+        sites.setdefault((kind, " < ".join(lines_of(stack)[:5])), set()).add(stack)
     unnoticed = 0
     for (kind, words), stacks in sorted(sites.items()):
         faults, made = judge_all(archive, trace, left, acks, points, (None, LOGS, 1), ignore=lambda _, s, w=stacks: s in w, enough=1)
