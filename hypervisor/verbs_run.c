@@ -8,7 +8,7 @@
 #include "hypervisor/picture.h"
 #include "hypervisor/verbs.h"
 
-enum { TICK_MS = 100, DISKS_MAX = 64 };
+enum { TICK_MS = 100, DISKS_MAX = 64, SETTLE_S = 60, SETTLE_LOOK_MS = 200 };
 
 /* One job on its way. */
 struct doing {
@@ -29,34 +29,52 @@ static bool ask(struct doing *d, struct vt_xapi_reply *reply, const char *method
 static bool has_snapshot(struct doing *d)
 {
     VT_AUTO_REPLY reply = { 0 };
-    char class[VT_XAPI_REF_MAX] = "";
 
     if (!vt_xapi_call(d->xapi, d->line, &reply, &d->job->err, "VM.get_by_name_label", "s", d->job->name))
         return false;
     const struct vt_xmlrpc_value *first = vt_xmlrpc_first(reply.value);
-    snprintf(class, sizeof class, "%s", vt_xmlrpc_text(first, ""));
     if (!first || first->next)   /* none, or not ours alone */
         return false;
-    snprintf(d->job->result, sizeof d->job->result, "%s", class);
+    snprintf(d->job->result, sizeof d->job->result, "%s", vt_xmlrpc_text(first, ""));
     return true;
 }
 
+enum sight { SIGHT_NO, SIGHT_YES, SIGHT_BUSY };
+
 /* Does the VM say that the verb was carried out? */
-static bool looks_done(struct doing *d)
+static enum sight look_once(struct doing *d)
 {
     VT_AUTO_REPLY reply = { 0 };
     const struct vt_verb *verb = d->job->verb;
+    bool done = false;
 
-    if (verb->args == VT_ARGS_VM_NAME)
-        return has_snapshot(d);
     if (!ask(d, &reply, "VM.get_record", d->job->vm))
-        return verb->args == VT_ARGS_DESTROY && strcmp(d->job->err.xapi_code, "HANDLE_INVALID") == 0;
-    const char *power = vt_xmlrpc_text(vt_xmlrpc_member(reply.value, "power_state"), "");
+        return verb->args == VT_ARGS_DESTROY && strcmp(d->job->err.xapi_code, "HANDLE_INVALID") == 0 ? SIGHT_YES : SIGHT_NO;
     if (vt_xmlrpc_first(vt_xmlrpc_member(reply.value, "current_operations")))
-        return false;
-    if (verb->args == VT_ARGS_HOST_OPTIONS)
-        return strcmp(vt_xmlrpc_text(vt_xmlrpc_member(reply.value, "resident_on"), ""), d->job->host) == 0;
-    return verb->after && vt_power_from(power) == verb->after;
+        return SIGHT_BUSY;
+    const char *power = vt_xmlrpc_text(vt_xmlrpc_member(reply.value, "power_state"), "");
+    if (verb->args == VT_ARGS_VM_NAME)
+        done = has_snapshot(d);
+    else if (verb->args == VT_ARGS_HOST_OPTIONS)
+        done = strcmp(vt_xmlrpc_text(vt_xmlrpc_member(reply.value, "resident_on"), ""), d->job->host) == 0;
+    else
+        done = verb->after && vt_power_from(power) == verb->after;
+    return done ? SIGHT_YES : SIGHT_NO;
+}
+
+/* While the VM is busy, with ours or with another's operation, there is nothing to see yet. */
+static bool looks_done(struct doing *d)
+{
+    int64_t deadline = vt_clock_mono() + SETTLE_S * VT_NS_PER_S;
+
+    for (;;) {
+        enum sight sight = look_once(d);
+        if (sight != SIGHT_BUSY || vt_clock_mono() >= deadline)
+            return sight == SIGHT_YES;
+        if (d->progress && !d->progress(d->context, d->job->progress))
+            return false;
+        vt_clock_sleep(SETTLE_LOOK_MS * VT_NS_PER_MS);
+    }
 }
 
 static void settle(struct doing *d)
