@@ -1,5 +1,6 @@
-/* When no master answers: how each member is, by the local logon, and the steps that make a pool of them again. Which VMs a
- * member ran comes from the saved picture. Each step is explained, confirmed by typing a name, and written down. */
+/* When no master answers: how each member is, by the local logon, and the steps that make a pool of
+ * them again. Which VMs a member ran comes from the saved picture. Each step is explained,
+ * confirmed by typing a name, and written down. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -21,10 +22,10 @@ enum { MASTER_WAIT_S = 180, LOOK_MS = 500, LOG_LINE_MAX = 512 };
 
 struct member {
     struct vt_xapi_member who;
-    const struct vt_object *host;   /* of the saved picture; NULL: never seen */
+    const struct vt_object *host; /* of the saved picture; NULL: never seen */
     bool answers;
     struct vt_xapi_local_state state;
-    struct vt_err err;              /* why it does not answer */
+    struct vt_err err; /* why it does not answer */
 };
 
 static const char *name_of(const struct member *member)
@@ -34,14 +35,15 @@ static const char *name_of(const struct member *member)
 
 /* ---- the record of what was done ---- */
 
-static void write_down(const struct vt_pool *pool, const char *step, const char *host, const struct vt_err *err)
+static void write_down(const struct vt_pool *pool, const char *step, const char *host,
+                       const struct vt_err *err)
 {
     char path[VT_POOL_PATH_MAX + 16], line[LOG_LINE_MAX], now[VT_CLOCK_TEXT_MAX];
 
     vt_clock_text(vt_clock_wall(), now);
     snprintf(path, sizeof path, "%s/emergency.log", pool->state);
-    int length = snprintf(line, sizeof line, "%s uid=%u %s host=%.100s outcome=%.200s\n", now, (unsigned)getuid(), step, host,
-                          vt_failed(err) ? err->text : "done");
+    int length = snprintf(line, sizeof line, "%s uid=%u %s host=%.100s outcome=%.200s\n", now,
+                          (unsigned)getuid(), step, host, vt_failed(err) ? err->text : "done");
     vt_autoclose fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
     size_t size = length < LOG_LINE_MAX ? (size_t)length : LOG_LINE_MAX - 1;
     if (fd < 0 || write(fd, line, size) != (ssize_t)size)
@@ -52,7 +54,8 @@ static void write_down(const struct vt_pool *pool, const char *step, const char 
 
 static void look_at(struct vt_pool *pool, struct member *member)
 {
-    VT_AUTO(vt_xapi_local) local = vt_xapi_slave_local_login(pool->xapi, member->who.address, &member->err);
+    VT_AUTO(vt_xapi_local)
+    local = vt_xapi_slave_local_login(pool->xapi, member->who.address, &member->err);
 
     member->answers = local && vt_xapi_local_look(local, &member->state, &member->err);
 }
@@ -60,8 +63,8 @@ static void look_at(struct vt_pool *pool, struct member *member)
 static const struct vt_object *host_at(const struct vt_pool *pool, const char *address)
 {
     VT_PICTURE_EACH(pool->picture, VT_CLASS_HOST, host)
-        if (strcmp(vt_object_text(host, "address"), address) == 0)
-            return host;
+    if (strcmp(vt_object_text(host, "address"), address) == 0)
+        return host;
     return NULL;
 }
 
@@ -87,12 +90,14 @@ static struct member *all_members(struct vt_pool *pool, size_t *out_count, struc
 }
 
 /* By address or, when the picture knows it, by name. */
-static struct member *find_member(struct member *members, size_t count, const char *word, struct vt_err *err)
+static struct member *find_member(struct member *members, size_t count, const char *word,
+                                  struct vt_err *err)
 {
     for (size_t i = 0; i < count; i++)
         if (strcmp(members[i].who.address, word) == 0 || strcmp(name_of(&members[i]), word) == 0)
             return &members[i];
-    vt_fail(err, VT_E_NOTFOUND, "no member '%.60s' is remembered: 'vitrine pool emergency' lists them", word);
+    vt_fail(err, VT_E_NOTFOUND,
+            "no member '%.60s' is remembered: 'vitrine pool emergency' lists them", word);
     return NULL;
 }
 
@@ -111,26 +116,32 @@ static json_t *last_vms(const struct vt_pool *pool, const struct member *member)
 {
     char text[200] = "";
 
-    VT_PICTURE_EACH(pool->picture, VT_CLASS_VM, vm) {
+    VT_PICTURE_EACH(pool->picture, VT_CLASS_VM, vm)
+    {
         size_t used = strlen(text);
-        if (member->host && vt_pool_is_vm(vm) && vt_pool_host_of(pool, vm) == member->host && used < sizeof text - 1)
-            snprintf(text + used, sizeof text - used, "%s%s", used ? " " : "", vt_object_text(vm, "name_label"));
+        if (member->host && vt_pool_is_vm(vm) && vt_pool_host_of(pool, vm) == member->host &&
+            used < sizeof text - 1)
+            snprintf(text + used, sizeof text - used, "%s%s", used ? " " : "",
+                     vt_object_text(vm, "name_label"));
     }
     return json_string(text);
 }
 
-static bool print_members(struct vt_pool *pool, struct member *members, size_t count, struct vt_err *err)
+static bool print_members(struct vt_pool *pool, struct member *members, size_t count,
+                          struct vt_err *err)
 {
-    const struct vt_table_options options = { .out = pool->cli->out, .json = pool->cli->options->json };
+    const struct vt_table_options options = { .out = pool->cli->out,
+                                              .json = pool->cli->options->json };
     VT_AUTO(vt_table) table = vt_table_new(&options);
 
     for (size_t i = 0; i < count; i++) {
         look_at(pool, &members[i]);
         vt_explain(&members[i].err, pool->picture);
-        json_t *row = json_pack("{s:s, s:s, s:s, s:s, s:s, s:o}", "name", name_of(&members[i]), "address",
-                                members[i].who.address, "state", role_of(&members[i]), "says",
-                                members[i].answers ? members[i].state.reason : members[i].err.text, "follows",
-                                members[i].state.master, "ran", last_vms(pool, &members[i]));
+        json_t *row =
+            json_pack("{s:s, s:s, s:s, s:s, s:s, s:o}", "name", name_of(&members[i]), "address",
+                      members[i].who.address, "state", role_of(&members[i]), "says",
+                      members[i].answers ? members[i].state.reason : members[i].err.text, "follows",
+                      members[i].state.master, "ran", last_vms(pool, &members[i]));
         bool ok = table && row && vt_table_row(table, row);
         json_decref(row);
         if (!ok)
@@ -153,18 +164,21 @@ static void print_steps(const struct vt_cli *cli, const struct member *members, 
     }
     if (masters > 1)
         fputs("TWO MASTERS on one storage destroy data: switch one of them off now.\n", cli->out);
-    fputs("What can be done:\n"
-          "  1. Repair the old master, when that is quick: the others find it again by themselves.\n"
-          "  2. Else switch it off for certain, then: vitrine pool emergency promote HOST\n"
-          "     That host becomes the master, the others are told to follow it.\n"
-          "  3. A member that does not follow: vitrine pool emergency follow HOST MASTER-ADDRESS\n"
-          "  4. VMs of the dead host still read Running: vitrine pool emergency declare-dead HOST\n"
-          "     Then start them elsewhere: vitrine vm start VM...\n", cli->out);
+    fputs(
+        "What can be done:\n"
+        "  1. Repair the old master, when that is quick: the others find it again by themselves.\n"
+        "  2. Else switch it off for certain, then: vitrine pool emergency promote HOST\n"
+        "     That host becomes the master, the others are told to follow it.\n"
+        "  3. A member that does not follow: vitrine pool emergency follow HOST MASTER-ADDRESS\n"
+        "  4. VMs of the dead host still read Running: vitrine pool emergency declare-dead HOST\n"
+        "     Then start them elsewhere: vitrine vm start VM...\n",
+        cli->out);
 }
 
 /* ---- the steps ---- */
 
-static bool follow(struct vt_pool *pool, const struct member *member, const char *master, struct vt_err *err)
+static bool follow(struct vt_pool *pool, const struct member *member, const char *master,
+                   struct vt_err *err)
 {
     VT_AUTO(vt_xapi_local) local = vt_xapi_slave_local_login(pool->xapi, member->who.address, err);
     bool ok = local && vt_xapi_local_reset_master(local, master, err);
@@ -198,19 +212,22 @@ static bool followed(const struct vt_xapi_reply *reply, const struct vt_object *
     return false;
 }
 
-/* References may have changed with the master's daemon: the saved picture gives way to the new one. */
+/* References may have changed with the master's daemon: the saved picture gives way to the new one.
+ */
 static bool renew(struct vt_pool *pool, struct member *members, size_t count, struct vt_err *err)
 {
-    bool ok = vt_picture_load(pool->picture, pool->xapi, pool->line, VT_CLASS_BIT(VT_CLASS_HOST) | VT_CLASS_BIT(VT_CLASS_POOL),
-                              err);
+    bool ok = vt_picture_load(pool->picture, pool->xapi, pool->line,
+                              VT_CLASS_BIT(VT_CLASS_HOST) | VT_CLASS_BIT(VT_CLASS_POOL), err);
 
     for (size_t i = 0; i < count; i++)
         members[i].host = host_at(pool, members[i].who.address);
     return ok;
 }
 
-/* recover_slaves tells the members; those that answer but were not reached are told by their own local logon. */
-static bool gather(struct vt_pool *pool, struct member *members, size_t count, const struct member *master, struct vt_err *err)
+/* recover_slaves tells the members; those that answer but were not reached are told by their own
+ * local logon. */
+static bool gather(struct vt_pool *pool, struct member *members, size_t count,
+                   const struct member *master, struct vt_err *err)
 {
     VT_AUTO_REPLY reply = { 0 };
     bool ok = true;
@@ -231,19 +248,23 @@ static bool gather(struct vt_pool *pool, struct member *members, size_t count, c
             strcmp(members[i].state.master, master->who.address) != 0)
             ok = follow(pool, &members[i], master->who.address, err) && ok;
         else if (!members[i].answers)
-            fprintf(pool->cli->out, "%s: does not answer; when it is off for good: vitrine pool emergency declare-dead %s\n",
+            fprintf(pool->cli->out,
+                    "%s: does not answer; when it is off for good: vitrine pool emergency "
+                    "declare-dead %s\n",
                     name_of(&members[i]), name_of(&members[i]));
     }
     return ok;
 }
 
 /* A live master elsewhere would make two. */
-static bool no_master_answers(struct vt_pool *pool, struct member *members, size_t count, struct vt_err *err)
+static bool no_master_answers(struct vt_pool *pool, struct member *members, size_t count,
+                              struct vt_err *err)
 {
     for (size_t i = 0; i < count; i++) {
         look_at(pool, &members[i]);
         if (strcmp(role_of(&members[i]), "master") == 0)
-            return vt_fail(err, VT_E_DENIED, "%s is the master and answers: a second one would destroy data",
+            return vt_fail(err, VT_E_DENIED,
+                           "%s is the master and answers: a second one would destroy data",
                            name_of(&members[i]));
     }
     return true;
@@ -256,8 +277,10 @@ static bool promote(struct vt_pool *pool, struct member *members, size_t count, 
 
     if (!member || !no_master_answers(pool, members, count, err))
         return false;
-    snprintf(question, sizeof question, "%.60s would become the master. Is the old master switched off? Two masters on one "
-                                        "storage DESTROY DATA", name_of(member));
+    snprintf(question, sizeof question,
+             "%.60s would become the master. Is the old master switched off? Two masters on one "
+             "storage DESTROY DATA",
+             name_of(member));
     if (!vt_pool_confirm(pool->cli, question, "the old master is off", err))
         return false;
     VT_AUTO(vt_xapi_local) local = vt_xapi_slave_local_login(pool->xapi, member->who.address, err);
@@ -268,10 +291,12 @@ static bool promote(struct vt_pool *pool, struct member *members, size_t count, 
         return false;
     fprintf(pool->cli->out, "%s: becomes the master, its daemon restarts\n", name_of(member));
     fflush(pool->cli->out);
-    return wait_for_master(pool, err) && renew(pool, members, count, err) && gather(pool, members, count, member, err);
+    return wait_for_master(pool, err) && renew(pool, members, count, err) &&
+           gather(pool, members, count, member, err);
 }
 
-static bool follow_one(struct vt_pool *pool, struct member *members, size_t count, struct vt_err *err)
+static bool follow_one(struct vt_pool *pool, struct member *members, size_t count,
+                       struct vt_err *err)
 {
     const struct member *member = find_member(members, count, pool->cli->args[1], err);
     char question[200];
@@ -279,12 +304,16 @@ static bool follow_one(struct vt_pool *pool, struct member *members, size_t coun
     if (!member)
         return false;
     if (pool->cli->arg_count < 3)
-        return vt_fail(err, VT_E_INVALID, "whom? vitrine pool emergency follow HOST MASTER-ADDRESS");
-    snprintf(question, sizeof question, "%.60s would follow the master at %.60s", name_of(member), pool->cli->args[2]);
-    return vt_pool_confirm(pool->cli, question, name_of(member), err) && follow(pool, member, pool->cli->args[2], err);
+        return vt_fail(err, VT_E_INVALID,
+                       "whom? vitrine pool emergency follow HOST MASTER-ADDRESS");
+    snprintf(question, sizeof question, "%.60s would follow the master at %.60s", name_of(member),
+             pool->cli->args[2]);
+    return vt_pool_confirm(pool->cli, question, name_of(member), err) &&
+           follow(pool, member, pool->cli->args[2], err);
 }
 
-static bool declare_dead(struct vt_pool *pool, struct member *members, size_t count, struct vt_err *err)
+static bool declare_dead(struct vt_pool *pool, struct member *members, size_t count,
+                         struct vt_err *err)
 {
     struct member *member = find_member(members, count, pool->cli->args[1], err);
     VT_AUTO_REPLY reply = { 0 };
@@ -292,13 +321,17 @@ static bool declare_dead(struct vt_pool *pool, struct member *members, size_t co
 
     if (!member)
         return false;
-    snprintf(question, sizeof question, "%.60s would be declared dead and its VMs halted. It must be switched off: a VM that "
-                                        "runs twice destroys its disks", name_of(member));
+    snprintf(question, sizeof question,
+             "%.60s would be declared dead and its VMs halted. It must be switched off: a VM that "
+             "runs twice destroys its disks",
+             name_of(member));
     if (!vt_pool_confirm(pool->cli, question, name_of(member), err))
         return false;
     bool ok = renew(pool, members, count, err) &&
-              (member->host || vt_fail(err, VT_E_NOTFOUND, "the pool has no host at %s", member->who.address)) &&
-              vt_xapi_call(pool->xapi, pool->line, &reply, err, "host.declare_dead", "s", vt_object_ref(member->host));
+              (member->host ||
+               vt_fail(err, VT_E_NOTFOUND, "the pool has no host at %s", member->who.address)) &&
+              vt_xapi_call(pool->xapi, pool->line, &reply, err, "host.declare_dead", "s",
+                           vt_object_ref(member->host));
     vt_explain(err, pool->picture);
     write_down(pool, "declare-dead", name_of(member), err);
     if (ok)
@@ -308,7 +341,8 @@ static bool declare_dead(struct vt_pool *pool, struct member *members, size_t co
 
 /* ---- the commands ---- */
 
-typedef bool (*step_fn)(struct vt_pool *pool, struct member *members, size_t count, struct vt_err *err);
+typedef bool (*step_fn)(struct vt_pool *pool, struct member *members, size_t count,
+                        struct vt_err *err);
 
 static const struct {
     const char *word;
@@ -328,10 +362,12 @@ static bool run_step(struct vt_pool *pool, struct member *members, size_t count,
         if (strcmp(steps[i].word, cli->args[0]) != 0)
             continue;
         if (cli->arg_count < 2)
-            return vt_fail(err, VT_E_INVALID, "which host? vitrine pool emergency %s HOST", steps[i].word);
+            return vt_fail(err, VT_E_INVALID, "which host? vitrine pool emergency %s HOST",
+                           steps[i].word);
         return steps[i].run(pool, members, count, err);
     }
-    return vt_fail(err, VT_E_INVALID, "'%.40s' is none of promote, follow, declare-dead", cli->args[0]);
+    return vt_fail(err, VT_E_INVALID, "'%.40s' is none of promote, follow, declare-dead",
+                   cli->args[0]);
 }
 
 int vt_cli_pool_emergency(struct vt_cli *cli, struct vt_err *err)
@@ -361,7 +397,8 @@ static bool login_one(struct vt_pool *pool, struct vt_err *err)
     if (!member->answers)
         return vt_fail(err, member->err.code, "%s does not answer", name_of(member));
     if (member->state.emergency && !pool->cli->options->json)
-        fputs("It is in emergency mode: 'vitrine pool emergency' tells what can be done.\n", pool->cli->out);
+        fputs("It is in emergency mode: 'vitrine pool emergency' tells what can be done.\n",
+              pool->cli->out);
     return true;
 }
 

@@ -12,13 +12,17 @@
 #include "core/clock.h"
 #include "core/err.h"
 
-#define HOSTS (VT_CLASS_BIT(VT_CLASS_POOL) | VT_CLASS_BIT(VT_CLASS_HOST) | VT_CLASS_BIT(VT_CLASS_HOST_METRICS))
+#define HOSTS                                                                                      \
+    (VT_CLASS_BIT(VT_CLASS_POOL) | VT_CLASS_BIT(VT_CLASS_HOST) |                                   \
+     VT_CLASS_BIT(VT_CLASS_HOST_METRICS))
 #define VMS (HOSTS | VT_CLASS_BIT(VT_CLASS_VM) | VT_CLASS_BIT(VT_CLASS_VM_GUEST_METRICS))
 #define STORAGE (HOSTS | VT_CLASS_BIT(VT_CLASS_SR) | VT_CLASS_BIT(VT_CLASS_PBD))
 
 static struct vt_table *open_table(const struct vt_cli *cli, enum vt_layout layout)
 {
-    const struct vt_table_options options = { .out = cli->out, .json = cli->options->json, .layout = layout };
+    const struct vt_table_options options = { .out = cli->out,
+                                              .json = cli->options->json,
+                                              .layout = layout };
 
     return vt_table_new(&options);
 }
@@ -32,7 +36,8 @@ static bool put_row(struct vt_table *table, json_t *row, struct vt_err *err)
 }
 
 static bool print_sorted(const struct vt_pool *pool, enum vt_class class,
-                         json_t *(*row_of)(const struct vt_pool *, const struct vt_object *), struct vt_err *err)
+                         json_t *(*row_of)(const struct vt_pool *, const struct vt_object *),
+                         struct vt_err *err)
 {
     size_t count = 0;
     vt_autofree const struct vt_object **objects = vt_pool_sorted(pool, class, &count, err);
@@ -113,12 +118,14 @@ static json_t *vifs_of(const struct vt_pool *pool, const struct vt_object *vm)
 
     for (size_t i = 0; i < count; i++) {
         const struct vt_object *vif = vt_picture_get(pool->picture, refs[i]);
-        const struct vt_object *network = vif ? vt_picture_follow(pool->picture, vif, "network") : NULL;
+        const struct vt_object *network =
+            vif ? vt_picture_follow(pool->picture, vif, "network") : NULL;
         if (vif)
-            json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:b}", "device", vt_object_text(vif, "device"), "network",
-                                                  network ? vt_object_text(network, "name_label") : "", "mac",
-                                                  vt_object_text(vif, "MAC"), "attached",
-                                                  vt_object_bool(vif, "currently_attached")));
+            json_array_append_new(
+                list, json_pack("{s:s, s:s, s:s, s:b}", "device", vt_object_text(vif, "device"),
+                                "network", network ? vt_object_text(network, "name_label") : "",
+                                "mac", vt_object_text(vif, "MAC"), "attached",
+                                vt_object_bool(vif, "currently_attached")));
     }
     return list;
 }
@@ -137,7 +144,8 @@ static json_t *vm_record(const struct vt_pool *pool, const struct vt_object *vm)
     json_object_set_new(row, "vifs", vifs_of(pool, vm));
     set_text(row, "started", metrics ? vt_object_text(metrics, "start_time") : NULL);
     set_text(row, "os", guest ? vt_object_map(guest, "os_version", "name") : NULL);
-    json_object_set_new(row, "guest_tools", json_boolean(guest && vt_object_bool(guest, "PV_drivers_detected")));
+    json_object_set_new(row, "guest_tools",
+                        json_boolean(guest && vt_object_bool(guest, "PV_drivers_detected")));
     json_object_set_new(row, "allowed_operations", list_field(vm, "allowed_operations"));
     json_object_set_new(row, "operations", list_field(vm, "current_operations"));
     return row;
@@ -157,8 +165,10 @@ static bool show_vms(const struct vt_pool *pool, struct vt_err *err)
 
 int vt_cli_vm_show(struct vt_cli *cli, struct vt_err *err)
 {
-    return with_pool(cli, VMS | VT_CLASS_BIT(VT_CLASS_VM_METRICS) | VT_CLASS_BIT(VT_CLASS_VIF) |
-                              VT_CLASS_BIT(VT_CLASS_NETWORK), show_vms, err);
+    return with_pool(cli,
+                     VMS | VT_CLASS_BIT(VT_CLASS_VM_METRICS) | VT_CLASS_BIT(VT_CLASS_VIF) |
+                         VT_CLASS_BIT(VT_CLASS_NETWORK),
+                     show_vms, err);
 }
 
 static bool list_snapshots(const struct vt_pool *pool, struct vt_err *err)
@@ -167,7 +177,8 @@ static bool list_snapshots(const struct vt_pool *pool, struct vt_err *err)
     vt_autofree const struct vt_object **vms = NULL;
     size_t count = 0;
 
-    if (!vt_pool_filter(pool, false, &filter, err) || !vt_pool_select(pool, &filter, &vms, &count, err))
+    if (!vt_pool_filter(pool, false, &filter, err) ||
+        !vt_pool_select(pool, &filter, &vms, &count, err))
         return false;
     VT_AUTO(vt_table) table = open_table(pool->cli, VT_LAYOUT_TABLE);
     for (size_t i = 0; i < count; i++) {
@@ -204,8 +215,8 @@ static json_t *running_vms(const struct vt_pool *pool, const struct vt_object *h
     json_t *list = json_array();
 
     VT_PICTURE_EACH(pool->picture, VT_CLASS_VM, vm)
-        if (vt_pool_is_vm(vm) && vt_pool_host_of(pool, vm) == host)
-            json_array_append_new(list, json_string(vt_object_text(vm, "name_label")));
+    if (vt_pool_is_vm(vm) && vt_pool_host_of(pool, vm) == host)
+        json_array_append_new(list, json_string(vt_object_text(vm, "name_label")));
     return list;
 }
 
@@ -214,12 +225,13 @@ static json_t *pifs_of(const struct vt_pool *pool, const struct vt_object *host)
     json_t *list = json_array();
 
     VT_PICTURE_EACH(pool->picture, VT_CLASS_PIF, pif)
-        if (vt_picture_follow(pool->picture, pif, "host") == host)
-            json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:b, s:b}", "device", vt_object_text(pif, "device"), "ip",
-                                                  vt_object_text(pif, "IP"), "mode",
-                                                  vt_object_text(pif, "ip_configuration_mode"), "management",
-                                                  vt_object_bool(pif, "management"), "attached",
-                                                  vt_object_bool(pif, "currently_attached")));
+    if (vt_picture_follow(pool->picture, pif, "host") == host)
+        json_array_append_new(
+            list, json_pack("{s:s, s:s, s:s, s:b, s:b}", "device", vt_object_text(pif, "device"),
+                            "ip", vt_object_text(pif, "IP"), "mode",
+                            vt_object_text(pif, "ip_configuration_mode"), "management",
+                            vt_object_bool(pif, "management"), "attached",
+                            vt_object_bool(pif, "currently_attached")));
     return list;
 }
 
@@ -227,11 +239,13 @@ static json_t *storage_of(const struct vt_pool *pool, const struct vt_object *ho
 {
     json_t *list = json_array();
 
-    VT_PICTURE_EACH(pool->picture, VT_CLASS_PBD, pbd) {
+    VT_PICTURE_EACH(pool->picture, VT_CLASS_PBD, pbd)
+    {
         const struct vt_object *sr = vt_picture_follow(pool->picture, pbd, "SR");
         if (sr && vt_picture_follow(pool->picture, pbd, "host") == host)
-            json_array_append_new(list, json_pack("{s:s, s:b}", "name", vt_object_text(sr, "name_label"), "plugged",
-                                                  vt_object_bool(pbd, "currently_attached")));
+            json_array_append_new(list,
+                                  json_pack("{s:s, s:b}", "name", vt_object_text(sr, "name_label"),
+                                            "plugged", vt_object_bool(pbd, "currently_attached")));
     }
     return list;
 }
@@ -277,10 +291,12 @@ static json_t *plugs_of(const struct vt_pool *pool, const struct vt_object *sr)
 {
     json_t *list = json_array();
 
-    VT_PICTURE_EACH(pool->picture, VT_CLASS_PBD, pbd) {
+    VT_PICTURE_EACH(pool->picture, VT_CLASS_PBD, pbd)
+    {
         const struct vt_object *host = vt_picture_follow(pool->picture, pbd, "host");
         if (host && vt_picture_follow(pool->picture, pbd, "SR") == sr)
-            json_array_append_new(list, json_pack("{s:s, s:b}", "host", vt_object_text(host, "name_label"), "plugged",
+            json_array_append_new(list, json_pack("{s:s, s:b}", "host",
+                                                  vt_object_text(host, "name_label"), "plugged",
                                                   vt_object_bool(pbd, "currently_attached")));
     }
     return list;
@@ -297,7 +313,8 @@ static bool show_srs(const struct vt_pool *pool, struct vt_err *err)
         const char *const *vdis = NULL;
         json_t *row = vt_row_of_sr(pool, sr);
         set_text(row, "description", vt_object_text(sr, "name_description"));
-        json_object_set_new(row, "disks", json_integer((json_int_t)vt_object_list(sr, "VDIs", &vdis)));
+        json_object_set_new(row, "disks",
+                            json_integer((json_int_t)vt_object_list(sr, "VDIs", &vdis)));
         json_object_set_new(row, "longest_chain", json_integer((json_int_t)vt_sr_chain(pool, sr)));
         json_object_set_new(row, "hosts", plugs_of(pool, sr));
         if (!put_row(table, row, err))
@@ -318,7 +335,8 @@ static void count_vms(const struct vt_pool *pool, json_t *row)
     json_int_t all = 0, running = 0, busy = 0;
     const char *const *texts = NULL;
 
-    VT_PICTURE_EACH(pool->picture, VT_CLASS_VM, vm) {
+    VT_PICTURE_EACH(pool->picture, VT_CLASS_VM, vm)
+    {
         all += vt_pool_is_vm(vm);
         running += vt_pool_is_vm(vm) && strcmp(vt_object_text(vm, "power_state"), "Running") == 0;
         busy += vt_pool_is_vm(vm) && vt_object_list(vm, "current_operations", &texts) > 0;
@@ -332,7 +350,8 @@ static void count_hosts(const struct vt_pool *pool, json_t *row)
 {
     json_int_t all = 0, usable = 0;
 
-    VT_PICTURE_EACH(pool->picture, VT_CLASS_HOST, host) {
+    VT_PICTURE_EACH(pool->picture, VT_CLASS_HOST, host)
+    {
         const struct vt_object *metrics = vt_picture_follow(pool->picture, host, "metrics");
         all++;
         usable += metrics && vt_object_bool(metrics, "live") && vt_object_bool(host, "enabled");
@@ -352,14 +371,16 @@ static bool print_status(const struct vt_pool *pool, struct vt_err *err)
     if (!self)
         return vt_fail(err, VT_E_PROTOCOL, "the server names no pool");
     vt_clock_text(vt_picture_time(pool->picture), time);
-    json_t *row = json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:b}", "name", vt_object_text(self, "name_label"), "uuid",
-                            vt_object_text(self, "uuid"), "master", master ? vt_object_text(master, "name_label") : "",
-                            "address", master ? vt_object_text(master, "address") : "", "default_storage",
-                            sr ? vt_object_text(sr, "name_label") : "", "ha", vt_object_bool(self, "ha_enabled"), "answers",
-                            !pool->stale);
+    json_t *row = json_pack(
+        "{s:s, s:s, s:s, s:s, s:s, s:b, s:b}", "name", vt_object_text(self, "name_label"), "uuid",
+        vt_object_text(self, "uuid"), "master", master ? vt_object_text(master, "name_label") : "",
+        "address", master ? vt_object_text(master, "address") : "", "default_storage",
+        sr ? vt_object_text(sr, "name_label") : "", "ha", vt_object_bool(self, "ha_enabled"),
+        "answers", !pool->stale);
     count_hosts(pool, row);
     count_vms(pool, row);
-    json_object_set_new(row, "tasks", json_integer((json_int_t)vt_picture_count(pool->picture, VT_CLASS_TASK)));
+    json_object_set_new(row, "tasks",
+                        json_integer((json_int_t)vt_picture_count(pool->picture, VT_CLASS_TASK)));
     json_object_set_new(row, "as_of", json_string(time));
     return put_row(table, row, err);
 }
@@ -370,9 +391,10 @@ int vt_cli_pool_status(struct vt_cli *cli, struct vt_err *err)
     struct vt_pool pool;
 
     if (vt_pool_open(cli, &pool, err) && (!trust || vt_xapi_forget_pin(pool.xapi, trust, err)) &&
-        vt_pool_load_or_remember(&pool, VMS | STORAGE | VT_CLASS_BIT(VT_CLASS_TASK), err) && print_status(&pool, err) &&
-        pool.stale)
-        vt_fail(err, VT_E_REFUSED, "no master answers: 'vitrine pool emergency' tells what can be done");
+        vt_pool_load_or_remember(&pool, VMS | STORAGE | VT_CLASS_BIT(VT_CLASS_TASK), err) &&
+        print_status(&pool, err) && pool.stale)
+        vt_fail(err, VT_E_REFUSED,
+                "no master answers: 'vitrine pool emergency' tells what can be done");
     vt_pool_close(&pool);
     return vt_pool_status(err);
 }

@@ -35,14 +35,18 @@ static bool choose_section(struct vt_pool *pool, struct vt_err *err)
     const char *wanted = vt_cli_value(pool->cli, "--pool");
     const char *first = vt_conf_name(conf, "pool", 0);
 
-    if (!wanted && first && vt_conf_name(conf, "pool", 1) && !vt_conf_text(conf, "pool", NULL, "url", NULL))
-        return vt_fail(err, VT_E_INVALID, "several pools are configured: name one with --pool, e.g. --pool %s", first);
+    if (!wanted && first && vt_conf_name(conf, "pool", 1) &&
+        !vt_conf_text(conf, "pool", NULL, "url", NULL))
+        return vt_fail(err, VT_E_INVALID,
+                       "several pools are configured: name one with --pool, e.g. --pool %s", first);
     pool->name = wanted ? wanted : first;
     if (wanted && !vt_conf_text(conf, "pool", wanted, "url", NULL))
         return vt_fail(err, VT_E_INVALID, "no pool \"%s\" with a url is configured", wanted);
     if (!setting(pool, "url"))
-        return vt_fail(err, VT_E_INVALID, "no pool is configured: set url and password_file in [pool \"NAME\"], or with "
-                                          "-o pool.url=https://HOST");
+        return vt_fail(
+            err, VT_E_INVALID,
+            "no pool is configured: set url and password_file in [pool \"NAME\"], or with "
+            "-o pool.url=https://HOST");
     return true;
 }
 
@@ -53,7 +57,8 @@ static bool read_password(struct vt_pool *pool, struct vt_err *err)
     struct stat file;
 
     if (!path)
-        return vt_fail(err, VT_E_INVALID, "no password: set pool.password_file to a file of mode 0600");
+        return vt_fail(err, VT_E_INVALID,
+                       "no password: set pool.password_file to a file of mode 0600");
     if (stat(path, &file) != 0)
         return vt_fail_errno(err, "%s", path);
     if (file.st_mode & (S_IRWXG | S_IRWXO))
@@ -70,16 +75,18 @@ static bool read_password(struct vt_pool *pool, struct vt_err *err)
 /* pool.state, or a folder of the user's own. */
 static bool choose_state(struct vt_pool *pool, struct vt_err *err)
 {
-    const char *folder = setting(pool, "state"), *home = getenv("HOME"), *xdg = getenv("XDG_STATE_HOME");
+    const char *folder = setting(pool, "state"), *home = getenv("HOME"),
+               *xdg = getenv("XDG_STATE_HOME");
     int length = 0;
 
     if (folder)
         length = snprintf(pool->state, sizeof pool->state, "%s", folder);
     else if (xdg && *xdg)
-        length = snprintf(pool->state, sizeof pool->state, "%s/vitrine/%s", xdg, pool->name ? pool->name : "pool");
-    else
-        length = snprintf(pool->state, sizeof pool->state, "%s/.local/state/vitrine/%s", home && *home ? home : "/tmp",
+        length = snprintf(pool->state, sizeof pool->state, "%s/vitrine/%s", xdg,
                           pool->name ? pool->name : "pool");
+    else
+        length = snprintf(pool->state, sizeof pool->state, "%s/.local/state/vitrine/%s",
+                          home && *home ? home : "/tmp", pool->name ? pool->name : "pool");
     if (length >= (int)sizeof pool->state - 32)
         return vt_fail(err, VT_E_INVALID, "pool.state is too long");
     return vt_io_make_folder(pool->state, err);
@@ -90,14 +97,19 @@ static void path_in(const struct vt_pool *pool, const char *file, char out[stati
     snprintf(out, VT_POOL_PATH_MAX, "%.*s/%s", VT_POOL_PATH_MAX - 32, pool->state, file);
 }
 
-static struct vt_xapi *make_session(const struct vt_pool *pool, const char *url, const char *fingerprint, struct vt_err *err)
+static struct vt_xapi *make_session(const struct vt_pool *pool, const char *url,
+                                    const char *fingerprint, struct vt_err *err)
 {
     bool plain = false;
 
-    if (!vt_conf_bool(pool->cli->options->conf, "pool", pool->name, "allow_plain", false, &plain, err))
+    if (!vt_conf_bool(pool->cli->options->conf, "pool", pool->name, "allow_plain", false, &plain,
+                      err))
         return NULL;
-    const struct vt_xapi_options options = { .url = url, .user = pool->user, .password = pool->password,
-                                             .fingerprint = fingerprint, .ca_file = setting(pool, "ca_file"),
+    const struct vt_xapi_options options = { .url = url,
+                                             .user = pool->user,
+                                             .password = pool->password,
+                                             .fingerprint = fingerprint,
+                                             .ca_file = setting(pool, "ca_file"),
                                              .allow_plain = plain };
     return vt_xapi_new(&options, err);
 }
@@ -140,7 +152,8 @@ bool vt_pool_open(const struct vt_cli *cli, struct vt_pool *out, struct vt_err *
     out->picture = vt_picture_new();
     if (!out->line)
         return false;
-    return out->picture ? remember(out, err) : vt_fail(err, VT_E_NOMEM, "no memory for the picture of the pool");
+    return out->picture ? remember(out, err)
+                        : vt_fail(err, VT_E_NOMEM, "no memory for the picture of the pool");
 }
 
 /* ---- the session ---- */
@@ -156,8 +169,10 @@ static void tell_pins(struct vt_pool *pool)
         return;
     vt_xapi_members(pool->xapi, members, &count, uuid);
     if (pool->known == 0 && !setting(pool, "fingerprint"))
-        vt_cli_complain(pool->cli, "the keys of %zu hosts were learnt and are trusted from now on: %s (%s/members.json)", pins,
-                        members[0].pin, pool->state);
+        vt_cli_complain(
+            pool->cli,
+            "the keys of %zu hosts were learnt and are trusted from now on: %s (%s/members.json)",
+            pins, members[0].pin, pool->state);
     pool->known = pins;
 }
 
@@ -168,7 +183,8 @@ bool vt_pool_load(struct vt_pool *pool, unsigned classes, struct vt_err *err)
 
     if (!vt_picture_load(pool->picture, pool->xapi, pool->line, classes, err)) {
         if (err->code == VT_E_DENIED && strstr(err->text, "certificate"))
-            vt_fail_context(err, "not trusted (when the change is known: vitrine pool status --trust HOST)");
+            vt_fail_context(
+                err, "not trusted (when the change is known: vitrine pool status --trust HOST)");
         vt_explain(err, pool->picture);
         return false;
     }
@@ -190,13 +206,14 @@ bool vt_pool_load_or_remember(struct vt_pool *pool, unsigned classes, struct vt_
 
     if (vt_pool_load(pool, classes, err))
         return true;
-    bool away = err->code == VT_E_REFUSED || err->code == VT_E_TIMEOUT || err->code == VT_E_CLOSED ||
-                strncmp(err->xapi_code, "HOST_", 5) == 0;
+    bool away = err->code == VT_E_REFUSED || err->code == VT_E_TIMEOUT ||
+                err->code == VT_E_CLOSED || strncmp(err->xapi_code, "HOST_", 5) == 0;
     path_in(pool, "picture.json", path);
     if (!away || !vt_picture_restore(pool->picture, path, &none))
         return false;
     vt_clock_text(vt_picture_time(pool->picture), age);
-    vt_cli_complain(pool->cli, "the pool does not answer (%s); this is how it was at %s", err->text, age);
+    vt_cli_complain(pool->cli, "the pool does not answer (%s); this is how it was at %s", err->text,
+                    age);
     vt_err_clear(err);
     pool->stale = true;
     return true;
@@ -225,7 +242,8 @@ void vt_pool_close(struct vt_pool *pool)
     *pool = (struct vt_pool){ 0 };
 }
 
-bool vt_pool_url_of(const struct vt_pool *pool, const char *address, char *out, size_t room, struct vt_err *err)
+bool vt_pool_url_of(const struct vt_pool *pool, const char *address, char *out, size_t room,
+                    struct vt_err *err)
 {
     const char *url = setting(pool, "url"), *host = strstr(url, "://");
     size_t scheme = host ? (size_t)(host - url) + 3 : 0;
@@ -239,23 +257,29 @@ bool vt_pool_url_of(const struct vt_pool *pool, const char *address, char *out, 
     port = port ? strrchr(port, ':') : NULL;
     bool has_port = strchr(address, ':') && !strchr(strchr(address, ':') + 1, ':');
     bool bare_six = strchr(address, ':') && !has_port && *address != '[';
-    int length = snprintf(out, room, "%.*s%s%s%s%.*s", scheme ? (int)scheme : 8, scheme ? url : "https://",
-                          bare_six ? "[" : "", address, bare_six ? "]" : "",
-                          port && !has_port ? (int)strcspn(port, "/") : 0, port ? port : "");
-    return (length > 0 && (size_t)length < room) || vt_fail(err, VT_E_INVALID, "'%.80s' is no address of a host", address);
+    int length =
+        snprintf(out, room, "%.*s%s%s%s%.*s", scheme ? (int)scheme : 8, scheme ? url : "https://",
+                 bare_six ? "[" : "", address, bare_six ? "]" : "",
+                 port && !has_port ? (int)strcspn(port, "/") : 0, port ? port : "");
+    return (length > 0 && (size_t)length < room) ||
+           vt_fail(err, VT_E_INVALID, "'%.80s' is no address of a host", address);
 }
 
-struct vt_xapi *vt_pool_other(const struct vt_pool *pool, const char *address, const char *fingerprint, struct vt_err *err)
+struct vt_xapi *vt_pool_other(const struct vt_pool *pool, const char *address,
+                              const char *fingerprint, struct vt_err *err)
 {
     char url[512];
 
-    return vt_pool_url_of(pool, address, url, sizeof url, err) ? make_session(pool, url, fingerprint, err) : NULL;
+    return vt_pool_url_of(pool, address, url, sizeof url, err)
+               ? make_session(pool, url, fingerprint, err)
+               : NULL;
 }
 
-bool vt_pool_send_join(const struct vt_pool *pool, struct vt_xapi *joiner, struct vt_line *line, const char *master,
-                       struct vt_xapi_reply *reply, struct vt_err *err)
+bool vt_pool_send_join(const struct vt_pool *pool, struct vt_xapi *joiner, struct vt_line *line,
+                       const char *master, struct vt_xapi_reply *reply, struct vt_err *err)
 {
-    return vt_xapi_call(joiner, line, reply, err, "Async.pool.join", "sss", master, pool->user, pool->password);
+    return vt_xapi_call(joiner, line, reply, err, "Async.pool.join", "sss", master, pool->user,
+                        pool->password);
 }
 
 /* ---- which objects ---- */
@@ -278,18 +302,24 @@ static bool is_named(const struct vt_object *object, const char *word)
 
     return strcmp(vt_object_text(object, "name_label"), word) == 0 || strcmp(uuid, word) == 0 ||
            (length >= UUID_SHORTEST && strncmp(uuid, word, length) == 0) ||
-           (vt_object_class(object) == VT_CLASS_HOST && strcmp(vt_object_text(object, "address"), word) == 0);
+           (vt_object_class(object) == VT_CLASS_HOST &&
+            strcmp(vt_object_text(object, "address"), word) == 0);
 }
 
 static const char *const class_words[VT_CLASSES] = {
-    [VT_CLASS_VM] = "VM", [VT_CLASS_HOST] = "host", [VT_CLASS_SR] = "storage", [VT_CLASS_NETWORK] = "network",
+    [VT_CLASS_VM] = "VM",
+    [VT_CLASS_HOST] = "host",
+    [VT_CLASS_SR] = "storage",
+    [VT_CLASS_NETWORK] = "network",
 };
 
-const struct vt_object *vt_pool_find(const struct vt_pool *pool, enum vt_class class, const char *word, struct vt_err *err)
+const struct vt_object *vt_pool_find(const struct vt_pool *pool, enum vt_class class,
+                                     const char *word, struct vt_err *err)
 {
     const struct vt_object *found = NULL;
 
-    VT_PICTURE_EACH(pool->picture, class, object) {
+    VT_PICTURE_EACH(pool->picture, class, object)
+    {
         if (!is_named(object, word) || (class == VT_CLASS_VM && !vt_pool_is_vm(object)))
             continue;
         if (found) {
@@ -300,18 +330,24 @@ const struct vt_object *vt_pool_find(const struct vt_pool *pool, enum vt_class c
         found = object;
     }
     if (!found)
-        vt_fail(err, VT_E_NOTFOUND, "the pool has no %s '%.60s': 'vitrine %s list' shows what it has", class_words[class], word,
-                class == VT_CLASS_VM ? "vm" : class == VT_CLASS_HOST ? "host" : "sr");
+        vt_fail(err, VT_E_NOTFOUND,
+                "the pool has no %s '%.60s': 'vitrine %s list' shows what it has",
+                class_words[class], word,
+                class == VT_CLASS_VM     ? "vm"
+                : class == VT_CLASS_HOST ? "host"
+                                         : "sr");
     return found;
 }
 
 static bool matches(const struct vt_object *vm, const char *word)
 {
     return is_named(vm, word) ||
-           (strpbrk(word, "*?[") && fnmatch(word, vt_object_text(vm, "name_label"), FNM_CASEFOLD) == 0);
+           (strpbrk(word, "*?[") &&
+            fnmatch(word, vt_object_text(vm, "name_label"), FNM_CASEFOLD) == 0);
 }
 
-static bool passes(const struct vt_pool *pool, const struct vt_vm_filter *filter, const struct vt_object *vm)
+static bool passes(const struct vt_pool *pool, const struct vt_vm_filter *filter,
+                   const struct vt_object *vm)
 {
     bool is_template = vt_object_bool(vm, "is_a_template") && !vt_object_bool(vm, "is_a_snapshot");
 
@@ -324,24 +360,29 @@ static bool passes(const struct vt_pool *pool, const struct vt_vm_filter *filter
     return !filter->state || strcasecmp(filter->state, vt_object_text(vm, "power_state")) == 0;
 }
 
-static bool each_word_means_one(const struct vt_pool *pool, const struct vt_vm_filter *filter, struct vt_err *err)
+static bool each_word_means_one(const struct vt_pool *pool, const struct vt_vm_filter *filter,
+                                struct vt_err *err)
 {
     for (int i = 0; i < filter->word_count; i++) {
         size_t hits = 0, names = 0;
         const struct vt_object *last = NULL;
-        VT_PICTURE_EACH(pool->picture, VT_CLASS_VM, vm) {
-            if (!passes(pool, &(struct vt_vm_filter){ .templates = filter->templates }, vm) || !matches(vm, filter->words[i]))
+        VT_PICTURE_EACH(pool->picture, VT_CLASS_VM, vm)
+        {
+            if (!passes(pool, &(struct vt_vm_filter){ .templates = filter->templates }, vm) ||
+                !matches(vm, filter->words[i]))
                 continue;
             hits++;
             names += strcmp(vt_object_text(vm, "name_label"), filter->words[i]) == 0;
             last = vm;
         }
         if (!hits)
-            return vt_fail(err, VT_E_NOTFOUND, "the pool has no VM '%.60s': 'vitrine vm list' shows what it has",
+            return vt_fail(err, VT_E_NOTFOUND,
+                           "the pool has no VM '%.60s': 'vitrine vm list' shows what it has",
                            filter->words[i]);
         if (names > 1)
-            return vt_fail(err, VT_E_INVALID, "several VMs have the name '%.60s': use the uuid, e.g. %s", filter->words[i],
-                           vt_object_text(last, "uuid"));
+            return vt_fail(err, VT_E_INVALID,
+                           "several VMs have the name '%.60s': use the uuid, e.g. %s",
+                           filter->words[i], vt_object_text(last, "uuid"));
     }
     return true;
 }
@@ -350,22 +391,25 @@ static bool each_word_means_one(const struct vt_pool *pool, const struct vt_vm_f
 static int by_name(const void *a, const void *b)
 {
     const struct vt_object *const *one = a, *const *other = b;
-    int order = strverscmp(vt_object_text(*one, "name_label"), vt_object_text(*other, "name_label"));
+    int order =
+        strverscmp(vt_object_text(*one, "name_label"), vt_object_text(*other, "name_label"));
 
     return order ? order : strcmp(vt_object_text(*one, "uuid"), vt_object_text(*other, "uuid"));
 }
 
-bool vt_pool_select(const struct vt_pool *pool, const struct vt_vm_filter *filter, const struct vt_object ***out_vms,
-                    size_t *out_count, struct vt_err *err)
+bool vt_pool_select(const struct vt_pool *pool, const struct vt_vm_filter *filter,
+                    const struct vt_object ***out_vms, size_t *out_count, struct vt_err *err)
 {
     size_t count = 0;
 
     if (!each_word_means_one(pool, filter, err))
         return false;
-    const struct vt_object **vms = calloc(vt_picture_count(pool->picture, VT_CLASS_VM) + 1, sizeof *vms);
+    const struct vt_object **vms =
+        calloc(vt_picture_count(pool->picture, VT_CLASS_VM) + 1, sizeof *vms);
     if (!vms)
         return vt_fail(err, VT_E_NOMEM, "no memory for a list of VMs");
-    VT_PICTURE_EACH(pool->picture, VT_CLASS_VM, vm) {
+    VT_PICTURE_EACH(pool->picture, VT_CLASS_VM, vm)
+    {
         bool named = filter->word_count == 0;
         for (int i = 0; i < filter->word_count && !named; i++)
             named = matches(vm, filter->words[i]);
@@ -379,9 +423,11 @@ bool vt_pool_select(const struct vt_pool *pool, const struct vt_vm_filter *filte
     return true;
 }
 
-const struct vt_object **vt_pool_sorted(const struct vt_pool *pool, enum vt_class class, size_t *out_count, struct vt_err *err)
+const struct vt_object **vt_pool_sorted(const struct vt_pool *pool, enum vt_class class,
+                                        size_t *out_count, struct vt_err *err)
 {
-    const struct vt_object **objects = calloc(vt_picture_count(pool->picture, class) + 1, sizeof *objects);
+    const struct vt_object **objects =
+        calloc(vt_picture_count(pool->picture, class) + 1, sizeof *objects);
     size_t count = 0;
 
     if (!objects) {
@@ -389,7 +435,7 @@ const struct vt_object **vt_pool_sorted(const struct vt_pool *pool, enum vt_clas
         return NULL;
     }
     VT_PICTURE_EACH(pool->picture, class, object)
-        objects[count++] = object;
+    objects[count++] = object;
     qsort(objects, count, sizeof *objects, by_name);
     *out_count = count;
     return objects;
@@ -405,15 +451,19 @@ static bool is_state(const char *word)
     return false;
 }
 
-bool vt_pool_filter(const struct vt_pool *pool, bool must_name, struct vt_vm_filter *out, struct vt_err *err)
+bool vt_pool_filter(const struct vt_pool *pool, bool must_name, struct vt_vm_filter *out,
+                    struct vt_err *err)
 {
     const struct vt_cli *cli = pool->cli;
     const char *host = vt_cli_value(cli, "--host");
 
-    *out = (struct vt_vm_filter){ .words = cli->args, .word_count = cli->arg_count, .tag = vt_cli_value(cli, "--tag"),
+    *out = (struct vt_vm_filter){ .words = cli->args,
+                                  .word_count = cli->arg_count,
+                                  .tag = vt_cli_value(cli, "--tag"),
                                   .state = vt_cli_value(cli, "--state") };
     if (out->state && !is_state(out->state))
-        return vt_fail(err, VT_E_INVALID, "--state %.40s is none of running, halted, suspended, paused", out->state);
+        return vt_fail(err, VT_E_INVALID,
+                       "--state %.40s is none of running, halted, suspended, paused", out->state);
     if (host && !(out->host = vt_pool_find(pool, VT_CLASS_HOST, host, err)))
         return false;
     if (must_name && out->word_count == 0 && !host && !out->tag && !vt_cli_switch(cli, "--all"))
@@ -431,7 +481,8 @@ static bool has_option(const struct vt_cli *cli, const char *name)
     return false;
 }
 
-bool vt_pool_confirm(const struct vt_cli *cli, const char *question, const char *word, struct vt_err *err)
+bool vt_pool_confirm(const struct vt_cli *cli, const char *question, const char *word,
+                     struct vt_err *err)
 {
     char line[VT_CLI_OPTIONS * 32] = "";
 
@@ -444,7 +495,8 @@ bool vt_pool_confirm(const struct vt_cli *cli, const char *question, const char 
     if (!isatty(STDIN_FILENO) && has_option(cli, "--yes"))
         return vt_fail(err, VT_E_DENIED, "%s: nothing was done, say --yes", question);
     if (!isatty(STDIN_FILENO))
-        return vt_fail(err, VT_E_DENIED, "%s: nothing was done, say --confirm '%s'", question, word);
+        return vt_fail(err, VT_E_DENIED, "%s: nothing was done, say --confirm '%s'", question,
+                       word);
     fprintf(cli->errors, "%s. Type '%s' to go on: ", question, word);
     fflush(cli->errors);
     if (fgets(line, sizeof line, stdin))

@@ -1,5 +1,5 @@
-/* cmd/vm_pool.h: the pool for the commands of the command line: its configuration, a session, the picture, and which
- * objects the words of a command mean. Main thread. */
+/* cmd/vm_pool.h: the pool for the commands of the command line: its configuration, a session, the
+ * picture, and which objects the words of a command mean. Main thread. */
 #pragma once
 
 #include <stdbool.h>
@@ -15,19 +15,19 @@ enum { VT_POOL_PATH_MAX = 4096, VT_POOL_PASSWORD_MAX = 256 };
 
 struct vt_pool {
     const struct vt_cli *cli;
-    const char *name;                 /* of the [pool "NAME"] section; NULL: the plain one */
+    const char *name; /* of the [pool "NAME"] section; NULL: the plain one */
     const char *user;
     char password[VT_POOL_PASSWORD_MAX];
-    char state[VT_POOL_PATH_MAX];     /* the folder of members.json and picture.json */
-    size_t known;                     /* members whose pins were known before */
+    char state[VT_POOL_PATH_MAX]; /* the folder of members.json and picture.json */
+    size_t known;                 /* members whose pins were known before */
     struct vt_xapi *xapi;
     struct vt_line *line;
     struct vt_picture *picture;
-    bool stale;                       /* the picture is the saved one: no master answered */
+    bool stale; /* the picture is the saved one: no master answered */
 };
 
-/* What the configuration says, and what the state folder remembers; nothing is sent. Release with vt_pool_close in any
- * case. VT_E_INVALID: configuration. */
+/* What the configuration says, and what the state folder remembers; nothing is sent. Release with
+ * vt_pool_close in any case. VT_E_INVALID: configuration. */
 bool vt_pool_open(const struct vt_cli *cli, struct vt_pool *out, struct vt_err *err);
 /* Logs in and reads those classes. Explains failures; says which certificates were learnt. */
 bool vt_pool_load(struct vt_pool *pool, unsigned classes, struct vt_err *err);
@@ -38,42 +38,54 @@ void vt_pool_remember(struct vt_pool *pool);
 /* Logs out. */
 void vt_pool_close(struct vt_pool *pool);
 
-/* The same user and password towards another host: for joining. fingerprint: NULL believes the first. NULL: err. */
-struct vt_xapi *vt_pool_other(const struct vt_pool *pool, const char *address, const char *fingerprint, struct vt_err *err);
-/* pool.join(address, user, password) as a task on the host behind that session; its reply names the task. */
-bool vt_pool_send_join(const struct vt_pool *pool, struct vt_xapi *joiner, struct vt_line *line, const char *master,
-                       struct vt_xapi_reply *reply, struct vt_err *err);
+/* The same user and password towards another host: for joining. fingerprint: NULL believes the
+ * first. NULL: err. */
+struct vt_xapi *vt_pool_other(const struct vt_pool *pool, const char *address,
+                              const char *fingerprint, struct vt_err *err);
+/* pool.join(address, user, password) as a task on the host behind that session; its reply names the
+ * task. */
+bool vt_pool_send_join(const struct vt_pool *pool, struct vt_xapi *joiner, struct vt_line *line,
+                       const char *master, struct vt_xapi_reply *reply, struct vt_err *err);
 /* Runs method(ref) as a task to its end; explains a failure (cmd/vm_host.c). */
 bool vt_pool_run(struct vt_pool *pool, const char *method, const char *ref, struct vt_err *err);
 /* https or http, and ":port" when it is not the default: what a url of another host looks like. */
-bool vt_pool_url_of(const struct vt_pool *pool, const char *address, char *out, size_t room, struct vt_err *err);
+bool vt_pool_url_of(const struct vt_pool *pool, const char *address, char *out, size_t room,
+                    struct vt_err *err);
 
 /* ---- which objects ---- */
 
-/* By name, uuid or the first 8 or more digits of it. VT_E_NOTFOUND, or VT_E_INVALID when several have the name. */
-const struct vt_object *vt_pool_find(const struct vt_pool *pool, enum vt_class class, const char *word, struct vt_err *err);
+/* By name, uuid or the first 8 or more digits of it. VT_E_NOTFOUND, or VT_E_INVALID when several
+ * have the name. */
+const struct vt_object *vt_pool_find(const struct vt_pool *pool, enum vt_class class,
+                                     const char *word, struct vt_err *err);
 /* VMs for people: no templates, snapshots, control domains. */
 bool vt_pool_is_vm(const struct vt_object *vm);
 /* Where it runs; else where it would, NULL when that is open. */
 const struct vt_object *vt_pool_host_of(const struct vt_pool *pool, const struct vt_object *vm);
 
 struct vt_vm_filter {
-    const char *const *words;   /* names, uuids or patterns with * and ?; none: every VM that the rest lets through */
+    const char *const *words; /* names, uuids or patterns with * and ?; none: every VM that the rest
+                                 lets through */
     int word_count;
-    const struct vt_object *host;   /* NULL: any */
-    const char *tag, *state;        /* NULL: any */
-    bool templates;                 /* these instead of VMs */
+    const struct vt_object *host; /* NULL: any */
+    const char *tag, *state;      /* NULL: any */
+    bool templates;               /* these instead of VMs */
 };
 /* The objects of a class by name; the list is the caller's. NULL: err. */
-const struct vt_object **vt_pool_sorted(const struct vt_pool *pool, enum vt_class class, size_t *out_count, struct vt_err *err);
-/* The VMs by name, each once. Each word must mean one at least: VT_E_NOTFOUND. The list is the caller's. */
-bool vt_pool_select(const struct vt_pool *pool, const struct vt_vm_filter *filter, const struct vt_object ***out_vms,
-                    size_t *out_count, struct vt_err *err);
+const struct vt_object **vt_pool_sorted(const struct vt_pool *pool, enum vt_class class,
+                                        size_t *out_count, struct vt_err *err);
+/* The VMs by name, each once. Each word must mean one at least: VT_E_NOTFOUND. The list is the
+ * caller's. */
+bool vt_pool_select(const struct vt_pool *pool, const struct vt_vm_filter *filter,
+                    const struct vt_object ***out_vms, size_t *out_count, struct vt_err *err);
 /* --host, --state, --tag, --all and the words of the command. VT_E_INVALID: nothing was named. */
-bool vt_pool_filter(const struct vt_pool *pool, bool must_name, struct vt_vm_filter *out, struct vt_err *err);
+bool vt_pool_filter(const struct vt_pool *pool, bool must_name, struct vt_vm_filter *out,
+                    struct vt_err *err);
 
-/* Asks on the terminal for `word` typed in full; --yes answers, and so does --confirm with that word. VT_E_DENIED. */
-bool vt_pool_confirm(const struct vt_cli *cli, const char *question, const char *word, struct vt_err *err);
+/* Asks on the terminal for `word` typed in full; --yes answers, and so does --confirm with that
+ * word. VT_E_DENIED. */
+bool vt_pool_confirm(const struct vt_cli *cli, const char *question, const char *word,
+                     struct vt_err *err);
 
 /* 0, 1 or 2 as the contract says. */
 int vt_pool_status(const struct vt_err *err);

@@ -27,7 +27,8 @@ static bool is_address_key(const char *key)
 {
     const char *slash = strchr(key, '/');
 
-    return slash && (strcmp(slash, "/ip") == 0 || strncmp(slash, "/ipv4/", 6) == 0 || strncmp(slash, "/ipv6/", 6) == 0);
+    return slash && (strcmp(slash, "/ip") == 0 || strncmp(slash, "/ipv4/", 6) == 0 ||
+                     strncmp(slash, "/ipv6/", 6) == 0);
 }
 
 static bool has_text(const json_t *list, const char *text)
@@ -83,7 +84,8 @@ static json_t *joined(json_t *list)
 
     for (size_t i = 0; i < json_array_size(list); i++) {
         size_t used = strlen(text);
-        snprintf(text + used, sizeof text - used, "%s%s", used ? " " : "", json_string_value(json_array_get(list, i)));
+        snprintf(text + used, sizeof text - used, "%s%s", used ? " " : "",
+                 json_string_value(json_array_get(list, i)));
     }
     json_decref(list);
     return json_string(text);
@@ -95,14 +97,15 @@ json_t *vt_row_of_vm(const struct vt_pool *pool, const struct vt_object *vm, boo
     json_t *addresses = addresses_of(pool, vm), *snapshots = snapshot_uuids(pool, vm);
 
     if (!people)
-        return json_pack("{s:s, s:s, s:o, s:s, s:o, s:o}", "name", name_of(vm), "uuid", vt_object_text(vm, "uuid"), "host",
-                         name_or_null(host), "power_state", vt_object_text(vm, "power_state"), "addresses", addresses,
-                         "snapshots", snapshots);
+        return json_pack("{s:s, s:s, s:o, s:s, s:o, s:o}", "name", name_of(vm), "uuid",
+                         vt_object_text(vm, "uuid"), "host", name_or_null(host), "power_state",
+                         vt_object_text(vm, "power_state"), "addresses", addresses, "snapshots",
+                         snapshots);
     json_t *count = json_integer((json_int_t)json_array_size(snapshots));
     json_decref(snapshots);
-    return json_pack("{s:s, s:s, s:s, s:o, s:o, s:s}", "name", name_of(vm), "power_state", vt_object_text(vm, "power_state"),
-                     "host", name_of(host), "addresses", joined(addresses), "snapshots", count, "uuid",
-                     vt_object_text(vm, "uuid"));
+    return json_pack("{s:s, s:s, s:s, s:o, s:o, s:s}", "name", name_of(vm), "power_state",
+                     vt_object_text(vm, "power_state"), "host", name_of(host), "addresses",
+                     joined(addresses), "snapshots", count, "uuid", vt_object_text(vm, "uuid"));
 }
 
 json_t *vt_row_of_snapshot(const struct vt_pool *pool, const struct vt_object *snapshot)
@@ -111,8 +114,10 @@ json_t *vt_row_of_snapshot(const struct vt_pool *pool, const struct vt_object *s
     bool memory = strcmp(vt_object_text(snapshot, "power_state"), "Suspended") == 0;
 
     return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "name", name_of(snapshot), "time",
-                     vt_object_text(snapshot, "snapshot_time"), "kind", memory ? "checkpoint" : "snapshot", "vm", name_of(vm),
-                     "uuid", vt_object_text(snapshot, "uuid"), "description", vt_object_text(snapshot, "name_description"));
+                     vt_object_text(snapshot, "snapshot_time"), "kind",
+                     memory ? "checkpoint" : "snapshot", "vm", name_of(vm), "uuid",
+                     vt_object_text(snapshot, "uuid"), "description",
+                     vt_object_text(snapshot, "name_description"));
 }
 
 /* ---- hosts ---- */
@@ -122,15 +127,16 @@ static size_t count_running(const struct vt_pool *pool, const struct vt_object *
     size_t count = 0;
 
     VT_PICTURE_EACH(pool->picture, VT_CLASS_VM, vm)
-        count += vt_pool_is_vm(vm) && vt_pool_host_of(pool, vm) == host;
+    count += vt_pool_is_vm(vm) && vt_pool_host_of(pool, vm) == host;
     return count;
 }
 
-static json_int_t memory_free(const struct vt_pool *pool, const struct vt_object *host, json_int_t total)
+static json_int_t memory_free(const struct vt_pool *pool, const struct vt_object *host,
+                              json_int_t total)
 {
     VT_PICTURE_EACH(pool->picture, VT_CLASS_VM, vm)
-        if (vt_pool_host_of(pool, vm) == host)
-            total -= vt_object_int(vm, "memory_static_max");
+    if (vt_pool_host_of(pool, vm) == host)
+        total -= vt_object_int(vm, "memory_static_max");
     return total;
 }
 
@@ -142,11 +148,13 @@ json_t *vt_row_of_host(const struct vt_pool *pool, const struct vt_object *host)
     json_int_t total = metrics ? vt_object_int(metrics, "memory_total") : 0;
     const char *version = vt_object_map(host, "software_version", "product_version");
 
-    return json_pack("{s:s, s:s, s:s, s:b, s:b, s:I, s:I, s:I, s:s, s:s}", "name", name_of(host), "address",
-                     vt_object_text(host, "address"), "role", host == master ? "master" : "member", "enabled",
-                     vt_object_bool(host, "enabled"), "live", metrics && vt_object_bool(metrics, "live"), "vms",
-                     (json_int_t)count_running(pool, host), "memory_bytes", total, "memory_free_bytes",
-                     memory_free(pool, host, total), "version", version ? version : "", "uuid", vt_object_text(host, "uuid"));
+    return json_pack(
+        "{s:s, s:s, s:s, s:b, s:b, s:I, s:I, s:I, s:s, s:s}", "name", name_of(host), "address",
+        vt_object_text(host, "address"), "role", host == master ? "master" : "member", "enabled",
+        vt_object_bool(host, "enabled"), "live", metrics && vt_object_bool(metrics, "live"), "vms",
+        (json_int_t)count_running(pool, host), "memory_bytes", total, "memory_free_bytes",
+        memory_free(pool, host, total), "version", version ? version : "", "uuid",
+        vt_object_text(host, "uuid"));
 }
 
 /* ---- storage ---- */
@@ -192,14 +200,16 @@ size_t vt_sr_chain(const struct vt_pool *pool, const struct vt_object *sr)
 json_t *vt_row_of_sr(const struct vt_pool *pool, const struct vt_object *sr)
 {
     const struct vt_object *self = vt_picture_first(pool->picture, VT_CLASS_POOL);
-    json_int_t size = vt_object_int(sr, "physical_size"), used = vt_object_int(sr, "physical_utilisation");
+    json_int_t size = vt_object_int(sr, "physical_size"),
+               used = vt_object_int(sr, "physical_utilisation");
     char plugged[SIZE_TEXT];
     size_t pbds = 0, up = plugged_on(pool, sr, &pbds);
 
     snprintf(plugged, sizeof plugged, "%zu/%zu", up, pbds);
-    return json_pack("{s:s, s:s, s:b, s:b, s:I, s:I, s:I, s:s, s:s}", "name", name_of(sr), "type", vt_object_text(sr, "type"),
-                     "shared", vt_object_bool(sr, "shared"), "default",
-                     self && vt_picture_follow(pool->picture, self, "default_SR") == sr, "size_bytes", size, "free_bytes",
-                     size > used ? size - used : 0, "allocated_bytes", vt_object_int(sr, "virtual_allocation"), "plugged",
-                     plugged, "uuid", vt_object_text(sr, "uuid"));
+    return json_pack("{s:s, s:s, s:b, s:b, s:I, s:I, s:I, s:s, s:s}", "name", name_of(sr), "type",
+                     vt_object_text(sr, "type"), "shared", vt_object_bool(sr, "shared"), "default",
+                     self && vt_picture_follow(pool->picture, self, "default_SR") == sr,
+                     "size_bytes", size, "free_bytes", size > used ? size - used : 0,
+                     "allocated_bytes", vt_object_int(sr, "virtual_allocation"), "plugged", plugged,
+                     "uuid", vt_object_text(sr, "uuid"));
 }

@@ -14,9 +14,9 @@
 #include "hypervisor/explain.h"
 #include "hypervisor/verbs.h"
 
-#define CLASSES                                                                                                        \
-    (VT_CLASS_BIT(VT_CLASS_POOL) | VT_CLASS_BIT(VT_CLASS_HOST) | VT_CLASS_BIT(VT_CLASS_VM) | VT_CLASS_BIT(VT_CLASS_SR) | \
-     VT_CLASS_BIT(VT_CLASS_NETWORK))
+#define CLASSES                                                                                    \
+    (VT_CLASS_BIT(VT_CLASS_POOL) | VT_CLASS_BIT(VT_CLASS_HOST) | VT_CLASS_BIT(VT_CLASS_VM) |       \
+     VT_CLASS_BIT(VT_CLASS_SR) | VT_CLASS_BIT(VT_CLASS_NETWORK))
 
 /* A word of the command line and the driver's verbs for it: plain, with --force, with a host. */
 static const struct {
@@ -39,9 +39,9 @@ static const struct {
 struct batch {
     struct vt_pool *pool;
     struct vt_verb_job *jobs;
-    const struct vt_object **objects;   /* of each job */
+    const struct vt_object **objects; /* of each job */
     size_t count, room;
-    size_t refused;                     /* by the check before */
+    size_t refused; /* by the check before */
     struct vt_progress progress;
 };
 
@@ -53,10 +53,12 @@ static void batch_fini(struct batch *batch)
 
 /* ---- reports ---- */
 
-static void print_json(const struct vt_cli *cli, const char *name, const struct vt_verb *verb, const char *outcome,
-                       const struct vt_verb_job *job, const struct vt_err *err, const char *result)
+static void print_json(const struct vt_cli *cli, const char *name, const struct vt_verb *verb,
+                       const char *outcome, const struct vt_verb_job *job, const struct vt_err *err,
+                       const char *result)
 {
-    json_t *row = json_pack("{s:s, s:s, s:s}", "name", name, "verb", verb->name, "outcome", outcome);
+    json_t *row =
+        json_pack("{s:s, s:s, s:s}", "name", name, "verb", verb->name, "outcome", outcome);
 
     if (job && job->ns)
         json_object_set_new(row, "seconds", json_real((double)job->ns / 1e9));
@@ -74,15 +76,20 @@ static void print_json(const struct vt_cli *cli, const char *name, const struct 
 static const char *outcome_of(const struct vt_verb_job *job)
 {
     switch (job->end) {
-    case VT_JOB_DONE: return "done";
-    case VT_JOB_UNKNOWN: return "unknown";
-    case VT_JOB_CANCELLED: return "cancelled";
-    default: return "failed";
+    case VT_JOB_DONE:
+        return "done";
+    case VT_JOB_UNKNOWN:
+        return "unknown";
+    case VT_JOB_CANCELLED:
+        return "cancelled";
+    default:
+        return "failed";
     }
 }
 
 /* The uuid of what was made; "" when nothing was. */
-static void uuid_of(struct vt_pool *pool, const struct vt_verb_job *job, char out[static VT_XAPI_UUID_MAX])
+static void uuid_of(struct vt_pool *pool, const struct vt_verb_job *job,
+                    char out[static VT_XAPI_UUID_MAX])
 {
     VT_AUTO_REPLY reply = { 0 };
     struct vt_err ignored = { 0 };
@@ -107,12 +114,13 @@ static void report(void *context, const struct vt_verb_job *job)
     if (cli->options->json) {
         print_json(cli, name, job->verb, outcome_of(job), job, &err, uuid);
     } else if (job->end == VT_JOB_DONE) {
-        fprintf(cli->out, "%s: %s in %.1f s%s%s%s\n", name, job->verb->done, (double)job->ns / 1e9, *uuid ? ", " : "", uuid,
+        fprintf(cli->out, "%s: %s in %.1f s%s%s%s\n", name, job->verb->done, (double)job->ns / 1e9,
+                *uuid ? ", " : "", uuid,
                 job->looked ? " (the answer was lost; the VM was looked at)" : "");
     } else {
         fflush(cli->out);
-        vt_cli_complain(cli, "%s: %s %s: %s", name, job->verb->doing, job->end == VT_JOB_UNKNOWN ? "ended unseen" : "failed",
-                        err.text);
+        vt_cli_complain(cli, "%s: %s %s: %s", name, job->verb->doing,
+                        job->end == VT_JOB_UNKNOWN ? "ended unseen" : "failed", err.text);
     }
     fflush(cli->out);
 }
@@ -123,13 +131,15 @@ static bool tick(void *context, double progress, size_t done, size_t count)
     uint64_t percent = (uint64_t)(progress * 100);
 
     (void)done;
-    vt_progress_show(&batch->progress, percent, 100, count == 1 ? "% of the task" : "% of all tasks", 0);
+    vt_progress_show(&batch->progress, percent, 100,
+                     count == 1 ? "% of the task" : "% of all tasks", 0);
     return !vt_cli_interrupted();
 }
 
 /* ---- jobs ---- */
 
-static bool add_job(struct batch *batch, const struct vt_verb_job *job, const struct vt_object *object, struct vt_err *err)
+static bool add_job(struct batch *batch, const struct vt_verb_job *job,
+                    const struct vt_object *object, struct vt_err *err)
 {
     if (batch->count == batch->room) {
         size_t room = batch->room ? batch->room * 2 : 16;
@@ -148,7 +158,8 @@ static bool add_job(struct batch *batch, const struct vt_verb_job *job, const st
     return true;
 }
 
-static void refuse(struct batch *batch, const struct vt_verb *verb, const struct vt_object *vm, const struct vt_err *why)
+static void refuse(struct batch *batch, const struct vt_verb *verb, const struct vt_object *vm,
+                   const struct vt_err *why)
 {
     const struct vt_cli *cli = batch->pool->cli;
     const char *name = vt_object_text(vm, "name_label");
@@ -161,7 +172,8 @@ static void refuse(struct batch *batch, const struct vt_verb *verb, const struct
 }
 
 /* A job for the VM when it may be done; a report line when not. */
-static bool plan(struct batch *batch, const struct vt_object *vm, const struct vt_verb_job *pattern, struct vt_err *err)
+static bool plan(struct batch *batch, const struct vt_object *vm, const struct vt_verb_job *pattern,
+                 struct vt_err *err)
 {
     struct vt_vm_state state = vt_vm_state_of(vm, pattern->verb);
     struct vt_verb_job job = *pattern;
@@ -172,7 +184,8 @@ static bool plan(struct batch *batch, const struct vt_object *vm, const struct v
         return true;
     }
     snprintf(job.vm, sizeof job.vm, "%s", vt_object_ref(vm));
-    snprintf(job.lane, sizeof job.lane, "%s", *job.host ? job.host : vt_object_text(vm, "resident_on"));
+    snprintf(job.lane, sizeof job.lane, "%s",
+             *job.host ? job.host : vt_object_text(vm, "resident_on"));
     if (vt_xapi_ref_is_null(job.lane))
         job.lane[0] = '\0';
     return add_job(batch, &job, vm, err);
@@ -190,18 +203,21 @@ static void print_dry(const struct batch *batch)
             print_json(cli, name, job->verb, "would", NULL, NULL, NULL);
         else
             fprintf(cli->out, "%s: would %s%s%s%s%s\n", name, job->verb->name, host ? " to " : "",
-                    host ? vt_object_text(host, "name_label") : "", *job->name ? " as " : "", job->name);
+                    host ? vt_object_text(host, "name_label") : "", *job->name ? " as " : "",
+                    job->name);
     }
 }
 
-/* Does what was planned. false with err set, or some failed (then err is empty and the lines say it). */
+/* Does what was planned. false with err set, or some failed (then err is empty and the lines say
+ * it). */
 static bool run_batch(struct batch *batch, struct vt_err *err)
 {
     const struct vt_cli *cli = batch->pool->cli;
     struct vt_verbs_run run = { .context = batch, .report = report, .tick = tick };
     long per_host = 0;
 
-    if (!vt_cli_number(cli, "--parallel", 1, VT_VERB_PER_HOST_MAX, VT_VERB_PER_HOST, &per_host, err))
+    if (!vt_cli_number(cli, "--parallel", 1, VT_VERB_PER_HOST_MAX, VT_VERB_PER_HOST, &per_host,
+                       err))
         return false;
     if (vt_cli_switch(cli, "--dry-run")) {
         print_dry(batch);
@@ -274,8 +290,8 @@ static bool prepare(struct vt_pool *pool, struct vt_verb_job *pattern, struct vt
 }
 
 /* The snapshots of a VM go before it. */
-static bool plan_snapshots_of(struct batch *batch, const struct vt_object *vm, const struct vt_verb_job *pattern,
-                              struct vt_err *err)
+static bool plan_snapshots_of(struct batch *batch, const struct vt_object *vm,
+                              const struct vt_verb_job *pattern, struct vt_err *err)
 {
     const char *const *refs = NULL;
     size_t count = vt_object_list(vm, "snapshots", &refs);
@@ -289,15 +305,16 @@ static bool plan_snapshots_of(struct batch *batch, const struct vt_object *vm, c
 }
 
 /* Destroying asks, and takes the snapshots first. */
-static bool before_destroy(struct batch *batch, const struct vt_object **vms, size_t count, const struct vt_verb_job *pattern,
-                           struct vt_err *err)
+static bool before_destroy(struct batch *batch, const struct vt_object **vms, size_t count,
+                           const struct vt_verb_job *pattern, struct vt_err *err)
 {
     struct batch snapshots = { .pool = batch->pool };
     char question[200];
 
     if (!vt_cli_switch(batch->pool->cli, "--dry-run") && batch->count > 0) {
         const char *name = vt_object_text(batch->objects[0], "name_label");
-        snprintf(question, sizeof question, "%zu VM%s (%.60s%s) would be destroyed, with %s and snapshots", batch->count,
+        snprintf(question, sizeof question,
+                 "%zu VM%s (%.60s%s) would be destroyed, with %s and snapshots", batch->count,
                  batch->count == 1 ? "" : "s", name, batch->count == 1 ? "" : ", ...",
                  pattern->keep_disks ? "disks kept" : "their disks");
         if (!vt_pool_confirm(batch->pool->cli, question, batch->count == 1 ? name : "destroy", err))
@@ -316,14 +333,18 @@ static bool before_destroy(struct batch *batch, const struct vt_object **vms, si
     return ok;
 }
 
-/* Of a group, those in a state in which the verb means nothing are passed over; a VM that was named gets its line. */
-static bool is_meant(const struct vt_vm_filter *filter, const struct vt_verb *verb, const struct vt_object *vm)
+/* Of a group, those in a state in which the verb means nothing are passed over; a VM that was named
+ * gets its line. */
+static bool is_meant(const struct vt_vm_filter *filter, const struct vt_verb *verb,
+                     const struct vt_object *vm)
 {
-    return filter->word_count > 0 || (verb->states & vt_power_from(vt_object_text(vm, "power_state")));
+    return filter->word_count > 0 ||
+           (verb->states & vt_power_from(vt_object_text(vm, "power_state")));
 }
 
-static bool act_on(struct batch *batch, const struct vt_vm_filter *filter, const struct vt_object **vms, size_t count,
-                   const struct vt_verb_job *pattern, struct vt_err *err)
+static bool act_on(struct batch *batch, const struct vt_vm_filter *filter,
+                   const struct vt_object **vms, size_t count, const struct vt_verb_job *pattern,
+                   struct vt_err *err)
 {
     size_t passed_over = 0;
 
@@ -334,8 +355,8 @@ static bool act_on(struct batch *batch, const struct vt_vm_filter *filter, const
             return false;
     }
     if (passed_over && !batch->pool->cli->options->json)
-        vt_cli_complain(batch->pool->cli, "%zu VMs are not in a state to %s and are passed over", passed_over,
-                        pattern->verb->name);
+        vt_cli_complain(batch->pool->cli, "%zu VMs are not in a state to %s and are passed over",
+                        passed_over, pattern->verb->name);
     if (pattern->verb->args == VT_ARGS_DESTROY && !before_destroy(batch, vms, count, pattern, err))
         return false;
     return run_batch(batch, err);
@@ -353,7 +374,8 @@ static bool verb_on_vms(struct batch *batch, struct vt_err *err)
         !vt_pool_select(pool, &filter, &vms, &count, err))
         return false;
     if (count == 0)
-        return vt_fail(err, VT_E_NOTFOUND, "no VM is meant: 'vitrine vm list' with the same options shows none");
+        return vt_fail(err, VT_E_NOTFOUND,
+                       "no VM is meant: 'vitrine vm list' with the same options shows none");
     return act_on(batch, &filter, vms, count, &pattern, err);
 }
 
@@ -363,7 +385,8 @@ static int with_batch(struct vt_cli *cli, act_fn act, struct vt_err *err)
 {
     struct vt_pool pool;
     struct batch batch = { .pool = &pool };
-    bool ok = vt_pool_open(cli, &pool, err) && vt_pool_load(&pool, CLASSES, err) && act(&batch, err);
+    bool ok =
+        vt_pool_open(cli, &pool, err) && vt_pool_load(&pool, CLASSES, err) && act(&batch, err);
 
     batch_fini(&batch);
     vt_pool_close(&pool);
@@ -378,13 +401,17 @@ int vt_cli_vm_verb(struct vt_cli *cli, struct vt_err *err)
 /* ---- clone ---- */
 
 /* A VM, or a template, which becomes a VM of its own. */
-static const struct vt_object *clone_source(struct vt_pool *pool, const char *word, struct vt_err *err)
+static const struct vt_object *clone_source(struct vt_pool *pool, const char *word,
+                                            struct vt_err *err)
 {
     const struct vt_object *found = vt_pool_find(pool, VT_CLASS_VM, word, err);
 
-    VT_PICTURE_EACH(pool->picture, VT_CLASS_VM, vm) {
-        bool named = strcmp(vt_object_text(vm, "name_label"), word) == 0 || strcmp(vt_object_text(vm, "uuid"), word) == 0;
-        if (!found && named && vt_object_bool(vm, "is_a_template") && !vt_object_bool(vm, "is_a_snapshot"))
+    VT_PICTURE_EACH(pool->picture, VT_CLASS_VM, vm)
+    {
+        bool named = strcmp(vt_object_text(vm, "name_label"), word) == 0 ||
+                     strcmp(vt_object_text(vm, "uuid"), word) == 0;
+        if (!found && named && vt_object_bool(vm, "is_a_template") &&
+            !vt_object_bool(vm, "is_a_snapshot"))
             found = vm;
     }
     if (found)
@@ -413,8 +440,8 @@ int vt_cli_vm_clone(struct vt_cli *cli, struct vt_err *err)
 /* ---- snapshots ---- */
 
 /* A snapshot of the VM by name or uuid; the newest when `word` is NULL. */
-static const struct vt_object *find_snapshot(struct vt_pool *pool, const struct vt_object *vm, const char *word,
-                                             struct vt_err *err)
+static const struct vt_object *find_snapshot(struct vt_pool *pool, const struct vt_object *vm,
+                                             const char *word, struct vt_err *err)
 {
     const char *const *refs = NULL;
     const struct vt_object *found = NULL;
@@ -434,17 +461,19 @@ static const struct vt_object *find_snapshot(struct vt_pool *pool, const struct 
     if (hits == 1)
         return found;
     if (hits == 0)
-        vt_fail(err, VT_E_NOTFOUND, "%s has no snapshot '%.60s': 'vitrine vm snapshots %s' shows what it has",
+        vt_fail(err, VT_E_NOTFOUND,
+                "%s has no snapshot '%.60s': 'vitrine vm snapshots %s' shows what it has",
                 vt_object_text(vm, "name_label"), word, vt_object_text(vm, "name_label"));
     else
-        vt_fail(err, VT_E_INVALID, "several snapshots have the name '%.60s': use the uuid, e.g. %s", word,
-                vt_object_text(found, "uuid"));
+        vt_fail(err, VT_E_INVALID, "several snapshots have the name '%.60s': use the uuid, e.g. %s",
+                word, vt_object_text(found, "uuid"));
     return NULL;
 }
 
 /* The report speaks of the VM. */
-static bool plan_revert(struct batch *batch, const struct vt_object *vm, const struct vt_object *snapshot,
-                        const struct vt_verb_job *job, struct vt_err *err)
+static bool plan_revert(struct batch *batch, const struct vt_object *vm,
+                        const struct vt_object *snapshot, const struct vt_verb_job *job,
+                        struct vt_err *err)
 {
     if (!plan(batch, snapshot, job, err))
         return false;
@@ -463,7 +492,8 @@ static bool revert(struct batch *batch, struct vt_err *err)
 
     if (!job.verb)
         return false;
-    snprintf(question, sizeof question, "%.60s would go back to '%.60s'; what it wrote since is lost",
+    snprintf(question, sizeof question,
+             "%.60s would go back to '%.60s'; what it wrote since is lost",
              vt_object_text(vm, "name_label"), vt_object_text(snapshot, "name_label"));
     return (vt_cli_switch(pool->cli, "--dry-run") ||
             vt_pool_confirm(pool->cli, question, vt_object_text(vm, "name_label"), err)) &&

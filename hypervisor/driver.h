@@ -1,6 +1,7 @@
 /* hypervisor/driver.h: what a kind of hypervisor can do: its table of verbs.
  *
- * A verb that a driver has not is reported as unsupported, with the driver's name. The only driver is xapi. */
+ * A verb that a driver has not is reported as unsupported, with the driver's name. The only driver
+ * is xapi. */
 #pragma once
 
 #include <stddef.h>
@@ -8,8 +9,8 @@
 struct vt_verb;
 
 struct vt_driver {
-    const char *name;              /* "xapi" */
-    const struct vt_verb *verbs;   /* the last one has no name */
+    const char *name;            /* "xapi" */
+    const struct vt_verb *verbs; /* the last one has no name */
 };
 
 extern const struct vt_driver vt_driver_xapi;

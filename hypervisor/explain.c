@@ -1,4 +1,5 @@
-/* The table of sentences. {0} is the first parameter, a reference becomes a name; {0b} is a number of bytes. */
+/* The table of sentences. {0} is the first parameter, a reference becomes a name; {0b} is a number
+ * of bytes. */
 #include "hypervisor/explain.h"
 
 #include <stdio.h>
@@ -8,6 +9,7 @@
 #include "core/err.h"
 #include "hypervisor/picture.h"
 
+/* clang-format off */
 static const struct sentence {
     const char *code;
     const char *text;
@@ -118,13 +120,15 @@ static const struct sentence {
     { "HOST_PENDING_MANDATORY_GUIDANCE_NOT_EMPTY", "the host waits for a restart that an update asked for: restart it" },
     { "CLUSTERING_ENABLED", "clustering is on: switch it off first" },
 };
+/* clang-format on */
 
 static const struct sentence *sentence_of(const char *code)
 {
     for (size_t i = 0; i < sizeof sentences / sizeof *sentences; i++) {
         size_t length = strlen(sentences[i].code);
         bool open_ended = sentences[i].code[length - 1] == '_';
-        if (open_ended ? strncmp(sentences[i].code, code, length) == 0 : strcmp(sentences[i].code, code) == 0)
+        if (open_ended ? strncmp(sentences[i].code, code, length) == 0
+                       : strcmp(sentences[i].code, code) == 0)
             return &sentences[i];
     }
     return NULL;
@@ -135,7 +139,8 @@ static const char *name_of(const char *ref, const struct vt_picture *names)
     const struct vt_object *object = names ? vt_picture_get(names, ref) : NULL;
     enum vt_class class = object ? vt_object_class(object) : VT_CLASSES;
 
-    if (class == VT_CLASS_VM || class == VT_CLASS_HOST || class == VT_CLASS_SR || class == VT_CLASS_NETWORK)
+    if (class == VT_CLASS_VM || class == VT_CLASS_HOST || class == VT_CLASS_SR ||
+        class == VT_CLASS_NETWORK)
         return vt_object_text(object, "name_label");
     return strncmp(ref, "OpaqueRef:", 10) == 0 ? "it" : ref;
 }
@@ -155,8 +160,8 @@ static size_t placeholder(const char *text, size_t *out_index, bool *out_bytes)
     return *out_bytes ? 4 : 3;
 }
 
-void vt_explain_code(const char *code, const char *const *params, size_t count, const struct vt_picture *names, char *out,
-                     size_t room)
+void vt_explain_code(const char *code, const char *const *params, size_t count,
+                     const struct vt_picture *names, char *out, size_t room)
 {
     const struct sentence *sentence = sentence_of(code);
     size_t used = 0;
@@ -175,12 +180,14 @@ void vt_explain_code(const char *code, const char *const *params, size_t count, 
         const char *value = index < count ? name_of(params[index], names) : "?";
         if (bytes && index < count)
             bytes_text(value, number);
-        int written = snprintf(out + used, room - used, "%s", bytes && index < count ? number : value);
+        int written =
+            snprintf(out + used, room - used, "%s", bytes && index < count ? number : value);
         used = written > 0 && used + (size_t)written < room ? used + (size_t)written : room - 1;
         text += length;
     }
     for (size_t i = 0; !sentence && i < count && used + 1 < room; i++) {
-        int written = snprintf(out + used, room - used, "%s%s", i ? ", " : "", name_of(params[i], names));
+        int written =
+            snprintf(out + used, room - used, "%s%s", i ? ", " : "", name_of(params[i], names));
         used = written > 0 && used + (size_t)written < room ? used + (size_t)written : room - 1;
     }
     snprintf(out + used, room - used, used ? " [%s]" : "%s", code);

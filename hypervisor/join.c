@@ -15,7 +15,7 @@ struct looking {
     struct vt_line *line;
     struct vt_join_facts *out;
     struct vt_err *err;
-    const char *host;   /* reference of the master */
+    const char *host; /* reference of the master */
 };
 
 typedef const struct vt_xmlrpc_value value;
@@ -78,7 +78,8 @@ static void take_pool(value *pool, struct vt_join_facts *out)
     TAKE(out->pool_uuid, text_of(pool, "uuid"));
     out->ha_enabled = flag_of(pool, "ha_enabled");
     out->tls_verification = flag_of(pool, "tls_verification_enabled");
-    out->restrict_pooling = strcmp(text_of(vt_xmlrpc_member(pool, "restrictions"), "restrict_pooling"), "true") == 0;
+    out->restrict_pooling =
+        strcmp(text_of(vt_xmlrpc_member(pool, "restrictions"), "restrict_pooling"), "true") == 0;
     for (value *item = vt_xmlrpc_first(operations); item; item = item->next) {
         out->pool_operations++;
         out->updating |= strcmp(vt_xmlrpc_text(item, ""), "apply_updates") == 0;
@@ -94,7 +95,8 @@ static void take_cpu(value *cpu, struct vt_join_facts *out)
     TAKE(out->cpu_family, text_of(cpu, "family"));
     TAKE(out->cpu_model, text_of(cpu, "model"));
     TAKE(out->cpu_stepping, text_of(cpu, "stepping"));
-    TAKE(out->cpu_features, vt_xmlrpc_text(features ? features : vt_xmlrpc_member(cpu, "features"), ""));
+    TAKE(out->cpu_features,
+         vt_xmlrpc_text(features ? features : vt_xmlrpc_member(cpu, "features"), ""));
 }
 
 static void take_software(value *software, struct vt_join_facts *out)
@@ -164,7 +166,8 @@ static bool look_at_networks(struct looking *look)
     if (!get_records(look, &networks, "network") || !get_records(look, &bonds, "Bond"))
         return false;
     for (value *network = vt_xmlrpc_first(networks.value); network; network = network->next) {
-        for (value *purpose = vt_xmlrpc_first(vt_xmlrpc_member(network, "purpose")); purpose; purpose = purpose->next) {
+        for (value *purpose = vt_xmlrpc_first(vt_xmlrpc_member(network, "purpose")); purpose;
+             purpose = purpose->next) {
             look->out->nbd |= strcmp(vt_xmlrpc_text(purpose, ""), "nbd") == 0;
             look->out->insecure_nbd |= strcmp(vt_xmlrpc_text(purpose, ""), "insecure_nbd") == 0;
         }
@@ -218,7 +221,8 @@ static bool look_at_vms(struct looking *look)
         const char *state = text_of(vm, "power_state"), *name = text_of(vm, "name_label");
         if (size_of(vm, "current_operations") > 0)
             add_name(&out->busy_vms, out->busy_names, name);
-        if (flag_of(vm, "is_control_domain") || flag_of(vm, "is_a_template") || flag_of(vm, "is_a_snapshot"))
+        if (flag_of(vm, "is_control_domain") || flag_of(vm, "is_a_template") ||
+            flag_of(vm, "is_a_snapshot"))
             continue;
         if (strcmp(state, "Running") == 0)
             add_name(&out->running_vms, out->running_names, name);
@@ -256,14 +260,16 @@ static bool look_at_updates(struct looking *look)
         return false;
     for (value *update = vt_xmlrpc_first(reply.value); update; update = update->next) {
         bool here = false;
-        for (value *host = vt_xmlrpc_first(vt_xmlrpc_member(update, "hosts")); host; host = host->next)
+        for (value *host = vt_xmlrpc_first(vt_xmlrpc_member(update, "hosts")); host;
+             host = host->next)
             here |= strcmp(vt_xmlrpc_text(host, ""), look->host) == 0;
         if (here && flag_of(update, "enforce_homogeneity") && count < UPDATES_MAX)
             names[count++] = text_of(update, "name_label");
     }
     qsort(names, count, sizeof *names, by_text);
     for (size_t i = 0; i < count && used + 1 < sizeof look->out->updates; i++)
-        used += (size_t)snprintf(look->out->updates + used, sizeof look->out->updates - used, "%s%s", i ? " " : "", names[i]);
+        used += (size_t)snprintf(look->out->updates + used, sizeof look->out->updates - used,
+                                 "%s%s", i ? " " : "", names[i]);
     return true;
 }
 
@@ -273,12 +279,14 @@ static bool look_at_clock(struct looking *look)
     VT_AUTO_REPLY reply = { 0 };
     int64_t before = vt_clock_wall(), seconds = 0;
 
-    if (!vt_xapi_call(look->xapi, look->line, &reply, look->err, "host.get_servertime", "s", look->host))
+    if (!vt_xapi_call(look->xapi, look->line, &reply, look->err, "host.get_servertime", "s",
+                      look->host))
         return false;
     int64_t after = vt_clock_wall();
     if (!vt_xmlrpc_get_time(reply.value, &seconds))
         return vt_fail(look->err, VT_E_PROTOCOL, "the server's time cannot be read");
-    look->out->clock_offset_ns = seconds * VT_NS_PER_S + SERVER_TIME_NS - (before + (after - before) / 2);
+    look->out->clock_offset_ns =
+        seconds * VT_NS_PER_S + SERVER_TIME_NS - (before + (after - before) / 2);
     look->out->clock_error_ns = (after - before) / 2 + SERVER_TIME_NS;
     return true;
 }
@@ -295,8 +303,8 @@ static bool look_at_hosts(struct looking *look, struct vt_xapi_reply *hosts)
     return true;
 }
 
-bool vt_join_look(struct vt_xapi *xapi, struct vt_line *line, const char *address, bool joiner, struct vt_join_facts *out,
-                  struct vt_err *err)
+bool vt_join_look(struct vt_xapi *xapi, struct vt_line *line, const char *address, bool joiner,
+                  struct vt_join_facts *out, struct vt_err *err)
 {
     struct looking look = { .xapi = xapi, .line = line, .out = out, .err = err };
     char master[VT_XAPI_ADDRESS_MAX];
@@ -311,8 +319,8 @@ bool vt_join_look(struct vt_xapi *xapi, struct vt_line *line, const char *addres
         TAKE(out->slave_of, master);
     look.host = text_of(pool, "master");
     take_pool(pool, out);
-    if (!look_at_hosts(&look, &hosts) || !look_at_clock(&look) || !look_at_pifs(&look) || !look_at_networks(&look) ||
-        !look_at_drivers(&look) || !look_at_updates(&look))
+    if (!look_at_hosts(&look, &hosts) || !look_at_clock(&look) || !look_at_pifs(&look) ||
+        !look_at_networks(&look) || !look_at_drivers(&look) || !look_at_updates(&look))
         return false;
     return !joiner || (look_at_storage(&look) && look_at_vms(&look) && look_at_clusters(&look));
 }

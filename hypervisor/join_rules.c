@@ -1,4 +1,5 @@
-/* The rules, a function each, in a table in the server's order. A function says its verdict and writes both values. */
+/* The rules, a function each, in a table in the server's order. A function says its verdict and
+ * writes both values. */
 #include "hypervisor/join_rules.h"
 
 #include <stdarg.h>
@@ -82,7 +83,8 @@ static enum vt_join_verdict not_in_pool(const struct sides *s)
     bool same_pool = *j->pool_uuid && strcmp(j->pool_uuid, s->p->pool_uuid) == 0;
 
     if (*j->slave_of)
-        say(s->out->joiner, "%s of %.100s", same_pool ? "already a member" : "member of the pool", j->slave_of);
+        say(s->out->joiner, "%s of %.100s", same_pool ? "already a member" : "member of the pool",
+            j->slave_of);
     else if (same_pool)
         say(s->out->joiner, "the master of this pool");
     else if (j->host_count != 1)
@@ -118,7 +120,8 @@ static enum vt_join_verdict platform(const struct sides *s)
     say(s->out->joiner, "%.60s %.60s", s->j->platform_name, s->j->platform_version);
     say(s->out->pool, "%.60s %.60s", s->p->platform_name, s->p->platform_version);
     return unless(strcmp(s->j->platform_name, s->p->platform_name) != 0 ||
-                      strcmp(s->j->platform_version, s->p->platform_version) != 0, VT_JOIN_FAIL);
+                      strcmp(s->j->platform_version, s->p->platform_version) != 0,
+                  VT_JOIN_FAIL);
 }
 
 static enum vt_join_verdict cpu_vendor(const struct sides *s)
@@ -130,8 +133,10 @@ static enum vt_join_verdict cpu_model(const struct sides *s)
 {
     const struct vt_join_facts *j = s->j, *p = s->p;
 
-    say(s->out->joiner, "%.100s (%s/%s/%s)", j->cpu_modelname, j->cpu_family, j->cpu_model, j->cpu_stepping);
-    say(s->out->pool, "%.100s (%s/%s/%s)", p->cpu_modelname, p->cpu_family, p->cpu_model, p->cpu_stepping);
+    say(s->out->joiner, "%.100s (%s/%s/%s)", j->cpu_modelname, j->cpu_family, j->cpu_model,
+        j->cpu_stepping);
+    say(s->out->pool, "%.100s (%s/%s/%s)", p->cpu_modelname, p->cpu_family, p->cpu_model,
+        p->cpu_stepping);
     return unless(strcmp(s->out->joiner, s->out->pool) != 0, VT_JOIN_WARN);
 }
 
@@ -228,7 +233,9 @@ static enum vt_join_verdict directory(const struct sides *s)
 
     say(s->out->joiner, "%s %s", *j->auth_type ? j->auth_type : "none", j->auth_name);
     say(s->out->pool, "%s %s", *p->auth_type ? p->auth_type : "none", p->auth_name);
-    return unless(strcmp(j->auth_type, p->auth_type) != 0 || strcasecmp(j->auth_name, p->auth_name) != 0, VT_JOIN_FAIL);
+    return unless(strcmp(j->auth_type, p->auth_type) != 0 ||
+                      strcasecmp(j->auth_name, p->auth_name) != 0,
+                  VT_JOIN_FAIL);
 }
 
 static enum vt_join_verdict edition(const struct sides *s)
@@ -267,14 +274,17 @@ static enum vt_join_verdict address_type(const struct sides *s)
 
 static const char *purposes(const struct vt_join_facts *facts)
 {
-    return facts->nbd ? facts->insecure_nbd ? "nbd and insecure_nbd" : "nbd" : facts->insecure_nbd ? "insecure_nbd" : "none";
+    return facts->nbd            ? facts->insecure_nbd ? "nbd and insecure_nbd" : "nbd"
+           : facts->insecure_nbd ? "insecure_nbd"
+                                 : "none";
 }
 
 static enum vt_join_verdict network_purpose(const struct sides *s)
 {
     say(s->out->joiner, "%s", purposes(s->j));
     say(s->out->pool, "%s", purposes(s->p));
-    return unless((s->j->nbd && s->p->insecure_nbd) || (s->j->insecure_nbd && s->p->nbd), VT_JOIN_FAIL);
+    return unless((s->j->nbd && s->p->insecure_nbd) || (s->j->insecure_nbd && s->p->nbd),
+                  VT_JOIN_FAIL);
 }
 
 static enum vt_join_verdict tls(const struct sides *s)
@@ -290,7 +300,8 @@ static enum vt_join_verdict updating(const struct sides *s)
 }
 
 /* What the pool's storage drivers can, the joiner's drivers of that type must. */
-static const struct vt_join_driver *missing_driver(const struct vt_join_facts *j, const struct vt_join_facts *p)
+static const struct vt_join_driver *missing_driver(const struct vt_join_facts *j,
+                                                   const struct vt_join_facts *p)
 {
     for (size_t i = 0; i < p->driver_count; i++) {
         const struct vt_join_driver *wanted = &p->drivers[i];
@@ -387,14 +398,17 @@ static const struct rule {
 
 _Static_assert(sizeof rules / sizeof *rules <= VT_JOIN_RULES_MAX, "room for every rule");
 
-size_t vt_join_check(const struct vt_join_facts *joiner, const struct vt_join_facts *pool, bool strict,
-                     struct vt_join_finding *out)
+size_t vt_join_check(const struct vt_join_facts *joiner, const struct vt_join_facts *pool,
+                     bool strict, struct vt_join_finding *out)
 {
     size_t count = sizeof rules / sizeof *rules;
 
     for (size_t i = 0; i < count; i++) {
-        out[i] = (struct vt_join_finding){ .rule = rules[i].name, .title = rules[i].title, .paper = rules[i].paper,
-                                           .remedy = rules[i].remedy, .code = rules[i].code };
+        out[i] = (struct vt_join_finding){ .rule = rules[i].name,
+                                           .title = rules[i].title,
+                                           .paper = rules[i].paper,
+                                           .remedy = rules[i].remedy,
+                                           .code = rules[i].code };
         out[i].verdict = rules[i].check(&(struct sides){ joiner, pool, &out[i] });
         if (strict && rules[i].paper && out[i].verdict == VT_JOIN_WARN)
             out[i].verdict = VT_JOIN_FAIL;

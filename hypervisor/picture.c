@@ -1,5 +1,5 @@
-/* Objects in a hash by reference and in a list for each class. An object is one block of memory: its values, the
- * pointers to their texts, the texts. */
+/* Objects in a hash by reference and in a list for each class. An object is one block of memory:
+ * its values, the pointers to their texts, the texts. */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +19,7 @@ struct value {
 
 struct vt_object {
     struct vt_object *bucket_next;
-    struct vt_object *next, *previous;   /* of the class, the oldest first */
+    struct vt_object *next, *previous; /* of the class, the oldest first */
     const char *ref;
     enum vt_class class;
     uint32_t generation;
@@ -31,7 +31,7 @@ struct vt_picture {
     size_t bucket_count, count;
     struct vt_object *first[VT_CLASSES], *last[VT_CLASSES];
     size_t counts[VT_CLASSES];
-    uint32_t generation;   /* objects of an earlier one are no longer sure to exist */
+    uint32_t generation; /* objects of an earlier one are no longer sure to exist */
     int64_t time;
 };
 
@@ -52,34 +52,45 @@ const char *const vt_picture_class_names[VT_CLASSES] = {
     [VT_CLASS_TASK] = "task",
 };
 
-#define FIELDS(...) (const char *const[]){ "uuid", __VA_ARGS__, NULL }
+#define FIELDS(...)                                                                                \
+    (const char *const[])                                                                          \
+    {                                                                                              \
+        "uuid", __VA_ARGS__, NULL                                                                  \
+    }
 
 const char *const *const vt_class_fields[VT_CLASSES] = {
-    [VT_CLASS_POOL] = FIELDS("name_label", "name_description", "master", "default_SR", "suspend_image_SR", "ha_enabled",
-                             "cpu_info", "current_operations", "tls_verification_enabled", "restrictions"),
-    [VT_CLASS_HOST] = FIELDS("name_label", "name_description", "address", "hostname", "enabled", "metrics",
-                             "allowed_operations", "current_operations", "resident_VMs", "PIFs", "PBDs", "tags",
-                             "software_version", "cpu_info", "control_domain", "other_config"),
+    [VT_CLASS_POOL] = FIELDS("name_label", "name_description", "master", "default_SR",
+                             "suspend_image_SR", "ha_enabled", "cpu_info", "current_operations",
+                             "tls_verification_enabled", "restrictions"),
+    [VT_CLASS_HOST] =
+        FIELDS("name_label", "name_description", "address", "hostname", "enabled", "metrics",
+               "allowed_operations", "current_operations", "resident_VMs", "PIFs", "PBDs", "tags",
+               "software_version", "cpu_info", "control_domain", "other_config"),
     [VT_CLASS_HOST_METRICS] = FIELDS("live", "memory_total", "last_updated"),
-    [VT_CLASS_VM] = FIELDS("name_label", "name_description", "power_state", "is_a_template", "is_a_snapshot",
-                           "is_control_domain", "is_default_template", "resident_on", "affinity", "allowed_operations",
-                           "current_operations", "blocked_operations", "memory_static_max", "VCPUs_max", "VIFs", "VBDs",
-                           "metrics", "guest_metrics", "snapshot_of", "snapshots", "snapshot_time", "parent", "tags",
-                           "other_config", "domid", "suspend_VDI"),
+    [VT_CLASS_VM] = FIELDS("name_label", "name_description", "power_state", "is_a_template",
+                           "is_a_snapshot", "is_control_domain", "is_default_template",
+                           "resident_on", "affinity", "allowed_operations", "current_operations",
+                           "blocked_operations", "memory_static_max", "VCPUs_max", "VIFs", "VBDs",
+                           "metrics", "guest_metrics", "snapshot_of", "snapshots", "snapshot_time",
+                           "parent", "tags", "other_config", "domid", "suspend_VDI"),
     [VT_CLASS_VM_METRICS] = FIELDS("start_time"),
-    [VT_CLASS_VM_GUEST_METRICS] = FIELDS("networks", "os_version", "live", "PV_drivers_detected", "other"),
-    [VT_CLASS_VIF] = FIELDS("device", "network", "VM", "MAC", "currently_attached", "locking_mode", "ipv4_addresses"),
+    [VT_CLASS_VM_GUEST_METRICS] =
+        FIELDS("networks", "os_version", "live", "PV_drivers_detected", "other"),
+    [VT_CLASS_VIF] = FIELDS("device", "network", "VM", "MAC", "currently_attached", "locking_mode",
+                            "ipv4_addresses"),
     [VT_CLASS_NETWORK] = FIELDS("name_label", "bridge", "VIFs", "PIFs", "tags"),
-    [VT_CLASS_PIF] = FIELDS("device", "network", "host", "MAC", "VLAN", "physical", "currently_attached",
-                            "ip_configuration_mode", "IP", "management", "bond_slave_of", "bond_master_of"),
-    [VT_CLASS_SR] = FIELDS("name_label", "name_description", "type", "content_type", "shared", "physical_size",
-                           "physical_utilisation", "virtual_allocation", "PBDs", "VDIs", "is_tools_sr",
-                           "allowed_operations", "tags"),
+    [VT_CLASS_PIF] =
+        FIELDS("device", "network", "host", "MAC", "VLAN", "physical", "currently_attached",
+               "ip_configuration_mode", "IP", "management", "bond_slave_of", "bond_master_of"),
+    [VT_CLASS_SR] = FIELDS("name_label", "name_description", "type", "content_type", "shared",
+                           "physical_size", "physical_utilisation", "virtual_allocation", "PBDs",
+                           "VDIs", "is_tools_sr", "allowed_operations", "tags"),
     [VT_CLASS_PBD] = FIELDS("host", "SR", "currently_attached", "device_config"),
     [VT_CLASS_VBD] = FIELDS("VM", "VDI", "device", "type", "mode", "currently_attached", "empty"),
-    [VT_CLASS_VDI] = FIELDS("name_label", "SR", "VBDs", "virtual_size", "physical_utilisation", "type", "sm_config",
-                            "is_a_snapshot", "snapshot_of", "managed"),
-    [VT_CLASS_TASK] = FIELDS("name_label", "status", "progress", "created", "resident_on", "error_info"),
+    [VT_CLASS_VDI] = FIELDS("name_label", "SR", "VBDs", "virtual_size", "physical_utilisation",
+                            "type", "sm_config", "is_a_snapshot", "snapshot_of", "managed"),
+    [VT_CLASS_TASK] =
+        FIELDS("name_label", "status", "progress", "created", "resident_on", "error_info"),
 };
 
 const char *vt_class_name(enum vt_class class)
@@ -125,7 +136,7 @@ void vt_picture_free(struct vt_picture *picture)
 {
     if (!picture)
         return;
-    for (size_t class = 0; class < VT_CLASSES; class++) {
+    for (size_t class = 0; class < VT_CLASSES; class ++) {
         struct vt_object *next = NULL;
         for (struct vt_object *object = picture->first[class]; object; object = next) {
             next = object->next;
@@ -211,11 +222,18 @@ static const char *scalar(const struct vt_xmlrpc_value *value, char number[stati
     switch (value->type) {
     case VT_XMLRPC_STRING:
     case VT_XMLRPC_DATETIME:
-    case VT_XMLRPC_BASE64: return value->as.text;
-    case VT_XMLRPC_BOOL: return value->as.boolean ? "true" : "false";
-    case VT_XMLRPC_INT: snprintf(number, NUMBER_MAX, "%lld", (long long)value->as.integer); return number;
-    case VT_XMLRPC_DOUBLE: snprintf(number, NUMBER_MAX, "%.16g", value->as.real); return number;
-    default: return "";
+    case VT_XMLRPC_BASE64:
+        return value->as.text;
+    case VT_XMLRPC_BOOL:
+        return value->as.boolean ? "true" : "false";
+    case VT_XMLRPC_INT:
+        snprintf(number, NUMBER_MAX, "%lld", (long long)value->as.integer);
+        return number;
+    case VT_XMLRPC_DOUBLE:
+        snprintf(number, NUMBER_MAX, "%.16g", value->as.real);
+        return number;
+    default:
+        return "";
     }
 }
 
@@ -261,12 +279,14 @@ static void put_record(struct sink *sink, struct vt_object *object, enum vt_clas
         size_t before = sink->count;
         put_value(sink, vt_xmlrpc_member(record, vt_class_fields[class][i]));
         if (object)
-            object->values[i] = (struct value){ sink->texts + before, (uint32_t)(sink->count - before) };
+            object->values[i] =
+                (struct value){ sink->texts + before, (uint32_t)(sink->count - before) };
     }
     put_text(sink, ref);
 }
 
-static struct vt_object *object_new(enum vt_class class, const char *ref, const struct vt_xmlrpc_value *record)
+static struct vt_object *object_new(enum vt_class class, const char *ref,
+                                    const struct vt_xmlrpc_value *record)
 {
     struct sink need = { 0 };
     size_t fields = field_count(class);
@@ -291,7 +311,8 @@ bool vt_picture_put(struct vt_picture *picture, enum vt_class class, const char 
     struct vt_object **slot = slot_of(picture, ref), *old = *slot;
 
     if (!old && picture->count >= VT_PICTURE_OBJECTS_MAX)
-        return vt_fail(err, VT_E_LIMIT, "the pool has more than %d objects", VT_PICTURE_OBJECTS_MAX);
+        return vt_fail(err, VT_E_LIMIT, "the pool has more than %d objects",
+                       VT_PICTURE_OBJECTS_MAX);
     struct vt_object *object = object_new(class, ref, record);
     if (!object)
         return vt_fail(err, VT_E_NOMEM, "no memory for the picture of the pool");
@@ -301,7 +322,7 @@ bool vt_picture_put(struct vt_picture *picture, enum vt_class class, const char 
         *slot = object;
         return true;
     }
-    if (old) {   /* references are not used twice; the newest word counts */
+    if (old) { /* references are not used twice; the newest word counts */
         vt_picture_remove(picture, ref);
         slot = slot_of(picture, ref);
     }
@@ -337,14 +358,14 @@ static bool on_record(void *context, const struct vt_xmlrpc_value *item, struct 
     return !item->name || vt_picture_put(loading->picture, loading->class, item->name, item, err);
 }
 
-bool vt_picture_load(struct vt_picture *picture, struct vt_xapi *xapi, struct vt_line *line, unsigned classes,
-                     struct vt_err *err)
+bool vt_picture_load(struct vt_picture *picture, struct vt_xapi *xapi, struct vt_line *line,
+                     unsigned classes, struct vt_err *err)
 {
     static const char *const path[] = { "Value" };
 
     picture->generation++;
-    for (size_t class = 0; class < VT_CLASSES; class++) {
-        struct loading loading = { picture, (enum vt_class)class };
+    for (size_t class = 0; class < VT_CLASSES; class ++) {
+        struct loading loading = { picture, (enum vt_class) class };
         struct vt_xapi_stream stream = {
             .line = { .path = path, .path_length = 1, .fn = on_record, .context = &loading },
         };
@@ -364,8 +385,8 @@ bool vt_picture_load(struct vt_picture *picture, struct vt_xapi *xapi, struct vt
     return true;
 }
 
-bool vt_picture_reload(struct vt_picture *picture, struct vt_xapi *xapi, struct vt_line *line, enum vt_class class,
-                       const char *ref, struct vt_err *err)
+bool vt_picture_reload(struct vt_picture *picture, struct vt_xapi *xapi, struct vt_line *line,
+                       enum vt_class class, const char *ref, struct vt_err *err)
 {
     VT_AUTO_REPLY reply = { 0 };
     char method[64];
@@ -385,21 +406,22 @@ void vt_picture_reset(struct vt_picture *picture)
     picture->generation++;
 }
 
-bool vt_picture_event(struct vt_picture *picture, const struct vt_xapi_event *event, struct vt_err *err)
+bool vt_picture_event(struct vt_picture *picture, const struct vt_xapi_event *event,
+                      struct vt_err *err)
 {
     if (event->operation == VT_XAPI_DEL) {
         vt_picture_remove(picture, event->ref);
         return true;
     }
-    for (size_t class = 0; class < VT_CLASSES; class++)
+    for (size_t class = 0; class < VT_CLASSES; class ++)
         if (strcasecmp(vt_picture_class_names[class], event->class) == 0)
-            return vt_picture_put(picture, (enum vt_class)class, event->ref, event->snapshot, err);
+            return vt_picture_put(picture, (enum vt_class) class, event->ref, event->snapshot, err);
     return true;
 }
 
 void vt_picture_batch(struct vt_picture *picture, bool first)
 {
-    for (size_t class = 0; first && class < VT_CLASSES; class++)
+    for (size_t class = 0; first && class < VT_CLASSES; class ++)
         sweep(picture, class);
     picture->time = vt_clock_wall();
 }
@@ -436,16 +458,17 @@ const struct vt_object *vt_picture_get(const struct vt_picture *picture, const c
     return vt_xapi_ref_is_null(ref) ? NULL : *slot_of(picture, ref);
 }
 
-const struct vt_object *vt_picture_by_uuid(const struct vt_picture *picture, enum vt_class class, const char *uuid)
+const struct vt_object *vt_picture_by_uuid(const struct vt_picture *picture, enum vt_class class,
+                                           const char *uuid)
 {
     VT_PICTURE_EACH(picture, class, object)
-        if (strcmp(vt_object_text(object, "uuid"), uuid) == 0)
-            return object;
+    if (strcmp(vt_object_text(object, "uuid"), uuid) == 0)
+        return object;
     return NULL;
 }
 
-const struct vt_object *vt_picture_follow(const struct vt_picture *picture, const struct vt_object *object,
-                                          const char *field)
+const struct vt_object *vt_picture_follow(const struct vt_picture *picture,
+                                          const struct vt_object *object, const char *field)
 {
     return vt_picture_get(picture, vt_object_text(object, field));
 }
@@ -490,7 +513,8 @@ int64_t vt_object_int(const struct vt_object *object, const char *field)
     return strtoll(vt_object_text(object, field), NULL, 10);
 }
 
-size_t vt_object_list(const struct vt_object *object, const char *field, const char *const **out_texts)
+size_t vt_object_list(const struct vt_object *object, const char *field,
+                      const char *const **out_texts)
 {
     const struct value *value = value_of(object, field);
 

@@ -1,5 +1,5 @@
-/* The picture and the members on disk. A file is a JSON object with a format number; what was written by a later format
- * is not read. */
+/* The picture and the members on disk. A file is a JSON object with a format number; what was
+ * written by a later format is not read. */
 #include <stdio.h>
 #include <string.h>
 
@@ -66,18 +66,20 @@ static json_t *fields_json(const struct vt_object *object)
 
 bool vt_picture_save(const struct vt_picture *picture, const char *path, struct vt_err *err)
 {
-    AUTO_JSON *root = json_pack("{s:i, s:I}", "format", FORMAT, "time", (json_int_t)vt_picture_time(picture));
+    AUTO_JSON *root =
+        json_pack("{s:i, s:I}", "format", FORMAT, "time", (json_int_t)vt_picture_time(picture));
 
-    for (size_t class = 0; class < VT_CLASSES; class++) {
+    for (size_t class = 0; class < VT_CLASSES; class ++) {
         json_t *objects = json_object();
-        VT_PICTURE_EACH(picture, (enum vt_class)class, object)
-            json_object_set_new(objects, vt_object_ref(object), fields_json(object));
-        json_object_set_new(root, vt_class_name((enum vt_class)class), objects);
+        VT_PICTURE_EACH(picture, (enum vt_class) class, object)
+        json_object_set_new(objects, vt_object_ref(object), fields_json(object));
+        json_object_set_new(root, vt_class_name((enum vt_class) class), objects);
     }
     return write_json(root, path, err);
 }
 
-static struct vt_xmlrpc_value *make_value(struct vt_region *region, const char *name, enum vt_xmlrpc_type type)
+static struct vt_xmlrpc_value *make_value(struct vt_region *region, const char *name,
+                                          enum vt_xmlrpc_type type)
 {
     struct vt_xmlrpc_value *value = vt_region_alloc(region, sizeof *value);
 
@@ -87,9 +89,11 @@ static struct vt_xmlrpc_value *make_value(struct vt_region *region, const char *
 }
 
 /* Text, or a list of texts, as a value that borrows from the JSON. */
-static struct vt_xmlrpc_value *value_from(struct vt_region *region, const char *name, const json_t *json)
+static struct vt_xmlrpc_value *value_from(struct vt_region *region, const char *name,
+                                          const json_t *json)
 {
-    struct vt_xmlrpc_value *value = make_value(region, name, json_is_array(json) ? VT_XMLRPC_ARRAY : VT_XMLRPC_STRING);
+    struct vt_xmlrpc_value *value =
+        make_value(region, name, json_is_array(json) ? VT_XMLRPC_ARRAY : VT_XMLRPC_STRING);
     const struct vt_xmlrpc_value **next = value ? &value->as.first : NULL;
 
     if (value && value->type == VT_XMLRPC_STRING)
@@ -113,7 +117,8 @@ static struct vt_xmlrpc_value *record_from(struct vt_region *region, json_t *fie
 
     if (!record)
         return NULL;
-    json_object_foreach(fields, name, json) {
+    json_object_foreach(fields, name, json)
+    {
         struct vt_xmlrpc_value *value = value_from(region, name, json);
         if (!value)
             return NULL;
@@ -123,12 +128,14 @@ static struct vt_xmlrpc_value *record_from(struct vt_region *region, json_t *fie
     return record;
 }
 
-static bool restore_class(struct vt_picture *picture, enum vt_class class, json_t *objects, struct vt_err *err)
+static bool restore_class(struct vt_picture *picture, enum vt_class class, json_t *objects,
+                          struct vt_err *err)
 {
     const char *ref;
     json_t *fields;
 
-    json_object_foreach(objects, ref, fields) {
+    json_object_foreach(objects, ref, fields)
+    {
         struct vt_region region = { 0 };
         struct vt_xmlrpc_value *record = record_from(&region, fields);
         bool ok = record ? vt_picture_put(picture, class, ref, record, err)
@@ -146,8 +153,9 @@ bool vt_picture_restore(struct vt_picture *picture, const char *path, struct vt_
 
     if (!root)
         return false;
-    for (size_t class = 0; class < VT_CLASSES; class++)
-        if (!restore_class(picture, (enum vt_class)class, json_object_get(root, vt_class_name((enum vt_class)class)), err))
+    for (size_t class = 0; class < VT_CLASSES; class ++)
+        if (!restore_class(picture, (enum vt_class) class,
+                           json_object_get(root, vt_class_name((enum vt_class) class)), err))
             return false;
     vt_picture_set_time(picture, json_integer_value(json_object_get(root, "time")));
     return true;
@@ -164,9 +172,10 @@ bool vt_members_save(struct vt_xapi *xapi, const char *path, struct vt_err *err)
 
     vt_xapi_members(xapi, members, &count, pool_uuid);
     for (size_t i = 0; i < count; i++)
-        json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "address", members[i].address, "uuid", members[i].uuid,
-                                              "pin", members[i].pin));
-    AUTO_JSON *root = json_pack("{s:i, s:s, s:o}", "format", FORMAT, "pool", pool_uuid, "members", list);
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "address", members[i].address,
+                                              "uuid", members[i].uuid, "pin", members[i].pin));
+    AUTO_JSON *root =
+        json_pack("{s:i, s:s, s:o}", "format", FORMAT, "pool", pool_uuid, "members", list);
     return write_json(root, path, err);
 }
 

@@ -64,7 +64,7 @@ const struct vt_verb *vt_driver_verb(const struct vt_driver *driver, const char 
 
 static const struct {
     enum vt_power power;
-    const char *name, *remedy;   /* what leads away from the state */
+    const char *name, *remedy; /* what leads away from the state */
 } powers[] = {
     { HALTED, "Halted", "start it first" },
     { PAUSED, "Paused", "unpause it first" },
@@ -125,7 +125,8 @@ struct vt_vm_state vt_vm_state_of(const struct vt_object *vm, const struct vt_ve
     return state;
 }
 
-__attribute__((format(printf, 3, 4))) static bool refuse(struct vt_err *err, const char *code, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static bool refuse(struct vt_err *err, const char *code,
+                                                         const char *format, ...)
 {
     char text[VT_ERR_TEXT_MAX];
     va_list args;
@@ -138,20 +139,23 @@ __attribute__((format(printf, 3, 4))) static bool refuse(struct vt_err *err, con
     return false;
 }
 
-static bool check_power(const struct vt_verb *verb, const struct vt_vm_state *vm, struct vt_err *err)
+static bool check_power(const struct vt_verb *verb, const struct vt_vm_state *vm,
+                        struct vt_err *err)
 {
     unsigned states = verb->states;
     char wanted[80];
 
     if (vm->is_snapshot && (states & HALTED))
-        states |= SUSPENDED;   /* a checkpoint reads Suspended and may be cloned */
+        states |= SUSPENDED; /* a checkpoint reads Suspended and may be cloned */
     if (states & vm->power)
         return true;
     if (verb->after && vm->power == verb->after)
-        return refuse(err, "VM_BAD_POWER_STATE", "%s is %s already", vm->name, vt_power_name(vm->power));
+        return refuse(err, "VM_BAD_POWER_STATE", "%s is %s already", vm->name,
+                      vt_power_name(vm->power));
     list_states(verb->states, wanted, sizeof wanted);
     return refuse(err, "VM_BAD_POWER_STATE", "%s is %s, %s wants %s: %s", vm->name,
-                  vm->power ? vt_power_name(vm->power) : "in no state we know", verb->name, wanted, remedy_of(vm->power));
+                  vm->power ? vt_power_name(vm->power) : "in no state we know", verb->name, wanted,
+                  remedy_of(vm->power));
 }
 
 static bool is_one_of(const char *text, const char *const *words)
@@ -162,7 +166,8 @@ static bool is_one_of(const char *text, const char *const *words)
     return false;
 }
 
-/* What may run beside what: copies beside copies, snapshots beside snapshots, hard stops over nearly all. */
+/* What may run beside what: copies beside copies, snapshots beside snapshots, hard stops over
+ * nearly all. */
 static bool may_run_beside(const char *operation, const char *running)
 {
     static const char *const snapshots[] = { "snapshot", "checkpoint", NULL };
@@ -177,11 +182,13 @@ static bool may_run_beside(const char *operation, const char *running)
            (is_one_of(operation, copies) && is_one_of(running, copies));
 }
 
-static bool check_operations(const struct vt_verb *verb, const struct vt_vm_state *vm, struct vt_err *err)
+static bool check_operations(const struct vt_verb *verb, const struct vt_vm_state *vm,
+                             struct vt_err *err)
 {
     for (size_t i = 0; i + 1 < vm->operation_count; i += 2)
         if (!may_run_beside(verb->operation, vm->operations[i + 1]))
-            return refuse(err, "OTHER_OPERATION_IN_PROGRESS", "%s is busy (%s): wait until that is done", vm->name,
+            return refuse(err, "OTHER_OPERATION_IN_PROGRESS",
+                          "%s is busy (%s): wait until that is done", vm->name,
                           vm->operations[i + 1]);
     return true;
 }
@@ -189,33 +196,39 @@ static bool check_operations(const struct vt_verb *verb, const struct vt_vm_stat
 static bool check_kind(const struct vt_verb *verb, const struct vt_vm_state *vm, struct vt_err *err)
 {
     if (vm->is_snapshot && !verb->on_snapshot)
-        return refuse(err, "VM_IS_SNAPSHOT", "%s is a snapshot, %s wants a VM", vm->name, verb->name);
+        return refuse(err, "VM_IS_SNAPSHOT", "%s is a snapshot, %s wants a VM", vm->name,
+                      verb->name);
     if (vm->is_template && !vm->is_snapshot && !verb->on_template)
-        return refuse(err, "VM_IS_TEMPLATE", "%s is a template, %s wants a VM: clone it first", vm->name, verb->name);
+        return refuse(err, "VM_IS_TEMPLATE", "%s is a template, %s wants a VM: clone it first",
+                      vm->name, verb->name);
     if (strcmp(verb->operation, "revert") == 0 && !vm->is_snapshot)
         return refuse(err, "REVERT_ONLY_ALLOWED_ON_SNAPSHOT", "%s is no snapshot", vm->name);
     if (vm->is_control_domain)
         return refuse(err, "OPERATION_NOT_ALLOWED", "%s is the control domain of a host", vm->name);
     if (vm->is_default_template && strcmp(verb->operation, "destroy") == 0)
-        return refuse(err, "VM_CANNOT_DELETE_DEFAULT_TEMPLATE", "%s is a template of the product and stays", vm->name);
+        return refuse(err, "VM_CANNOT_DELETE_DEFAULT_TEMPLATE",
+                      "%s is a template of the product and stays", vm->name);
     return true;
 }
 
 /* The server's list is the last word: it knows reasons that we do not (no guest tools, devices). */
-static bool check_allowed(const struct vt_verb *verb, const struct vt_vm_state *vm, struct vt_err *err)
+static bool check_allowed(const struct vt_verb *verb, const struct vt_vm_state *vm,
+                          struct vt_err *err)
 {
     for (size_t i = 0; i < vm->allowed_count; i++)
         if (strcmp(vm->allowed[i], verb->operation) == 0)
             return true;
     return vm->allowed_count == 0 || vm->operation_count > 0 ||
-           refuse(err, "OPERATION_NOT_ALLOWED", "the pool does not allow %s for %s now (guest tools? devices?)", verb->name,
+           refuse(err, "OPERATION_NOT_ALLOWED",
+                  "the pool does not allow %s for %s now (guest tools? devices?)", verb->name,
                   vm->name);
 }
 
 bool vt_verb_check(const struct vt_verb *verb, const struct vt_vm_state *vm, struct vt_err *err)
 {
     if (vm->blocked)
-        return refuse(err, "OPERATION_BLOCKED", "an administrator blocked this for %s: %s", vm->name, vm->blocked);
-    return check_power(verb, vm, err) && check_operations(verb, vm, err) && check_kind(verb, vm, err) &&
-           check_allowed(verb, vm, err);
+        return refuse(err, "OPERATION_BLOCKED", "an administrator blocked this for %s: %s",
+                      vm->name, vm->blocked);
+    return check_power(verb, vm, err) && check_operations(verb, vm, err) &&
+           check_kind(verb, vm, err) && check_allowed(verb, vm, err);
 }

@@ -1,4 +1,5 @@
-/* Doing verbs: one as a task that is followed; many with a few threads, so many of a host at a time. */
+/* Doing verbs: one as a task that is followed; many with a few threads, so many of a host at a
+ * time. */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,10 +31,11 @@ static bool has_snapshot(struct doing *d)
 {
     VT_AUTO_REPLY reply = { 0 };
 
-    if (!vt_xapi_call(d->xapi, d->line, &reply, &d->job->err, "VM.get_by_name_label", "s", d->job->name))
+    if (!vt_xapi_call(d->xapi, d->line, &reply, &d->job->err, "VM.get_by_name_label", "s",
+                      d->job->name))
         return false;
     const struct vt_xmlrpc_value *first = vt_xmlrpc_first(reply.value);
-    if (!first || first->next)   /* none, or not ours alone */
+    if (!first || first->next) /* none, or not ours alone */
         return false;
     snprintf(d->job->result, sizeof d->job->result, "%s", vt_xmlrpc_text(first, ""));
     return true;
@@ -49,14 +51,17 @@ static enum sight look_once(struct doing *d)
     bool done = false;
 
     if (!ask(d, &reply, "VM.get_record", d->job->vm))
-        return verb->args == VT_ARGS_DESTROY && strcmp(d->job->err.xapi_code, "HANDLE_INVALID") == 0 ? SIGHT_YES : SIGHT_NO;
+        return verb->args == VT_ARGS_DESTROY && strcmp(d->job->err.xapi_code, "HANDLE_INVALID") == 0
+                   ? SIGHT_YES
+                   : SIGHT_NO;
     if (vt_xmlrpc_first(vt_xmlrpc_member(reply.value, "current_operations")))
         return SIGHT_BUSY;
     const char *power = vt_xmlrpc_text(vt_xmlrpc_member(reply.value, "power_state"), "");
     if (verb->args == VT_ARGS_VM_NAME)
         done = has_snapshot(d);
     else if (verb->args == VT_ARGS_HOST_OPTIONS)
-        done = strcmp(vt_xmlrpc_text(vt_xmlrpc_member(reply.value, "resident_on"), ""), d->job->host) == 0;
+        done = strcmp(vt_xmlrpc_text(vt_xmlrpc_member(reply.value, "resident_on"), ""),
+                      d->job->host) == 0;
     else
         done = verb->after && vt_power_from(power) == verb->after;
     return done ? SIGHT_YES : SIGHT_NO;
@@ -109,14 +114,20 @@ static bool begin(struct doing *d, struct vt_xapi_reply *reply)
 
     snprintf(method, sizeof method, "Async.%s", job->verb->call);
     switch (job->verb->args) {
-    case VT_ARGS_VM: return vt_xapi_call(d->xapi, d->line, reply, err, method, "s", job->vm);
-    case VT_ARGS_VM_FLAGS: return vt_xapi_call(d->xapi, d->line, reply, err, method, "sbb", job->vm, false, false);
+    case VT_ARGS_VM:
+        return vt_xapi_call(d->xapi, d->line, reply, err, method, "s", job->vm);
+    case VT_ARGS_VM_FLAGS:
+        return vt_xapi_call(d->xapi, d->line, reply, err, method, "sbb", job->vm, false, false);
     case VT_ARGS_HOST_FLAGS:
-        return vt_xapi_call(d->xapi, d->line, reply, err, method, "ssbb", job->vm, job->host, false, false);
+        return vt_xapi_call(d->xapi, d->line, reply, err, method, "ssbb", job->vm, job->host, false,
+                            false);
     case VT_ARGS_HOST_OPTIONS:
-        return vt_xapi_call(d->xapi, d->line, reply, err, method, "ssm", job->vm, job->host, live, VT_COUNT(live));
-    case VT_ARGS_VM_NAME: return vt_xapi_call(d->xapi, d->line, reply, err, method, "ss", job->vm, job->name);
-    default: return vt_fail(err, VT_E_INTERNAL, "%s is no single call", job->verb->name);
+        return vt_xapi_call(d->xapi, d->line, reply, err, method, "ssm", job->vm, job->host, live,
+                            VT_COUNT(live));
+    case VT_ARGS_VM_NAME:
+        return vt_xapi_call(d->xapi, d->line, reply, err, method, "ss", job->vm, job->name);
+    default:
+        return vt_fail(err, VT_E_INTERNAL, "%s is no single call", job->verb->name);
     }
 }
 
@@ -125,12 +136,14 @@ static bool follow(struct doing *d, const char *task)
     struct vt_xapi_task done = { 0 };
     int64_t deadline = vt_clock_mono() + VT_VERB_WAIT_S * VT_NS_PER_S;
 
-    bool ok = vt_xapi_task_wait(d->xapi, d->line, task, deadline, d->progress, d->context, &done, &d->job->err);
+    bool ok = vt_xapi_task_wait(d->xapi, d->line, task, deadline, d->progress, d->context, &done,
+                                &d->job->err);
     if (ok)
         snprintf(d->job->result, sizeof d->job->result, "%s", done.result);
     else
         d->job->end = done.end == VT_XAPI_TASK_CANCELLED ? VT_JOB_CANCELLED
-                      : done.end == VT_XAPI_TASK_UNKNOWN ? VT_JOB_UNKNOWN : VT_JOB_FAILED;
+                      : done.end == VT_XAPI_TASK_UNKNOWN ? VT_JOB_UNKNOWN
+                                                         : VT_JOB_FAILED;
     return ok;
 }
 
@@ -151,8 +164,10 @@ static bool provision(struct doing *d)
     char copy[VT_XAPI_REF_MAX];
 
     snprintf(copy, sizeof copy, "%s", d->job->result);
-    if (!ask(d, &reply, "Async.VM.provision", copy) || !follow(d, vt_xmlrpc_text(reply.value, ""))) {
-        vt_fail_context(&d->job->err, "the copy %s was made, making its disks failed", d->job->name);
+    if (!ask(d, &reply, "Async.VM.provision", copy) ||
+        !follow(d, vt_xmlrpc_text(reply.value, ""))) {
+        vt_fail_context(&d->job->err, "the copy %s was made, making its disks failed",
+                        d->job->name);
         d->job->end = VT_JOB_FAILED;
         return false;
     }
@@ -175,9 +190,10 @@ static bool add_disk(struct doing *d, struct disks *disks, const char *vdi)
         return vt_xapi_ref_is_null(vdi);
     const struct vt_xmlrpc_value *first = vt_xmlrpc_first(users.value);
     if (first && first->next)
-        return true;   /* shared with another VM: stays */
+        return true; /* shared with another VM: stays */
     if (disks->count == DISKS_MAX)
-        return vt_fail(&d->job->err, VT_E_LIMIT, "the VM has more than %d disks: destroy it with --keep-disks", DISKS_MAX);
+        return vt_fail(&d->job->err, VT_E_LIMIT,
+                       "the VM has more than %d disks: destroy it with --keep-disks", DISKS_MAX);
     snprintf(disks->refs[disks->count++], VT_XAPI_REF_MAX, "%s", vdi);
     return true;
 }
@@ -211,7 +227,8 @@ static bool destroy(struct doing *d)
         return false;
     for (size_t i = 0; i < disks.count; i++) {
         VT_AUTO_REPLY vdi = { 0 };
-        if (!ask(d, &vdi, "VDI.destroy", disks.refs[i]) && strcmp(d->job->err.xapi_code, "HANDLE_INVALID") != 0)
+        if (!ask(d, &vdi, "VDI.destroy", disks.refs[i]) &&
+            strcmp(d->job->err.xapi_code, "HANDLE_INVALID") != 0)
             return false;
         vt_err_clear(&d->job->err);
     }
@@ -221,8 +238,8 @@ static bool destroy(struct doing *d)
     return false;
 }
 
-void vt_verb_do(struct vt_xapi *xapi, struct vt_line *line, struct vt_verb_job *job, vt_xapi_progress_fn progress,
-                void *context)
+void vt_verb_do(struct vt_xapi *xapi, struct vt_line *line, struct vt_verb_job *job,
+                vt_xapi_progress_fn progress, void *context)
 {
     struct doing d = { xapi, line, job, progress, context };
     int64_t begun = vt_clock_mono();
@@ -241,7 +258,8 @@ void vt_verb_do(struct vt_xapi *xapi, struct vt_line *line, struct vt_verb_job *
 /* ---- many ---- */
 
 /* Who runs in that lane? Only so many run at all, so their indexes are gathered once. */
-static unsigned busy_in(const struct vt_verb_job *jobs, const size_t *running, size_t running_count, const char *lane)
+static unsigned busy_in(const struct vt_verb_job *jobs, const size_t *running, size_t running_count,
+                        const char *lane)
 {
     unsigned busy = 0;
 
@@ -260,18 +278,19 @@ size_t vt_verbs_next(const struct vt_verb_job *jobs, size_t count, unsigned per_
     for (size_t i = 0; i < count; i++) {
         if (jobs[i].end != VT_JOB_WAITING)
             continue;
-        if (jobs[i].lane[0] == '\0' || busy_in(jobs, running, running_count, jobs[i].lane) < per_host)
+        if (jobs[i].lane[0] == '\0' ||
+            busy_in(jobs, running, running_count, jobs[i].lane) < per_host)
             return i;
     }
     return count;
 }
 
 struct crew {
-    struct vt_xapi *xapi;       /* fixed */
+    struct vt_xapi *xapi; /* fixed */
     size_t count;
     unsigned per_host;
 
-    pthread_mutex_t lock;       /* guards what follows, and the jobs' end and progress */
+    pthread_mutex_t lock; /* guards what follows, and the jobs' end and progress */
     pthread_cond_t changed;
     struct vt_verb_job *jobs;
     size_t *ended, ended_count; /* in the order in which they ended */
@@ -304,7 +323,8 @@ static bool take_job(struct worker *worker)
 
     for (;;) {
         bool waiting = false;
-        size_t next = crew->stop ? crew->count : vt_verbs_next(crew->jobs, crew->count, crew->per_host);
+        size_t next =
+            crew->stop ? crew->count : vt_verbs_next(crew->jobs, crew->count, crew->per_host);
         if (next < crew->count) {
             worker->job = next;
             crew->jobs[next].end = VT_JOB_RUNNING;
@@ -342,7 +362,8 @@ static void *work(void *context)
 }
 
 /* What ended since the last look is reported without the lock. */
-static void report_ended(struct crew *crew, const struct vt_verbs_run *run, size_t *reported, double *out_progress)
+static void report_ended(struct crew *crew, const struct vt_verbs_run *run, size_t *reported,
+                         double *out_progress)
 {
     struct timespec until;
     int64_t end = vt_clock_wall() + TICK_MS * VT_NS_PER_MS;
@@ -354,14 +375,15 @@ static void report_ended(struct crew *crew, const struct vt_verbs_run *run, size
         pthread_cond_timedwait(&crew->changed, &crew->lock, &until);
     while (*reported < crew->ended_count) {
         const struct vt_verb_job *job = &crew->jobs[crew->ended[(*reported)++]];
-        pthread_mutex_unlock(&crew->lock);   /* an ended job does not change */
+        pthread_mutex_unlock(&crew->lock); /* an ended job does not change */
         if (run->report)
             run->report(run->context, job);
         pthread_mutex_lock(&crew->lock);
     }
     *out_progress = 0;
     for (size_t i = 0; i < crew->count; i++)
-        *out_progress += crew->jobs[i].end == VT_JOB_RUNNING ? crew->jobs[i].progress : crew->jobs[i].end != VT_JOB_WAITING;
+        *out_progress += crew->jobs[i].end == VT_JOB_RUNNING ? crew->jobs[i].progress
+                                                             : crew->jobs[i].end != VT_JOB_WAITING;
     *out_progress /= (double)crew->count;
     pthread_mutex_unlock(&crew->lock);
 }
@@ -395,7 +417,8 @@ static void watch(struct crew *crew, const struct vt_verbs_run *run)
 static bool run_crew(struct crew *crew, const struct vt_verbs_run *run, struct vt_err *err)
 {
     struct worker workers[VT_VERB_THREADS_MAX];
-    size_t wanted = crew->count < VT_VERB_THREADS_MAX ? crew->count : VT_VERB_THREADS_MAX, started = 0;
+    size_t wanted = crew->count < VT_VERB_THREADS_MAX ? crew->count : VT_VERB_THREADS_MAX,
+           started = 0;
 
     for (; started < wanted; started++) {
         workers[started] = (struct worker){ .crew = crew };
@@ -415,10 +438,12 @@ static bool run_crew(struct crew *crew, const struct vt_verbs_run *run, struct v
     return started || vt_fail(err, VT_E_NOMEM, "no memory for a thread");
 }
 
-bool vt_verbs_run(struct vt_xapi *xapi, struct vt_verb_job *jobs, size_t count, const struct vt_verbs_run *run,
-                  struct vt_err *err)
+bool vt_verbs_run(struct vt_xapi *xapi, struct vt_verb_job *jobs, size_t count,
+                  const struct vt_verbs_run *run, struct vt_err *err)
 {
-    struct crew crew = { .xapi = xapi, .jobs = jobs, .count = count,
+    struct crew crew = { .xapi = xapi,
+                         .jobs = jobs,
+                         .count = count,
                          .per_host = run->per_host ? run->per_host : VT_VERB_PER_HOST };
     bool ok = true;
 

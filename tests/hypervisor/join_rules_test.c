@@ -1,4 +1,5 @@
-/* Every rule of joining: two hosts that are alike may join; each thing that is changed breaks its own rule and no other. */
+/* Every rule of joining: two hosts that are alike may join; each thing that is changed breaks its
+ * own rule and no other. */
 #include "hypervisor/join_rules.h"
 
 #include <setjmp.h>
@@ -17,12 +18,32 @@ typedef void (*change_fn)(struct vt_join_facts *j, struct vt_join_facts *p);
 static struct vt_join_facts good(const char *name, size_t hosts)
 {
     struct vt_join_facts facts = {
-        .host_count = hosts, .cpu_vendor = "GenuineIntel", .cpu_modelname = "Xeon", .cpu_family = "6", .cpu_model = "85",
-        .cpu_stepping = "7", .cpu_features = "1f-2e", .brand = "XCP-ng", .platform_name = "XCP", .platform_version = "3.4.0",
-        .xapi = "24.19", .db_schema = "5.780", .network_backend = "openvswitch", .api_major = 2, .api_minor = 21,
-        .management_known = true, .management_physical = true, .management_device = "eth0", .ip_mode = "Static",
-        .ip = "10.0.0.1", .address_type = "IPv4", .management_vlan = -1, .edition = "xcp-ng", .tls_verification = true,
-        .drivers = { { "nfs", "VDI_SNAPSHOT", 2 } }, .driver_count = 1,
+        .host_count = hosts,
+        .cpu_vendor = "GenuineIntel",
+        .cpu_modelname = "Xeon",
+        .cpu_family = "6",
+        .cpu_model = "85",
+        .cpu_stepping = "7",
+        .cpu_features = "1f-2e",
+        .brand = "XCP-ng",
+        .platform_name = "XCP",
+        .platform_version = "3.4.0",
+        .xapi = "24.19",
+        .db_schema = "5.780",
+        .network_backend = "openvswitch",
+        .api_major = 2,
+        .api_minor = 21,
+        .management_known = true,
+        .management_physical = true,
+        .management_device = "eth0",
+        .ip_mode = "Static",
+        .ip = "10.0.0.1",
+        .address_type = "IPv4",
+        .management_vlan = -1,
+        .edition = "xcp-ng",
+        .tls_verification = true,
+        .drivers = { { "nfs", "VDI_SNAPSHOT", 2 } },
+        .driver_count = 1,
     };
 
     snprintf(facts.name, sizeof facts.name, "%s", name);
@@ -30,15 +51,16 @@ static struct vt_join_facts good(const char *name, size_t hosts)
     return facts;
 }
 
-#define CHANGE(name, code)                                                  \
-    static void name(struct vt_join_facts *j, struct vt_join_facts *p)      \
-    {                                                                       \
-        (void)j;                                                            \
-        (void)p;                                                            \
-        code;                                                               \
+#define CHANGE(name, code)                                                                         \
+    static void name(struct vt_join_facts *j, struct vt_join_facts *p)                             \
+    {                                                                                              \
+        (void)j;                                                                                   \
+        (void)p;                                                                                   \
+        code;                                                                                      \
     }
 #define SET(field, text) snprintf(field, sizeof(field), "%s", text)
 
+/* clang-format off */
 CHANGE(no_management, j->management_known = false)
 CHANGE(ha_here, j->ha_enabled = true)
 CHANGE(ha_there, p->ha_enabled = true)
@@ -128,9 +150,10 @@ static const struct {
     { updating, "updating", VT_JOIN_FAIL, VT_JOIN_FAIL },
     { old_driver, "storage-drivers", VT_JOIN_FAIL, VT_JOIN_FAIL },
 };
+/* clang-format on */
 
-static void check(const struct vt_join_facts *j, const struct vt_join_facts *p, bool strict, const char *rule,
-                  enum vt_join_verdict verdict)
+static void check(const struct vt_join_facts *j, const struct vt_join_facts *p, bool strict,
+                  const char *rule, enum vt_join_verdict verdict)
 {
     struct vt_join_finding findings[VT_JOIN_RULES_MAX];
     size_t count = vt_join_check(j, p, strict, findings), seen = 0;
@@ -139,9 +162,11 @@ static void check(const struct vt_join_facts *j, const struct vt_join_facts *p, 
         bool its_own = rule && strcmp(findings[i].rule, rule) == 0;
         seen += its_own;
         if (findings[i].verdict != (its_own ? verdict : VT_JOIN_OK))
-            fail_msg("%s changed: %s is '%s' (%s, %s)", rule, findings[i].rule, vt_join_verdict_name(findings[i].verdict),
-                     findings[i].joiner, findings[i].pool);
-        assert_true(findings[i].joiner[0] && findings[i].pool[0] && findings[i].remedy && *findings[i].remedy);
+            fail_msg("%s changed: %s is '%s' (%s, %s)", rule, findings[i].rule,
+                     vt_join_verdict_name(findings[i].verdict), findings[i].joiner,
+                     findings[i].pool);
+        assert_true(findings[i].joiner[0] && findings[i].pool[0] && findings[i].remedy &&
+                    *findings[i].remedy);
     }
     assert_int_equal(seen, rule != NULL);
 }
@@ -210,7 +235,7 @@ static void a_clock_is_judged_within_what_the_look_may_be_wrong(void **state)
     check(&j, &p, false, "clock", VT_JOIN_WARN);
     j.clock_offset_ns = INT64_C(6100000000);
     check(&j, &p, false, "clock", VT_JOIN_FAIL);
-    p.clock_offset_ns = j.clock_offset_ns;   /* both wrong by the same: together they are fine */
+    p.clock_offset_ns = j.clock_offset_ns; /* both wrong by the same: together they are fine */
     check(&j, &p, false, NULL, VT_JOIN_OK);
 }
 

@@ -1,5 +1,5 @@
-/* The picture kept by the events of a simulated pool: the whole state first, then what changes, anew after a session that
- * died; and the same as get_all_records says. */
+/* The picture kept by the events of a simulated pool: the whole state first, then what changes,
+ * anew after a session that died; and the same as get_all_records says. */
 #include "hypervisor/picture.h"
 
 #include <pthread.h>
@@ -17,9 +17,9 @@ struct world {
     struct vt_line *line, *events;
     pthread_t thread;
 
-    pthread_mutex_t lock;           /* guards what follows */
+    pthread_mutex_t lock; /* guards what follows */
     struct vt_picture *picture;
-    unsigned states;                /* how often the whole state began */
+    unsigned states; /* how often the whole state began */
 };
 
 static void on_reset(void *context)
@@ -55,7 +55,9 @@ static void on_batch(void *context, const struct vt_xmlrpc_value *counts, bool f
 static void *watch(void *context)
 {
     struct world *world = context;
-    const struct vt_xapi_watch watching = { .context = world, .reset = on_reset, .event = on_event, .batch = on_batch };
+    const struct vt_xapi_watch watching = {
+        .context = world, .reset = on_reset, .event = on_event, .batch = on_batch
+    };
     struct vt_err err = { 0 };
 
     vt_xapi_watch(world->xapi, world->events, vt_picture_class_names, VT_CLASSES, &watching, &err);
@@ -83,7 +85,9 @@ static int set_up(void **state)
     struct vt_err err = { 0 };
 
     world->simulator = simulator_start(options);
-    const struct vt_xapi_options session = { .url = world->simulator.url, .user = "root", .password = "vitrine" };
+    const struct vt_xapi_options session = { .url = world->simulator.url,
+                                             .user = "root",
+                                             .password = "vitrine" };
     world->xapi = vt_xapi_new(&session, &err);
     world->line = vt_line_new(&err);
     world->events = vt_line_new(&err);
@@ -117,15 +121,18 @@ static bool same(struct world *world, const struct vt_picture *other)
     bool ok = true;
 
     pthread_mutex_lock(&world->lock);
-    for (size_t class = 0; class < VT_CLASSES && ok; class++) {
-        ok = class == VT_CLASS_TASK ||
-             vt_picture_count(world->picture, (enum vt_class)class) == vt_picture_count(other, (enum vt_class)class);
-        VT_PICTURE_EACH(other, (enum vt_class)class, object) {
+    for (size_t class = 0; class < VT_CLASSES && ok; class ++) {
+        ok = class == VT_CLASS_TASK || vt_picture_count(world->picture, (enum vt_class) class) ==
+                                           vt_picture_count(other, (enum vt_class) class);
+        VT_PICTURE_EACH(other, (enum vt_class) class, object)
+        {
             const struct vt_object *mine = vt_picture_get(world->picture, vt_object_ref(object));
-            ok = ok && (class == VT_CLASS_TASK ||
-                        (mine && strcmp(vt_object_text(mine, "uuid"), vt_object_text(object, "uuid")) == 0));
+            ok = ok &&
+                 (class == VT_CLASS_TASK || (mine && strcmp(vt_object_text(mine, "uuid"),
+                                                            vt_object_text(object, "uuid")) == 0));
             if (ok && class == VT_CLASS_VM)
-                ok = strcmp(vt_object_text(mine, "power_state"), vt_object_text(object, "power_state")) == 0;
+                ok = strcmp(vt_object_text(mine, "power_state"),
+                            vt_object_text(object, "power_state")) == 0;
         }
     }
     pthread_mutex_unlock(&world->lock);
@@ -170,15 +177,18 @@ static void a_change_is_in_the_picture_at_once(void **state)
 
     pthread_mutex_lock(&world->lock);
     VT_PICTURE_EACH(world->picture, VT_CLASS_VM, vm)
-        if (strcmp(vt_object_text(vm, "power_state"), "Halted") == 0 && !vt_object_bool(vm, "is_a_template"))
-            snprintf(ref, sizeof ref, "%s", vt_object_ref(vm));
+    if (strcmp(vt_object_text(vm, "power_state"), "Halted") == 0 &&
+        !vt_object_bool(vm, "is_a_template"))
+        snprintf(ref, sizeof ref, "%s", vt_object_ref(vm));
     pthread_mutex_unlock(&world->lock);
-    assert_true(vt_xapi_call(world->xapi, world->line, &reply, &err, "VM.set_name_label", "ss", ref, "renamed"));
+    assert_true(vt_xapi_call(world->xapi, world->line, &reply, &err, "VM.set_name_label", "ss", ref,
+                             "renamed"));
     int64_t deadline = vt_clock_mono() + VT_NS_PER_S;
     while (!seen && vt_clock_mono() < deadline) {
         vt_clock_sleep(VT_NS_PER_MS);
         pthread_mutex_lock(&world->lock);
-        seen = strcmp(vt_object_text(vt_picture_get(world->picture, ref), "name_label"), "renamed") == 0;
+        seen = strcmp(vt_object_text(vt_picture_get(world->picture, ref), "name_label"),
+                      "renamed") == 0;
         pthread_mutex_unlock(&world->lock);
     }
     assert_true(seen);
@@ -192,7 +202,8 @@ static void after_a_session_that_died_the_state_is_whole_again(void **state)
 
     simulator_ctl(&world->simulator, "expire-sessions");
     wait_for_state(world, 2);
-    assert_true(vt_xapi_call(world->xapi, world->line, &vms, &err, "VM.get_by_name_label", "s", "ws-0003"));
+    assert_true(
+        vt_xapi_call(world->xapi, world->line, &vms, &err, "VM.get_by_name_label", "s", "ws-0003"));
     assert_true(vt_xapi_call(world->xapi, world->line, &made, &err, "VM.snapshot", "ss",
                              vt_xmlrpc_text(vt_xmlrpc_first(vms.value), ""), "kept"));
     assert_true(agrees(world));

@@ -19,21 +19,23 @@
 #define MEMBER(name, value) "<member><name>" name "</name><value>" value "</value></member>"
 #define TEXTS(a, b) "<array><data><value>" a "</value><value>" b "</value></data></array>"
 
-static const char vm_record[] =
-    RECORD(MEMBER("uuid", "u-1") MEMBER("name_label", "CT-1") MEMBER("power_state", "Running")
-               MEMBER("is_a_template", "<boolean>0</boolean>") MEMBER("resident_on", "OpaqueRef:h1")
-                   MEMBER("memory_static_max", "2147483648") MEMBER("tags", TEXTS("imaging", "ct"))
-                       MEMBER("blocked_operations", "<struct>" MEMBER("destroy", "in use") "</struct>")
-                           MEMBER("a_field_of_a_later_release", "x"));
+static const char vm_record[] = RECORD(
+    MEMBER("uuid", "u-1") MEMBER("name_label", "CT-1") MEMBER("power_state", "Running")
+        MEMBER("is_a_template", "<boolean>0</boolean>") MEMBER("resident_on", "OpaqueRef:h1")
+            MEMBER("memory_static_max", "2147483648") MEMBER("tags", TEXTS("imaging", "ct"))
+                MEMBER("blocked_operations", "<struct>" MEMBER("destroy", "in use") "</struct>")
+                    MEMBER("a_field_of_a_later_release", "x"));
 
-static bool put(struct vt_picture *picture, enum vt_class class, const char *ref, const char *xml, struct vt_err *err)
+static bool put(struct vt_picture *picture, enum vt_class class, const char *ref, const char *xml,
+                struct vt_err *err)
 {
     VT_AUTO(vt_xmlrpc_message) message = vt_xmlrpc_decode_value(xml, err);
 
     return message && vt_picture_put(picture, class, ref, message->params, err);
 }
 
-static void must_put(struct vt_picture *picture, enum vt_class class, const char *ref, const char *xml)
+static void must_put(struct vt_picture *picture, enum vt_class class, const char *ref,
+                     const char *xml)
 {
     struct vt_err err = { 0 };
 
@@ -65,7 +67,8 @@ static void fields_are_read_by_their_names_and_missing_ones_are_empty(void **sta
 
     must_put(picture, VT_CLASS_VM, "OpaqueRef:v1", vm_record);
     check_vm(picture);
-    assert_ptr_equal(vt_picture_by_uuid(picture, VT_CLASS_VM, "u-1"), vt_picture_get(picture, "OpaqueRef:v1"));
+    assert_ptr_equal(vt_picture_by_uuid(picture, VT_CLASS_VM, "u-1"),
+                     vt_picture_get(picture, "OpaqueRef:v1"));
     assert_null(vt_picture_get(picture, "OpaqueRef:NULL"));
     assert_null(vt_picture_get(picture, "OpaqueRef:other"));
 }
@@ -79,7 +82,8 @@ static void references_are_followed_to_objects(void **state)
     const struct vt_object *vm = vt_picture_get(picture, "OpaqueRef:v1");
     assert_null(vt_picture_follow(picture, vm, "resident_on"));
     must_put(picture, VT_CLASS_HOST, "OpaqueRef:h1", RECORD(MEMBER("name_label", "server1")));
-    assert_string_equal(vt_object_text(vt_picture_follow(picture, vm, "resident_on"), "name_label"), "server1");
+    assert_string_equal(vt_object_text(vt_picture_follow(picture, vm, "resident_on"), "name_label"),
+                        "server1");
 }
 
 static void an_object_that_changes_keeps_its_place_in_the_list(void **state)
@@ -95,7 +99,8 @@ static void an_object_that_changes_keeps_its_place_in_the_list(void **state)
     assert_string_equal(vt_object_text(first, "name_label"), "a2");
     vt_picture_remove(picture, "OpaqueRef:a");
     vt_picture_remove(picture, "OpaqueRef:a");
-    assert_string_equal(vt_object_text(vt_picture_first(picture, VT_CLASS_HOST), "name_label"), "b");
+    assert_string_equal(vt_object_text(vt_picture_first(picture, VT_CLASS_HOST), "name_label"),
+                        "b");
 }
 
 static void thousands_of_objects_are_all_found_again(void **state)
@@ -119,12 +124,14 @@ static void thousands_of_objects_are_all_found_again(void **state)
     }
 }
 
-static void send_event(struct vt_picture *picture, const char *class, enum vt_xapi_operation operation, const char *ref,
-                       const char *xml)
+static void send_event(struct vt_picture *picture, const char *class,
+                       enum vt_xapi_operation operation, const char *ref, const char *xml)
 {
     struct vt_err err = { 0 };
     VT_AUTO(vt_xmlrpc_message) message = xml ? vt_xmlrpc_decode_value(xml, &err) : NULL;
-    const struct vt_xapi_event event = { .class = class, .operation = operation, .ref = ref,
+    const struct vt_xapi_event event = { .class = class,
+                                         .operation = operation,
+                                         .ref = ref,
                                          .snapshot = message ? message->params : NULL };
 
     assert_true(vt_picture_event(picture, &event, &err));
@@ -135,9 +142,10 @@ static void events_add_change_and_remove_objects(void **state)
     (void)state;
     VT_AUTO(vt_picture) picture = vt_picture_new();
 
-    send_event(picture, "vm", VT_XAPI_MOD, "OpaqueRef:v1", vm_record);   /* a change may come first */
+    send_event(picture, "vm", VT_XAPI_MOD, "OpaqueRef:v1", vm_record); /* a change may come first */
     check_vm(picture);
-    send_event(picture, "vm_guest_metrics", VT_XAPI_ADD, "OpaqueRef:g", RECORD(MEMBER("uuid", "g")));
+    send_event(picture, "vm_guest_metrics", VT_XAPI_ADD, "OpaqueRef:g",
+               RECORD(MEMBER("uuid", "g")));
     assert_int_equal(vt_picture_count(picture, VT_CLASS_VM_GUEST_METRICS), 1);
     send_event(picture, "secret", VT_XAPI_ADD, "OpaqueRef:s", RECORD(MEMBER("uuid", "s")));
     assert_null(vt_picture_get(picture, "OpaqueRef:s"));
@@ -151,11 +159,14 @@ static void what_does_not_come_again_after_a_reset_is_gone(void **state)
     VT_AUTO(vt_picture) picture = vt_picture_new();
 
     send_event(picture, "host", VT_XAPI_ADD, "OpaqueRef:old", RECORD(MEMBER("name_label", "old")));
-    send_event(picture, "host", VT_XAPI_ADD, "OpaqueRef:kept", RECORD(MEMBER("name_label", "kept")));
+    send_event(picture, "host", VT_XAPI_ADD, "OpaqueRef:kept",
+               RECORD(MEMBER("name_label", "kept")));
     vt_picture_batch(picture, true);
     vt_picture_reset(picture);
-    assert_int_equal(vt_picture_count(picture, VT_CLASS_HOST), 2);   /* until the new state is whole */
-    send_event(picture, "host", VT_XAPI_ADD, "OpaqueRef:kept", RECORD(MEMBER("name_label", "kept")));
+    assert_int_equal(vt_picture_count(picture, VT_CLASS_HOST),
+                     2); /* until the new state is whole */
+    send_event(picture, "host", VT_XAPI_ADD, "OpaqueRef:kept",
+               RECORD(MEMBER("name_label", "kept")));
     vt_picture_batch(picture, true);
     assert_int_equal(vt_picture_count(picture, VT_CLASS_HOST), 1);
     assert_null(vt_picture_get(picture, "OpaqueRef:old"));
@@ -185,7 +196,8 @@ static void a_saved_picture_comes_back_with_its_time(void **state)
 static void a_file_that_is_no_picture_is_said_to_be_broken(void **state)
 {
     (void)state;
-    static const char *const texts[] = { "", "{", "[]", "{\"format\":2}", "{\"format\":1,\"VM\":{\"x\":7}}" };
+    static const char *const texts[] = { "", "{", "[]", "{\"format\":2}",
+                                         "{\"format\":1,\"VM\":{\"x\":7}}" };
     char path[64];
 
     snprintf(path, sizeof path, "broken-%d.json", (int)getpid());
@@ -196,7 +208,7 @@ static void a_file_that_is_no_picture_is_said_to_be_broken(void **state)
         fputs(texts[i], file);
         fclose(file);
         bool fine = vt_picture_restore(picture, path, &err);
-        assert_int_equal(fine, i == 4);   /* an object without fields is empty, not an error */
+        assert_int_equal(fine, i == 4); /* an object without fields is empty, not an error */
         if (!fine)
             assert_int_equal(err.code, VT_E_CORRUPT);
     }
@@ -206,8 +218,12 @@ static void a_file_that_is_no_picture_is_said_to_be_broken(void **state)
 static void members_and_pins_survive_a_restart(void **state)
 {
     (void)state;
-    const struct vt_xapi_options options = { .url = "https://127.0.0.1", .user = "root", .password = "x" };
-    const struct vt_xapi_member known = { .address = "127.0.0.2", .uuid = "h2", .pin = "sha256//abc" };
+    const struct vt_xapi_options options = { .url = "https://127.0.0.1",
+                                             .user = "root",
+                                             .password = "x" };
+    const struct vt_xapi_member known = { .address = "127.0.0.2",
+                                          .uuid = "h2",
+                                          .pin = "sha256//abc" };
     struct vt_xapi_member members[VT_XAPI_MEMBERS_MAX];
     struct vt_err err = { 0 };
     VT_AUTO(vt_xapi) first = vt_xapi_new(&options, &err);

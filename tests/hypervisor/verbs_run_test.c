@@ -1,4 +1,5 @@
-/* Doing verbs on a simulated pool: many at once, within their lanes, cancelled, failed, with answers that are lost. */
+/* Doing verbs on a simulated pool: many at once, within their lanes, cancelled, failed, with
+ * answers that are lost. */
 #include "hypervisor/verbs.h"
 
 #include "core/auto.h"
@@ -23,7 +24,8 @@ static void load(struct world *world)
 {
     struct vt_err err = { 0 };
 
-    if (!vt_picture_load(world->picture, world->xapi, world->line, VT_CLASS_BIT(VT_CLASS_VM) | VT_CLASS_BIT(VT_CLASS_HOST), &err))
+    if (!vt_picture_load(world->picture, world->xapi, world->line,
+                         VT_CLASS_BIT(VT_CLASS_VM) | VT_CLASS_BIT(VT_CLASS_HOST), &err))
         fail_msg("%s", err.text);
 }
 
@@ -34,7 +36,9 @@ static int set_up(void **state)
     struct vt_err err = { 0 };
 
     world->simulator = simulator_start(options);
-    const struct vt_xapi_options session = { .url = world->simulator.url, .user = "root", .password = "vitrine" };
+    const struct vt_xapi_options session = { .url = world->simulator.url,
+                                             .user = "root",
+                                             .password = "vitrine" };
     world->xapi = vt_xapi_new(&session, &err);
     world->line = vt_line_new(&err);
     world->picture = vt_picture_new();
@@ -63,7 +67,8 @@ static void plan(struct world *world, const char *verb, const char *power)
     world->count = 0;
     world->reports = 0;
     load(world);
-    VT_PICTURE_EACH(world->picture, VT_CLASS_VM, vm) {
+    VT_PICTURE_EACH(world->picture, VT_CLASS_VM, vm)
+    {
         struct vt_verb_job job = { .verb = vt_driver_verb(&vt_driver_xapi, verb), .name = "kept" };
         if (vt_object_bool(vm, "is_a_template") || vt_object_bool(vm, "is_control_domain") ||
             strcmp(vt_object_text(vm, "power_state"), power) != 0)
@@ -92,7 +97,9 @@ static bool on_tick(void *context, double progress, size_t done, size_t count)
 
 static bool run(struct world *world)
 {
-    const struct vt_verbs_run how = { .per_host = 2, .context = world, .report = on_report, .tick = on_tick };
+    const struct vt_verbs_run how = {
+        .per_host = 2, .context = world, .report = on_report, .tick = on_tick
+    };
     struct vt_err err = { 0 };
     bool ok = vt_verbs_run(world->xapi, world->jobs, world->count, &how, &err);
 
@@ -106,8 +113,8 @@ static size_t in_state(struct world *world, const char *power)
 
     load(world);
     VT_PICTURE_EACH(world->picture, VT_CLASS_VM, vm)
-        count += !vt_object_bool(vm, "is_a_template") && !vt_object_bool(vm, "is_control_domain") &&
-                 strcmp(vt_object_text(vm, "power_state"), power) == 0;
+    count += !vt_object_bool(vm, "is_a_template") && !vt_object_bool(vm, "is_control_domain") &&
+             strcmp(vt_object_text(vm, "power_state"), power) == 0;
     return count;
 }
 
@@ -135,7 +142,8 @@ static void one_that_fails_does_not_keep_the_others(void **state)
     assert_false(run(world));
     for (size_t i = 0; i < world->count; i++) {
         failed += world->jobs[i].end == VT_JOB_FAILED;
-        assert_true(world->jobs[i].end == VT_JOB_DONE || strcmp(world->jobs[i].err.xapi_code, "SR_BACKEND_FAILURE_46") == 0);
+        assert_true(world->jobs[i].end == VT_JOB_DONE ||
+                    strcmp(world->jobs[i].err.xapi_code, "SR_BACKEND_FAILURE_46") == 0);
     }
     assert_int_equal(failed, 1);
     assert_int_equal(world->reports, RUNNING);
@@ -221,7 +229,8 @@ static void what_was_stopped_is_said_to_be_cancelled(void **state)
 static void a_vm_that_is_gone_fails_with_its_code(void **state)
 {
     struct world *world = *state;
-    struct vt_verb_job job = { .verb = vt_driver_verb(&vt_driver_xapi, "start"), .vm = "OpaqueRef:nobody" };
+    struct vt_verb_job job = { .verb = vt_driver_verb(&vt_driver_xapi, "start"),
+                               .vm = "OpaqueRef:nobody" };
 
     vt_verb_do(world->xapi, world->line, &job, NULL, NULL);
     assert_int_equal(job.end, VT_JOB_FAILED);
