@@ -16,7 +16,7 @@
 #include "core/io.h"
 #include "hypervisor/explain.h"
 
-enum { UUID_SHORTEST = 8 };
+enum { UUID_SHORTEST = 8, ANSWER_MAX = 256 };
 
 /* ---- configuration ---- */
 
@@ -72,21 +72,24 @@ static bool read_password(struct vt_pool *pool, struct vt_err *err)
     return text;
 }
 
-/* pool.state, or a folder of the user's own. */
+/* pool.state, or a folder of the user's own: what is believed of keys must not lie where others
+ * write. */
 static bool choose_state(struct vt_pool *pool, struct vt_err *err)
 {
     const char *folder = setting(pool, "state"), *home = getenv("HOME"),
                *xdg = getenv("XDG_STATE_HOME");
+    const char *name = pool->name ? pool->name : "pool";
     int length = 0;
 
     if (folder)
         length = snprintf(pool->state, sizeof pool->state, "%s", folder);
     else if (xdg && *xdg)
-        length = snprintf(pool->state, sizeof pool->state, "%s/vitrine/%s", xdg,
-                          pool->name ? pool->name : "pool");
+        length = snprintf(pool->state, sizeof pool->state, "%s/vitrine/%s", xdg, name);
+    else if (home && *home)
+        length =
+            snprintf(pool->state, sizeof pool->state, "%s/.local/state/vitrine/%s", home, name);
     else
-        length = snprintf(pool->state, sizeof pool->state, "%s/.local/state/vitrine/%s",
-                          home && *home ? home : "/tmp", pool->name ? pool->name : "pool");
+        return vt_fail(err, VT_E_INVALID, "there is no HOME: set pool.state to a folder");
     if (length >= (int)sizeof pool->state - 32)
         return vt_fail(err, VT_E_INVALID, "pool.state is too long");
     return vt_io_make_folder(pool->state, err);
@@ -484,9 +487,8 @@ static bool has_option(const struct vt_cli *cli, const char *name)
 bool vt_pool_confirm(const struct vt_cli *cli, const char *question, const char *word,
                      struct vt_err *err)
 {
-    char line[VT_CLI_OPTIONS * 32] = "";
-
     const char *given = vt_cli_value(cli, "--confirm");
+    char line[ANSWER_MAX] = "";
 
     if (vt_cli_switch(cli, "--yes") || (given && strcmp(given, word) == 0))
         return true;
