@@ -15,7 +15,7 @@ import zlib
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from powercut import LOGS, Disk  # noqa: E402
 from powercut_test import OPTIONS, SHIM, Answers, lines_of, mutated  # noqa: E402
-from witness import missing_from_disk, missing_from_index, nodes, verify  # noqa: E402
+from witness import load, missing_from_disk, missing_from_index, nodes, read_acks, verify  # noqa: E402
 from rawdicom import CT, EXPLICIT, Association, comment_of, instance, part10  # noqa: E402
 
 ROOT = "1.2.826.40"
@@ -197,6 +197,61 @@ def segment_used_again(work):
     return run, lambda left: all_there(left / "archive", {sop: acks[sop] for sop in run.told})
 
 
+class Owing(Disk):
+    """Knows while what an ignored sync was to save is not saved by another."""
+    owed = ()
+
+    def end_sync(self, number, result):
+        began, _, node, _, _ = self.syncs[number]
+        before = self.ignored
+        event = super().end_sync(number, result)
+        if self.ignored > before:
+            self.owed = (node, began)
+        return event
+
+    def owes(self):
+        return bool(self.owed) and bool(self.owed[0].pending) and self.owed[0].pending[0][0] < self.owed[1]
+
+
+class Turn(Recording):
+    """The cut comes where most was answered between the end of a full segment and the next sync of everything."""
+    def find(self):
+        disk, answers, told, since, most = Owing(self.root, mutated("find_room")), Answers(), [], 0, 0
+        disk.load(self.before)
+        for kind, fd, data, whole in disk.replay(self.trace, self.end):
+            if kind == "close":
+                answers.closed(fd)
+            found = answers.take(fd, data, whole) if kind == "answer" else []
+            told += found
+            since = since + len(found) if disk.owes() else 0
+            if found and since > most:
+                most, self.moment, self.told = since, disk.sequence, list(told)
+        if most == 0:
+            raise RuntimeError("nothing was answered between a full segment and the next sync of everything")
+
+    def leave(self, folder, seed, ignore=None):
+        disk = Disk(self.root, ignore)
+        disk.load(self.before)
+        for _ in disk.replay(self.trace, self.end):
+            if disk.sequence >= self.moment:
+                break
+        disk.leave(folder, seed)
+        return disk.ignored
+
+
+def segment_full(work):
+    """A group of arrivals, the first at the end of a segment, the others at the beginning of the next."""
+    run = Turn(work)
+    node, file = run.begin().start(), work / "acks"
+    said = load(node.port, file, "--set", "tiny", "-c", 48, "--count", 3000).communicate(timeout=60)[0]
+    run.cut(node)
+    acks = read_acks(file)
+    if len(acks) != 3000:
+        raise RuntimeError(f"the ingest failed: {said}")
+    run.find()
+    return run, lambda left: all_there(left / "archive", {sop: acks[sop] for sop in run.told})
+
+
 def merged(path, pairs):
     """Sentences on studies that do not stand under the patient into which theirs was merged."""
     try:
@@ -275,6 +330,7 @@ SEEDS = {sqlite_checkpoint: LOGS}
 # The calls that each proves: a word of their call stack.
 SCENARIOS = {
     first_start: ["sync_parent", "sync_names", "vt_journal_sync", sqlite_folder],
+    segment_full: ["find_room"],
     segment_used_again: ["write_empty"],
     merge_beside_a_reader: ["sync_file"],
     log_begun_again: [sqlite_checkpoint],
