@@ -7,29 +7,47 @@
 
 #include <cmocka.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 
 #include "archive/inside.h"
 #include "core/clock.h"
 #include "core/event.h"
 #include "tests/archive/objects.h"
 
-enum { VOLUME_MIB = 16 };
+enum { VOLUME_MIB = 16, SEGMENT = 1 << 20, PATIENCE_MS = 10000 };
 
 struct volume {
     char path[256];
     bool mounted;
 };
 
+/* The second segment is made beside the first stores; it must not take space while that is counted.
+ */
+static void wait_for_journal(const char *path)
+{
+    char segment[300];
+    struct stat info = { 0 };
+
+    snprintf(segment, sizeof segment, "%s/journal/1", path);
+    for (int i = 0; i < PATIENCE_MS; i++) {
+        if (stat(segment, &info) == 0 && info.st_blocks * 512 >= SEGMENT)
+            return;
+        vt_clock_sleep(VT_NS_PER_MS);
+    }
+    fail_msg("%s was not made", segment);
+}
+
 static struct vt_archive *open_at(const char *path, struct vt_events *events)
 {
     struct vt_archive_options options = {
-        .path = path, .journal_segment = 1 << 20, .warn_free = 1, .stop_free = 1, .events = events
+        .path = path, .journal_segment = SEGMENT, .warn_free = 1, .stop_free = 1, .events = events
     };
     struct vt_err err = { 0 };
     struct vt_archive *archive = vt_archive_open(&options, &err);
 
     if (!archive)
         fail_msg("%s", err.text);
+    wait_for_journal(path);
     return archive;
 }
 
