@@ -1,5 +1,5 @@
 /* sources: hypervisor/xmlrpc.c hypervisor/xmlrpc_build.c hypervisor/xmlrpc_read.c */
-/* sources: hypervisor/xmlrpc_write.c hypervisor/arena.c hypervisor/utf8.c core/err.c core/buf.c */
+/* sources: hypervisor/xmlrpc_write.c hypervisor/region.c hypervisor/utf8.c core/err.c core/buf.c */
 /* libs: libxml-2.0 */
 /* Any bytes as a message: decoded, opened, written again; what was written must be read as the same
  * text. */
