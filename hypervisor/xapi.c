@@ -153,7 +153,7 @@ static bool try_once(struct vt_xapi *xapi, struct vt_line *line,
 {
     struct vt_xapi_session session;
 
-    if (!vt_xapi_login(xapi, line, err) || !vt_xapi_session_get(xapi, &session, err))
+    if (!vt_xapi_session_need(xapi, line, &session, err))
         return false;
     bool ok = post(line, &session.host, session.ref, method, args, stream, reply, err);
     reply->login = session.login;

@@ -453,18 +453,25 @@ static bool login_anywhere(struct vt_xapi *xapi, struct vt_line *line, struct vt
     return false;
 }
 
-bool vt_xapi_login(struct vt_xapi *xapi, struct vt_line *line, struct vt_err *err)
+/* Under the login lock from the look to the copy: who drops a session holds a copy of it, so the
+ * one we log in to cannot be dropped before we have ours. */
+bool vt_xapi_session_need(struct vt_xapi *xapi, struct vt_line *line, struct vt_xapi_session *out,
+                          struct vt_err *err)
 {
-    bool ok = true;
+    struct vt_err none = { 0 };
 
     pthread_mutex_lock(&xapi->login_lock);
-    pthread_mutex_lock(&xapi->lock);
-    bool there = xapi->session[0];
-    pthread_mutex_unlock(&xapi->lock);
-    if (!there)
-        ok = login_anywhere(xapi, line, err);
+    bool ok = vt_xapi_session_get(xapi, out, &none) ||
+              (login_anywhere(xapi, line, err) && vt_xapi_session_get(xapi, out, err));
     pthread_mutex_unlock(&xapi->login_lock);
     return ok;
+}
+
+bool vt_xapi_login(struct vt_xapi *xapi, struct vt_line *line, struct vt_err *err)
+{
+    struct vt_xapi_session session;
+
+    return vt_xapi_session_need(xapi, line, &session, err);
 }
 
 bool vt_xapi_logout(struct vt_xapi *xapi, struct vt_line *line, struct vt_err *err)

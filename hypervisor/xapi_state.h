@@ -15,7 +15,11 @@ struct vt_xapi_session {
     uint64_t login;
 };
 
+/* The session that is there; VT_E_CLOSED without one. */
 bool vt_xapi_session_get(struct vt_xapi *xapi, struct vt_xapi_session *out, struct vt_err *err);
+/* The session that is there, or a new one. */
+bool vt_xapi_session_need(struct vt_xapi *xapi, struct vt_line *line, struct vt_xapi_session *out,
+                          struct vt_err *err);
 /* One member, its pin known or learnt; no session. `out` points into itself: do not copy it. */
 bool vt_xapi_member_session(struct vt_xapi *xapi, const char *address, struct vt_xapi_session *out,
                             struct vt_err *err);

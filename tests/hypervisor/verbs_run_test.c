@@ -104,6 +104,10 @@ static bool run(struct world *world)
     bool ok = vt_verbs_run(world->xapi, world->jobs, world->count, &how, &err);
 
     assert_int_equal(err.code, VT_OK);
+    for (size_t i = 0; i < world->count; i++)
+        if (world->jobs[i].end != VT_JOB_DONE)
+            print_message("%s: end %d, code %d: %s\n", world->jobs[i].vm, (int)world->jobs[i].end,
+                          (int)world->jobs[i].err.code, world->jobs[i].err.text);
     return ok;
 }
 
