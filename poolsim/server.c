@@ -12,6 +12,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <openssl/err.h>
+
 #include "core/err.h"
 #include "poolsim/console.h"
 #include "poolsim/control.h"
@@ -79,6 +81,7 @@ static ssize_t transfer(struct connection *connection, void *in, const void *out
         return moved == 0 ? -1 : moved;
     }
     int amount = size > INT32_MAX ? INT32_MAX : (int)size;
+    ERR_clear_error(); /* another connection's error is not ours */
     int moved =
         in ? SSL_read(connection->ssl, in, amount) : SSL_write(connection->ssl, out, amount);
     if (moved > 0)

@@ -47,19 +47,18 @@ static inline bool simulator_port_free(unsigned port, int hosts)
     return ok;
 }
 
-/* Extra arguments up to NULL. */
-static inline struct simulator simulator_start(const char *const *extra)
-{
-    struct simulator simulator = { .port = 32000 - (unsigned)getpid() % 6000 };
-    int out[2];
-    char port[8], line[256] = "";
+enum { SIMULATOR_TRIES = 20 };
 
-    while (!simulator_port_free(simulator.port, 5))
-        simulator.port++;
-    snprintf(port, sizeof port, "%u", simulator.port);
+/* Its first line: "ready ...", or why it could not start. */
+static inline pid_t simulator_run(unsigned number, const char *const *extra, char *line, int size)
+{
+    char port[8];
+    int out[2];
+
+    snprintf(port, sizeof port, "%u", number);
     assert_int_equal(pipe(out), 0);
-    simulator.pid = fork();
-    if (simulator.pid == 0) {
+    pid_t pid = fork();
+    if (pid == 0) {
         const char *args[24] = {
             simulator_program(), "--port", port, "--guest-port", "0", "--pace", "0.02"
         };
@@ -73,8 +72,24 @@ static inline struct simulator simulator_start(const char *const *extra)
     }
     close(out[1]);
     FILE *from = fdopen(out[0], "r");
-    assert_non_null(fgets(line, sizeof line, from));
+    assert_non_null(fgets(line, size, from));
     fclose(from);
+    return pid;
+}
+
+/* Extra arguments up to NULL. Another process may take the port between the look and the start. */
+static inline struct simulator simulator_start(const char *const *extra)
+{
+    struct simulator simulator = { .port = 32000 - (unsigned)getpid() % 6000 };
+    char line[256] = "";
+
+    for (int i = 0; i < SIMULATOR_TRIES && strncmp(line, "ready", 5) != 0; i++) {
+        while (!simulator_port_free(simulator.port, 5))
+            simulator.port += 7;
+        if (simulator.pid)
+            waitpid(simulator.pid, NULL, 0);
+        simulator.pid = simulator_run(simulator.port, extra, line, sizeof line);
+    }
     assert_memory_equal(line, "ready", 5);
     const char *url = strstr(line, "url=");
     snprintf(simulator.url, sizeof simulator.url, "%.*s", (int)strcspn(url + 4, "\n"), url + 4);
