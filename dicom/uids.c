@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include <xxhash.h>
+
 #include "core/auto.h"
 #include "dicom/sop_classes.h"
 
@@ -150,18 +152,17 @@ static void random_bytes(uint8_t bytes[static 16])
     }
 }
 
-void vt_uid_new(char *out)
+/* 2.25 and a UUID as a number (PS3.5 B.2), its version and variant set (RFC 9562). */
+static void write_uuid(uint8_t uuid[static 16], unsigned version, char *out)
 {
-    uint8_t uuid[16];
     char digits[40];
     size_t at = sizeof digits;
 
-    random_bytes(uuid);
-    uuid[6] = (uint8_t)((uuid[6] & 0x0f) | 0x40);   /* version 4, variant 1 (RFC 4122) */
+    uuid[6] = (uint8_t)((uuid[6] & 0x0f) | version << 4);
     uuid[8] = (uint8_t)((uuid[8] & 0x3f) | 0x80);
 
     unsigned __int128 number = 0;
-    for (size_t i = 0; i < sizeof uuid; i++)
+    for (size_t i = 0; i < 16; i++)
         number = number << 8 | uuid[i];
     digits[--at] = '\0';
     do {
@@ -169,6 +170,22 @@ void vt_uid_new(char *out)
         number /= 10;
     } while (number > 0);
     snprintf(out, VT_UID_MAX + 1, "2.25.%s", digits + at);
+}
+
+void vt_uid_new(char *out)
+{
+    uint8_t uuid[16];
+
+    random_bytes(uuid);
+    write_uuid(uuid, 4, out);
+}
+
+void vt_uid_derive(const char *name, char *out)
+{
+    XXH128_canonical_t canonical;
+
+    XXH128_canonicalFromHash(&canonical, XXH3_128bits(name, strlen(name)));
+    write_uuid(canonical.digest, 8, out);
 }
 
 bool vt_ae_title_trim(const char *text, char *out)

@@ -75,6 +75,8 @@ bool vt_uid_valid(const char *uid);
 bool vt_uid_usable(const char *uid);
 /* A fresh one under 2.25 (PS3.5 B.2). */
 void vt_uid_new(char *out);   /* room for VT_UID_MAX + 1 */
+/* Always the same one for the same words, for objects that are made again from the same source. */
+void vt_uid_derive(const char *name, char *out);
 
 /* VR AE: 1 to 16 printable characters, no backslash, outer spaces dropped. out has room for 17. */
 bool vt_ae_title_trim(const char *text, char *out);

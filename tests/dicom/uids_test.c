@@ -143,6 +143,19 @@ static void fresh_uids_are_valid_and_differ(void **state)
     assert_string_not_equal(first, second);
 }
 
+static void derived_uids_are_the_same_each_time(void **state)
+{
+    (void)state;
+    char first[VT_UID_MAX + 1], second[VT_UID_MAX + 1], other[VT_UID_MAX + 1];
+
+    vt_uid_derive("slide 7, level 2", first);
+    vt_uid_derive("slide 7, level 2", second);
+    vt_uid_derive("slide 7, level 3", other);
+    assert_true(vt_uid_valid(first));
+    assert_string_equal(first, second);
+    assert_string_not_equal(first, other);
+}
+
 static void titles_lose_outer_spaces_and_nothing_else(void **state)
 {
     (void)state;
@@ -169,6 +182,7 @@ int main(void)
         cmocka_unit_test(models_lead_to_their_classes),
         cmocka_unit_test(uids_are_judged_by_the_letter_and_by_use),
         cmocka_unit_test(fresh_uids_are_valid_and_differ),
+        cmocka_unit_test(derived_uids_are_the_same_each_time),
         cmocka_unit_test(titles_lose_outer_spaces_and_nothing_else),
     };
 
