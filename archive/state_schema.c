@@ -41,6 +41,22 @@ const struct vt_db_migration vt_state_migrations[] = {
       " patient_id TEXT NOT NULL, issuer TEXT NOT NULL, name TEXT NOT NULL, sop_uid TEXT NOT NULL,"
       " calling_ae_title TEXT NOT NULL, resolved TEXT NOT NULL,"
       " UNIQUE (kind, study_uid, patient_id, issuer, name));" },
+    /* 3: storage commitment: transactions, their instances, what is held because of them */
+    { "CREATE TABLE commitment ("
+      " id INTEGER PRIMARY KEY AUTOINCREMENT, transaction_uid TEXT NOT NULL, peer TEXT NOT NULL,"
+      " host TEXT NOT NULL, called TEXT NOT NULL, asked INTEGER NOT NULL, decided INTEGER, reported INTEGER,"
+      " state INTEGER NOT NULL, list BLOB NOT NULL, instances INTEGER NOT NULL, failed INTEGER NOT NULL,"
+      " attempts INTEGER NOT NULL, text TEXT NOT NULL, receipt BLOB);"
+      "CREATE INDEX commitment_transaction ON commitment (transaction_uid);"
+      "CREATE INDEX commitment_state ON commitment (state, id);"
+      "CREATE TABLE commitment_item ("
+      " commitment INTEGER NOT NULL REFERENCES commitment (id), n INTEGER NOT NULL, sop_class TEXT NOT NULL,"
+      " sop_uid TEXT NOT NULL, reason INTEGER NOT NULL, version INTEGER NOT NULL, held INTEGER NOT NULL,"
+      " size INTEGER NOT NULL, sha256 BLOB, checked INTEGER, PRIMARY KEY (commitment, n)) WITHOUT ROWID;"
+      "CREATE INDEX commitment_held ON commitment_item (sop_uid, version) WHERE held > 0;"
+      "CREATE TABLE commitment_asked ("
+      " transaction_uid TEXT PRIMARY KEY, peer TEXT NOT NULL, at INTEGER NOT NULL, answered INTEGER,"
+      " event INTEGER, report BLOB) WITHOUT ROWID;" },
     /* Next step here. */
 };
 const size_t vt_state_migration_count = VT_COUNT(vt_state_migrations);
