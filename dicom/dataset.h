@@ -52,8 +52,14 @@ bool vt_dataset_json(struct vt_dataset *data_set, uint64_t bulk_above, const cha
                      struct vt_err *err);
 
 /* In place, lossless both ways only: uncompressed <-> uncompressed (any encoding), JPEG/JPEG-LS/RLE/JPEG 2000 decoded,
- * RLE, JPEG lossless and JPEG-LS lossless encoded. VT_E_UNSUPPORTED names what cannot be. */
+ * RLE, JPEG lossless, JPEG-LS lossless and JPEG 2000 lossless encoded. VT_E_UNSUPPORTED names what cannot be. */
 bool vt_dataset_transcode(struct vt_dataset *data_set, const char *transfer_syntax_uid, struct vt_err *err);
+/* JPEG baseline (8 bits) and JPEG 2000 as well: then the data set becomes a derived instance (PS3.3 C.7.6.1.1.5)
+ * with a SOP Instance UID of its own, always the same one for the same source and syntax, and says what was lost. */
+bool vt_dataset_transcode_lossy(struct vt_dataset *data_set, const char *transfer_syntax_uid, struct vt_err *err);
+/* How vt_dataset_transcode(_lossy) can bring `stored` to `to`: 0 not at all, else the more the better. Lossy ones
+ * only when allowed. Pure. */
+unsigned vt_transcode_rank(const char *stored, const char *to, bool lossy);
 
 /* Do two files show the same pixels when decoded, frame by frame in bounded memory? VT_E_UNSUPPORTED: one of
  * them cannot be decoded here, or is lossy. */

@@ -5,13 +5,10 @@
 #include <dcmtk/dcmdata/dcpxitem.h>
 #include <dcmtk/dcmdata/dcrledrg.h>
 #include <dcmtk/dcmdata/dcrleerg.h>
-#include <dcmtk/dcmdata/dcrlerp.h>
 #include <dcmtk/dcmjpeg/djdecode.h>
 #include <dcmtk/dcmjpeg/djencode.h>
-#include <dcmtk/dcmjpeg/djrplol.h>
 #include <dcmtk/dcmjpls/djdecode.h>
 #include <dcmtk/dcmjpls/djencode.h>
-#include <dcmtk/dcmjpls/djrparam.h>
 
 #include <memory>
 #include <cstring>
@@ -31,8 +28,8 @@ static bool table_fits(const size_t sizes[], size_t count)
     return whole <= UINT32_MAX;
 }
 
-static bool put_frames(vt_dataset *data_set, const char *uid, const void *const frames[], const size_t sizes[],
-                       size_t count, struct vt_err *err)
+bool put_frames(vt_dataset *data_set, const char *uid, const void *const frames[], const size_t sizes[],
+                size_t count, struct vt_err *err)
 {
     const struct vt_transfer_syntax *known = vt_transfer_syntax_find(uid);
     auto sequence = std::make_unique<DcmPixelSequence>(DcmTag(DCM_PixelData, EVR_OB));
@@ -160,8 +157,8 @@ static bool decode_frames(vt_dataset *data_set, DcmPixelData *pixels, vt_frame_d
     return true;
 }
 
-static bool choose(vt_dataset *data_set, E_TransferSyntax syntax, const DcmRepresentationParameter *parameter,
-                   const char *what, struct vt_err *err)
+bool choose(vt_dataset *data_set, E_TransferSyntax syntax, const DcmRepresentationParameter *parameter,
+            const char *what, struct vt_err *err)
 {
     OFCondition done = data_set->object.chooseRepresentation(syntax, parameter);
 
@@ -191,41 +188,7 @@ static bool decode(vt_dataset *data_set, DcmElement *element, struct vt_err *err
     return ok;
 }
 
-/* Encoders take as many frames as the data set says; bytes beyond them would be lost. */
-static bool pixels_fit(DcmElement *pixels, const vt_pixel_shape &shape, struct vt_err *err)
-{
-    uint64_t due = vt_pixel_frame_size(&shape) * shape.frames;
-
-    due += due % 2;
-    return pixels->getLength() == due ||
-           vt_fail(err, VT_E_INVALID, "pixel data of %u bytes where %llu are due", pixels->getLength(),
-                   static_cast<unsigned long long>(due));
-}
-
-static bool encode(vt_dataset *data_set, DcmElement *pixels, const struct vt_transfer_syntax *to,
-                   struct vt_err *err)
-{
-    DJ_RPLossless jpeg;
-    DJLSRepresentationParameter jpeg_ls(0, OFTrue);
-    DcmRLERepresentationParameter rle;
-    const struct {
-        const char *uid;
-        const DcmRepresentationParameter *parameter;
-    } encoders[] = {
-        { "1.2.840.10008.1.2.4.70", &jpeg },
-        { "1.2.840.10008.1.2.4.80", &jpeg_ls },
-        { "1.2.840.10008.1.2.5", &rle },
-    };
-    vt_pixel_shape shape;
-
-    for (const auto &encoder : encoders)
-        if (strcmp(encoder.uid, to->uid) == 0)
-            return read_shape(data_set->object, shape, err) && pixels_fit(pixels, shape, err) &&
-                   choose(data_set, DcmXfer(to->uid).getXfer(), encoder.parameter, to->name, err);
-    return vt_fail(err, VT_E_UNSUPPORTED, "%s cannot be encoded here", to->name);
-}
-
-static bool transcode(vt_dataset *data_set, const char *uid, struct vt_err *err)
+static bool transcode(vt_dataset *data_set, const char *uid, bool lossy, struct vt_err *err)
 {
     const struct vt_transfer_syntax *to = vt_transfer_syntax_find(uid);
     DcmElement *pixels = nullptr;
@@ -240,7 +203,7 @@ static bool transcode(vt_dataset *data_set, const char *uid, struct vt_err *err)
         return false;
     /* Decoding may have put another element in its place. */
     data_set->object.findAndGetElement(DCM_PixelData, pixels);
-    if (pixels && to->encapsulated && !encode(data_set, pixels, to, err))
+    if (pixels && to->encapsulated && !encode_pixels(data_set, pixels, to, lossy, err))
         return false;
     data_set->transfer_syntax = uid;
     return true;
@@ -258,5 +221,10 @@ bool vt_dataset_put_frames(struct vt_dataset *data_set, const char *transfer_syn
 
 bool vt_dataset_transcode(struct vt_dataset *data_set, const char *transfer_syntax_uid, struct vt_err *err)
 {
-    return guarded(err, [&] { return transcode(data_set, transfer_syntax_uid, err); });
+    return guarded(err, [&] { return transcode(data_set, transfer_syntax_uid, false, err); });
+}
+
+bool vt_dataset_transcode_lossy(struct vt_dataset *data_set, const char *transfer_syntax_uid, struct vt_err *err)
+{
+    return guarded(err, [&] { return transcode(data_set, transfer_syntax_uid, true, err); });
 }

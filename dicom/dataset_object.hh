@@ -45,6 +45,16 @@ bool parse_into(vt_dataset *data_set, const uint8_t *bytes, size_t size, const c
 /* What the frames are, from the data set. VT_E_INVALID: it does not say, or not plausibly. */
 bool read_shape(DcmItem &item, vt_pixel_shape &out, struct vt_err *err);
 
+/* The frames, each a fragment, become the pixel data in that encapsulated syntax. */
+bool put_frames(vt_dataset *data_set, const char *uid, const void *const frames[], const size_t sizes[],
+                size_t count, struct vt_err *err);
+/* DCMTK's codecs make that representation the only one. `what` begins the error. */
+bool choose(vt_dataset *data_set, E_TransferSyntax syntax, const DcmRepresentationParameter *parameter,
+            const char *what, struct vt_err *err);
+/* Native pixel data into an encapsulated syntax. A lossy one makes another instance of the data set. */
+bool encode_pixels(vt_dataset *data_set, DcmElement *pixels, const struct vt_transfer_syntax *to, bool lossy,
+                   struct vt_err *err);
+
 /* Where encoded bytes go. */
 struct sink {
     virtual bool take(const uint8_t *bytes, size_t size, struct vt_err *err) = 0;

@@ -19,6 +19,8 @@
 #define JPEG_LOSSLESS "1.2.840.10008.1.2.4.70"
 #define JPEG_LS "1.2.840.10008.1.2.4.80"
 #define JPEG_2000 "1.2.840.10008.1.2.4.90"
+#define BASELINE "1.2.840.10008.1.2.4.50"
+#define JPEG_2000_LOSSY "1.2.840.10008.1.2.4.91"
 #define RLE "1.2.840.10008.1.2.5"
 #define ENCAPSULATED "1.2.840.10008.1.2.1.98"
 #define DEFLATED_FRAMES "1.2.840.10008.1.2.8.1"
@@ -107,8 +109,8 @@ static void transcode(struct vt_dataset *data_set, const char *syntax)
 static void lossless_syntaxes_give_the_same_pixels_back(void **state)
 {
     (void)state;
-    static const char *const syntaxes[] = { JPEG_LOSSLESS, JPEG_LS, RLE, VT_UID_IMPLICIT_LE, VT_UID_EXPLICIT_BE,
-                                            VT_UID_DEFLATED_LE };
+    static const char *const syntaxes[] = { JPEG_LOSSLESS, JPEG_LS, JPEG_2000, RLE, VT_UID_IMPLICIT_LE,
+                                            VT_UID_EXPLICIT_BE, VT_UID_DEFLATED_LE };
 
     for (size_t i = 0; i < 2 * VT_COUNT(syntaxes); i++) {
         VT_AUTO(vt_dataset) data_set = i % 2 ? colour(false) : image(0);
@@ -148,8 +150,7 @@ static void one_lossless_syntax_turns_into_another(void **state)
 static void what_cannot_be_is_refused_by_name(void **state)
 {
     (void)state;
-    static const char *const syntaxes[] = { JPEG_2000, "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.201",
-                                            "1.2.3" };
+    static const char *const syntaxes[] = { JPEG_2000_LOSSY, BASELINE, "1.2.840.10008.1.2.4.201", "1.2.3" };
 
     for (size_t i = 0; i < VT_COUNT(syntaxes); i++) {
         VT_AUTO(vt_dataset) data_set = image(0);
@@ -169,6 +170,100 @@ static void pixels_that_would_be_cut_are_not_encoded(void **state)
     put(data_set, "NumberOfFrames", "2");
     assert_false(vt_dataset_transcode(data_set, RLE, &err));
     assert_int_equal(err.code, VT_E_INVALID);
+}
+
+static void expect(struct vt_dataset *data_set, const char *path, const char *value)
+{
+    VT_AUTO_BUF(text, 1024);
+    struct vt_err err = { 0 };
+    bool there = false;
+
+    assert_true(vt_dataset_get(data_set, path, &text, &there, &err));
+    assert_true(there);
+    assert_string_equal(vt_buf_string(&text, &err), value);
+}
+
+/* A gradient instead of what is hard to compress. */
+static void smooth(struct vt_dataset *data_set, bool in_colour)
+{
+    uint8_t bytes[FRAMES * ROWS * COLUMNS * 2];
+    size_t size = in_colour ? ROWS * COLUMNS * 3 : sizeof bytes;
+    struct vt_err err = { 0 };
+
+    for (size_t i = 0; i < size; i++) {
+        size_t pixel = i / (in_colour ? 3 : 2), value = pixel % COLUMNS * 5 + pixel / COLUMNS % ROWS * 6;
+        bytes[i] = (uint8_t)(in_colour ? value : i % 2 == 0 ? value * 16 : value * 16 >> 8);
+    }
+    assert_true(vt_dataset_put_bytes(data_set, VT_TAG_PIXEL_DATA, in_colour ? "OB" : "OW", bytes, size, &err));
+}
+
+/* Mean distance of samples, in parts of their range. */
+static double distance(const struct vt_buf *a, const struct vt_buf *b, bool wide)
+{
+    size_t count = a->size / (wide ? 2 : 1);
+    double sum = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        int x = wide ? a->data[2 * i] | a->data[2 * i + 1] << 8 : a->data[i];
+        int y = wide ? b->data[2 * i] | b->data[2 * i + 1] << 8 : b->data[i];
+        sum += abs(x - y);
+    }
+    return sum / (double)count / (wide ? 4095 : 255);
+}
+
+static void lossy_ones_are_derived_instances_close_to_their_source(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *syntax, *method;
+        bool colour;
+    } rows[] = { { BASELINE, "ISO_10918_1", true },
+                 { JPEG_2000_LOSSY, "ISO_15444_1", true },
+                 { JPEG_2000_LOSSY, "ISO_15444_1", false } };
+
+    for (size_t i = 0; i < VT_COUNT(rows); i++) {
+        VT_AUTO(vt_dataset) data_set = rows[i].colour ? colour(false) : image(0);
+        VT_AUTO_BUF(before, ROOM);
+        VT_AUTO_BUF(after, ROOM);
+        char uid[VT_UID_MAX + 1], name[128];
+        struct vt_err err = { 0 };
+
+        smooth(data_set, rows[i].colour);
+        transcode(data_set, VT_UID_IMPLICIT_LE);
+        pixels_of(data_set, &before);
+        if (!vt_dataset_transcode_lossy(data_set, rows[i].syntax, &err))
+            fail_msg("%s", err.text);
+        snprintf(name, sizeof name, "%s in %s", rows[i].colour ? "1.2.3.5" : "1.2.3.4", rows[i].syntax);
+        vt_uid_derive(name, uid);
+        expect(data_set, "SOPInstanceUID", uid);
+        expect(data_set, "SourceImageSequence[0].ReferencedSOPInstanceUID",
+               rows[i].colour ? "1.2.3.5" : "1.2.3.4");
+        expect(data_set, "LossyImageCompression", "01");
+        expect(data_set, "LossyImageCompressionMethod", rows[i].method);
+        expect(data_set, "ImageType", "DERIVED\\PRIMARY");
+        transcode(data_set, VT_UID_EXPLICIT_LE);
+        pixels_of(data_set, &after);
+        assert_int_equal(before.size, after.size);
+        double lost = distance(&before, &after, !rows[i].colour);
+        assert_true(lost > 0 && lost < 0.1);
+    }
+}
+
+static void ranks_put_the_stored_syntax_first_and_lossy_ones_last(void **state)
+{
+    (void)state;
+    static const char *const order[] = { RLE, VT_UID_EXPLICIT_LE, VT_UID_IMPLICIT_LE, VT_UID_EXPLICIT_BE,
+                                         VT_UID_DEFLATED_LE, JPEG_LOSSLESS, JPEG_LS, JPEG_2000, JPEG_2000_LOSSY,
+                                         BASELINE };
+
+    for (size_t i = 0; i + 1 < VT_COUNT(order); i++)
+        assert_true(vt_transcode_rank(RLE, order[i], true) > vt_transcode_rank(RLE, order[i + 1], true));
+    assert_true(vt_transcode_rank(RLE, BASELINE, true) > 0);
+    assert_int_equal(vt_transcode_rank(RLE, BASELINE, false), 0);
+    assert_int_equal(vt_transcode_rank(RLE, "1.2.840.10008.1.2.4.201", true), 0);
+    assert_int_equal(vt_transcode_rank("1.2.840.10008.1.2.4.201", VT_UID_EXPLICIT_LE, true), 0);
+    assert_int_equal(vt_transcode_rank("1.2.840.10008.1.2.4.100", VT_UID_EXPLICIT_LE, true), 0);
+    assert_true(vt_transcode_rank("1.2.840.10008.1.2.4.201", "1.2.840.10008.1.2.4.201", false) > 0);
 }
 
 static const char *save(struct vt_dataset *data_set, const char *name, const char *syntax)
@@ -200,7 +295,7 @@ static void the_same_pixels_are_equal_in_every_lossless_syntax(void **state)
 {
     (void)state;
     static const char *const syntaxes[] = { VT_UID_IMPLICIT_LE, VT_UID_EXPLICIT_BE, VT_UID_DEFLATED_LE, RLE,
-                                            JPEG_LOSSLESS, JPEG_LS };
+                                            JPEG_LOSSLESS, JPEG_LS, JPEG_2000 };
     VT_AUTO(vt_dataset) plain = image(0);
     const char *first = save(plain, "plain", VT_UID_EXPLICIT_LE);
 
@@ -332,6 +427,8 @@ int main(void)
         cmocka_unit_test(lossless_syntaxes_give_the_same_pixels_back),
         cmocka_unit_test(one_lossless_syntax_turns_into_another),
         cmocka_unit_test(what_cannot_be_is_refused_by_name),
+        cmocka_unit_test(lossy_ones_are_derived_instances_close_to_their_source),
+        cmocka_unit_test(ranks_put_the_stored_syntax_first_and_lossy_ones_last),
         cmocka_unit_test(pixels_that_would_be_cut_are_not_encoded),
         cmocka_unit_test(the_same_pixels_are_equal_in_every_lossless_syntax),
         cmocka_unit_test(colour_is_equal_by_plane_and_by_pixel),
