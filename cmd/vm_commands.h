@@ -11,12 +11,14 @@ int vt_cli_vm_verb(struct vt_cli *cli, struct vt_err *err);   /* start, shutdown
 int vt_cli_vm_clone(struct vt_cli *cli, struct vt_err *err);
 int vt_cli_vm_revert(struct vt_cli *cli, struct vt_err *err);
 int vt_cli_vm_snapshot_delete(struct vt_cli *cli, struct vt_err *err);
+int vt_cli_vm_console(struct vt_cli *cli, struct vt_err *err);
 int vt_cli_host_list(struct vt_cli *cli, struct vt_err *err);
 int vt_cli_host_show(struct vt_cli *cli, struct vt_err *err);
 int vt_cli_host_verb(struct vt_cli *cli, struct vt_err *err);   /* enable, disable, evacuate, reboot, shutdown */
 int vt_cli_sr_list(struct vt_cli *cli, struct vt_err *err);
 int vt_cli_sr_show(struct vt_cli *cli, struct vt_err *err);
 int vt_cli_sr_verb(struct vt_cli *cli, struct vt_err *err);   /* scan, set-default */
+int vt_cli_sr_plug(struct vt_cli *cli, struct vt_err *err);   /* plug, unplug */
 int vt_cli_pool_status(struct vt_cli *cli, struct vt_err *err);
 int vt_cli_pool_check_join(struct vt_cli *cli, struct vt_err *err);
 int vt_cli_pool_join(struct vt_cli *cli, struct vt_err *err);

@@ -268,3 +268,53 @@ struct vt_xmlrpc_message *vt_line_post(struct vt_line *line, const struct vt_lin
         return NULL;
     return vt_xmlrpc_decoder_finish(decoder, err);
 }
+
+/* ---- a bare connection ---- */
+
+bool vt_line_connect(struct vt_line *line, const struct vt_line_host *host, int64_t timeout_ms,
+                     struct vt_err *err)
+{
+    if (!prepare(line, host, timeout_ms, err) || !trust(line, host, err))
+        return false;
+    curl_easy_setopt(line->easy, CURLOPT_CONNECT_ONLY, 1L);
+    curl_easy_setopt(line->easy, CURLOPT_FRESH_CONNECT, 1L);
+    CURLcode code = curl_easy_perform(line->easy);
+    return code == CURLE_OK || blame(line, host, code, err);
+}
+
+static bool transferred(CURLcode code, size_t moved, size_t *out_size, struct vt_err *err)
+{
+    if (code != CURLE_OK && code != CURLE_AGAIN)
+        return vt_fail(err, VT_E_CLOSED, "the connection broke: %s", curl_easy_strerror(code));
+    *out_size = code == CURLE_OK ? moved : 0;
+    return true;
+}
+
+bool vt_line_read(struct vt_line *line, void *bytes, size_t room, size_t *out_size,
+                  struct vt_err *err)
+{
+    size_t moved = 0;
+    CURLcode code = curl_easy_recv(line->easy, bytes, room, &moved);
+
+    if (code == CURLE_OK && moved == 0)
+        return vt_fail(err, VT_E_CLOSED, "the host closed the connection");
+    return transferred(code, moved, out_size, err);
+}
+
+bool vt_line_write(struct vt_line *line, const void *bytes, size_t size, size_t *out_size,
+                   struct vt_err *err)
+{
+    size_t moved = 0;
+    CURLcode code = curl_easy_send(line->easy, bytes, size, &moved);
+
+    return transferred(code, moved, out_size, err);
+}
+
+int vt_line_socket(struct vt_line *line)
+{
+    curl_socket_t fd = CURL_SOCKET_BAD;
+
+    if (curl_easy_getinfo(line->easy, CURLINFO_ACTIVESOCKET, &fd) != CURLE_OK)
+        return -1;
+    return fd == CURL_SOCKET_BAD ? -1 : fd;
+}

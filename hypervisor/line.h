@@ -56,3 +56,15 @@ struct vt_line_stream {
 struct vt_xmlrpc_message *vt_line_post(struct vt_line *line, const struct vt_line_host *host,
                                        const struct vt_buf *body, int64_t timeout_ms, bool once,
                                        const struct vt_line_stream *stream, struct vt_err *err);
+
+/* A bare connection to the host instead of requests, trusted as above: for consoles. Until the line
+ * is freed it is of no use for anything else. */
+bool vt_line_connect(struct vt_line *line, const struct vt_line_host *host, int64_t timeout_ms,
+                     struct vt_err *err);
+/* Neither waits: *out_size 0 means not now. VT_E_CLOSED. Read until it says 0 before waiting for
+ * the socket: TLS may hold bytes that have arrived. */
+bool vt_line_read(struct vt_line *line, void *bytes, size_t room, size_t *out_size,
+                  struct vt_err *err);
+bool vt_line_write(struct vt_line *line, const void *bytes, size_t size, size_t *out_size,
+                   struct vt_err *err);
+int vt_line_socket(struct vt_line *line); /* to poll; -1 without a connection */

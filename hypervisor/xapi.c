@@ -109,7 +109,7 @@ static bool post(struct vt_line *line, const struct vt_line_host *host, const ch
     vt_xapi_reply_fini(reply);
     reply->message = vt_line_post(line, host, &body, timeout, !vt_xapi_is_read(method),
                                   stream && stream->line.fn ? &stream->line : NULL, err);
-    explicit_bzero(body.data, body.size); /* a login has the password in it */
+    explicit_bzero(body.data, body.size); /* a login has the password in it, a join too */
     if (!reply->message)
         return false;
     reply->value = vt_xmlrpc_open(reply->message, &reply->failure, err);
@@ -187,7 +187,10 @@ bool vt_xapi_call(struct vt_xapi *xapi, struct vt_line *line, struct vt_xapi_rep
     va_start(list, format);
     bool ok = write_args(&writer, format, list);
     va_end(list);
-    return ok && call_args(xapi, line, NULL, method, &args, reply, err);
+    ok = ok && call_args(xapi, line, NULL, method, &args, reply, err);
+    if (args.data)
+        explicit_bzero(args.data, args.size); /* pool.join has the password in it */
+    return ok;
 }
 
 bool vt_xapi_call_stream(struct vt_xapi *xapi, struct vt_line *line,

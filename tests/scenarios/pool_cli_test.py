@@ -333,6 +333,21 @@ def case_storage_is_scanned_and_made_the_default(world):
     world.fails(FAILED, "sr", "scan", "nothing", say="has no storage 'nothing'")
 
 
+def case_storage_is_unplugged_and_plugged_host_by_host(world):
+    local = "Local storage on host-02"
+    equal(world.rows("sr", "unplug", local), [{"name": local, "host": "host-02", "outcome": "unplugged"}])
+    equal({s["name"]: s["plugged"] for s in world.rows("host", "show", "host-02")[0]["storage"]}[local], False)
+    equal(world.rows("sr", "unplug", local)[0]["outcome"], "is not plugged")
+    world.ok("sr", "plug", local, "--dry-run")
+    equal(world.rows("sr", "show", local)[0]["plugged"], "0/1")
+    world.ok("sr", "plug", local)
+    equal(world.rows("sr", "show", local)[0]["plugged"], "1/1")
+    user = world.rows("vm", "list", "--state", "running")[0]
+    world.fails(FAILED, "sr", "unplug", "Shared storage", "--host", user["host"], say="is in use on " + user["host"])
+    equal(world.rows("sr", "show", "Shared storage")[0]["plugged"], "3/3")
+    world.fails(FAILED, "sr", "unplug", local, "--host", "host-01", say="is not known to host-01")
+
+
 # ---- joining and leaving ----
 
 def findings(world, *options):
