@@ -11,9 +11,12 @@
 #include "poolsim/server.h"
 #include "poolsim/sim.h"
 
+enum { ANY = -1 }; /* words */
+
 struct request {
     struct vt_sim_world *world;
     struct vt_sim_server *server;
+    int argc;
     const char *const *argv; /* [0] is the command */
     struct vt_buf *out;
 };
@@ -253,6 +256,38 @@ static bool claim_master(struct request *request, struct vt_err *err)
     return machine;
 }
 
+/* Keeps the words until so many requests have come. */
+static bool after(struct request *request, struct vt_err *err)
+{
+    struct vt_sim_faults *faults = &request->world->faults;
+    long count = 0;
+
+    if (request->argc < 3 || request->argc - 2 > VT_SIM_AFTER_WORDS)
+        return vt_fail(err, VT_E_INVALID, "usage: ctl after CALLS COMMAND [WORD...]");
+    if (!number(request->argv[1], 1, 1000000, &count, err))
+        return false;
+    for (int i = 2; i < request->argc; i++)
+        snprintf(faults->after_words[i - 2], sizeof faults->after_words[0], "%s", request->argv[i]);
+    faults->after_argc = request->argc - 2;
+    faults->after_calls = (uint32_t)count;
+    return true;
+}
+
+void vt_sim_control_count(struct vt_sim_world *world, struct vt_sim_server *server)
+{
+    struct vt_sim_faults *faults = &world->faults;
+    const char *argv[VT_SIM_AFTER_WORDS];
+    struct vt_err err = { 0 };
+    VT_AUTO_BUF(out, 4096);
+
+    if (faults->after_calls == 0 || --faults->after_calls > 0)
+        return;
+    for (int i = 0; i < faults->after_argc; i++)
+        argv[i] = faults->after_words[i];
+    if (!vt_sim_control_run(world, server, faults->after_argc, argv, &out, &err))
+        fprintf(stderr, "vitrine-poolsim: %s\n", err.text);
+}
+
 /* "VM.power_state" */
 static enum vt_sim_field field_named(const char *text, struct vt_err *err)
 {
@@ -355,18 +390,19 @@ static const struct command {
     { "claim-master", "HOST on|off", 2, claim_master },
     { "hide-field", "CLASS.FIELD", 1, hide_field },
     { "set", "CLASS.FIELD NAME VALUE", 3, set_field },
+    { "after", "CALLS COMMAND...", ANY, after },
     { "hosts", "", 0, list_hosts },
 };
 
 bool vt_sim_control_run(struct vt_sim_world *world, struct vt_sim_server *server, int argc,
                         const char *const *argv, struct vt_buf *out, struct vt_err *err)
 {
-    struct request request = { world, server, argv, out };
+    struct request request = { world, server, argc, argv, out };
 
     for (size_t i = 0; i < VT_COUNT(commands) && argc > 0; i++) {
         if (strcmp(commands[i].name, argv[0]) != 0)
             continue;
-        if (argc - 1 != commands[i].count)
+        if (commands[i].count != ANY && argc - 1 != commands[i].count)
             return vt_fail(err, VT_E_INVALID, "usage: ctl %s %s", commands[i].name,
                            commands[i].words);
         return commands[i].run(&request, err);

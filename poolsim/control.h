@@ -26,6 +26,10 @@ void vt_sim_control_caller_ready(struct vt_sim_control *control,
 bool vt_sim_control_run(struct vt_sim_world *world, struct vt_sim_server *server, int argc,
                         const char *const *argv, struct vt_buf *out, struct vt_err *err);
 
+/* Before every request: runs the command that `after` keeps when its time has come. It may close any
+ * connection. */
+void vt_sim_control_count(struct vt_sim_world *world, struct vt_sim_server *server);
+
 /* The other end: sends the words to the simulator of that port, appends its answer. false: nobody
  * there, or it said no. */
 bool vt_sim_control_call(uint16_t port, int argc, char *const *argv, struct vt_buf *out,

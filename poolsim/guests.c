@@ -1,7 +1,7 @@
 /* Guests on the wire. Each VM has an address of its own, made from the number in its first MAC. A
  * listener is open while the VM runs; a cut one keeps it with a backlog that is full, so that
- * connects time out as on a dead network; a stopped one has none, so that they are refused. The
- * service behind it answers C-ECHO (echo.h). */
+ * connects time out as on a dead network, and so does a suspended one; a stopped one has none, so
+ * that they are refused. The service behind it answers C-ECHO (echo.h). */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -177,6 +177,8 @@ static enum mode wanted_mode(struct vt_sim_pool *pool, const struct vt_sim_objec
     bool running = vt_sim_is(vm, VT_VM_power_state, "Running");
     bool paused = vt_sim_is(vm, VT_VM_power_state, "Paused");
 
+    if (vt_sim_vm_is_real(vm) && vt_sim_is(vm, VT_VM_power_state, "Suspended"))
+        return CUT; /* nobody has its address: nothing answers, not even with a refusal */
     if (!vt_sim_vm_is_real(vm) || (!running && !paused) || vt_sim_ref(vm, VT_VM_guest_metrics) == 0)
         return CLOSED;
     if (guest->cut || paused || (machine && machine->failed))

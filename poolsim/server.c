@@ -250,6 +250,10 @@ static void handle(struct vt_sim_server *server, struct connection *connection,
     struct vt_err err = { 0 };
     uint64_t ticket = ++server->serial * CONNECTIONS_MAX + connection->slot;
 
+    uint32_t slot = connection->slot;
+    vt_sim_control_count(server->world, server);
+    if (server->connections[slot] != connection)
+        return;
     connection->close_after = !head->keep_alive;
     if (strcmp(head->method, "CONNECT") == 0 && strncmp(head->path, "/console", 8) == 0) {
         open_console(connection, head->path);

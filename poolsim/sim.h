@@ -89,6 +89,8 @@ struct vt_sim_pool {
     uint64_t seen;                 /* generation at the last look */
 };
 
+enum { VT_SIM_AFTER_WORDS = 4 };
+
 struct vt_sim_faults {
     int64_t delay;             /* ns before every answer */
     uint32_t drop_connections; /* so many of the next answers are lost with their connection */
@@ -96,6 +98,9 @@ struct vt_sim_faults {
     enum vt_sim_spoil spoil;
     bool lose_events; /* the next event.from answers EVENTS_LOST */
     char fail_next_task[64];
+    uint32_t after_calls; /* so many requests until a command runs; 0: none waits */
+    int after_argc;
+    char after_words[VT_SIM_AFTER_WORDS][64];
 };
 
 struct vt_sim_guests;

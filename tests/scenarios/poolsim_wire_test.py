@@ -138,7 +138,7 @@ class Guests(Simulator):
         self.x.VM.unpause(self.vm)
         self.assertEqual(self.reach(), "connected")
         self.x.VM.suspend(self.vm)
-        self.assertEqual(self.reach(), "refused")
+        self.assertEqual(self.reach(), "timeout")
         self.x.VM.resume(self.vm, False, False)
         wait(lambda: self.reach() == "connected", what="the resumed guest")
 
