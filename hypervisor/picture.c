@@ -23,6 +23,7 @@ struct vt_object {
     const char *ref;
     enum vt_class class;
     uint32_t generation;
+    uint32_t size, text_count; /* of the whole block; the pointers behind the values */
     struct value values[];
 };
 
@@ -297,6 +298,8 @@ static struct vt_object *object_new(enum vt_class class, const char *ref,
     if (!object)
         return NULL;
     memset(object, 0, sizeof *object);
+    object->size = (uint32_t)(head + need.count * sizeof(char *) + need.size);
+    object->text_count = (uint32_t)need.count;
     struct sink sink = { .texts = (const char **)(void *)((char *)object + head) };
     sink.bytes = (char *)(sink.texts + need.count);
     object->class = class;
@@ -330,6 +333,49 @@ bool vt_picture_put(struct vt_picture *picture, enum vt_class class, const char 
     append(picture, object);
     if (picture->count > picture->bucket_count)
         grow(picture);
+    return true;
+}
+
+/* The same block elsewhere: what pointed into it points into the copy. */
+static struct vt_object *object_copy(const struct vt_object *from)
+{
+    struct vt_object *object = malloc(from->size);
+    size_t fields = field_count(from->class);
+
+    if (!object)
+        return NULL;
+    memcpy(object, from, from->size);
+    const char **texts = (const char **)(void *)&object->values[fields];
+    const char *const *before = (const char *const *)(const void *)&from->values[fields];
+    for (uint32_t i = 0; i < object->text_count; i++)
+        texts[i] = (const char *)object + (before[i] - (const char *)from);
+    for (size_t i = 0; i < fields; i++)
+        object->values[i].texts = texts + (from->values[i].texts - before);
+    object->ref = (const char *)object + (from->ref - (const char *)from);
+    return object;
+}
+
+bool vt_picture_copy(const struct vt_picture *picture, unsigned classes, struct vt_picture *out,
+                     struct vt_err *err)
+{
+    for (size_t class = 0; class < VT_CLASSES; class ++) {
+        if (!(classes & VT_CLASS_BIT(class)))
+            continue;
+        for (const struct vt_object *from = picture->first[class]; from; from = from->next) {
+            struct vt_object *object = object_copy(from);
+            if (!object)
+                return vt_fail(err, VT_E_NOMEM, "no memory for a copy of the picture");
+            object->generation = out->generation;
+            struct vt_object **slot = slot_of(out, object->ref);
+            object->bucket_next = NULL;
+            object->next = NULL;
+            *slot = object;
+            append(out, object);
+            if (out->count > out->bucket_count)
+                grow(out);
+        }
+    }
+    out->time = picture->time;
     return true;
 }
 

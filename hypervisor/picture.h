@@ -18,6 +18,7 @@
 #include "core/auto.h"
 #include "hypervisor/xapi.h"
 
+struct vt_buf;
 struct vt_err;
 struct vt_object;
 struct vt_picture;
@@ -56,6 +57,11 @@ const char *vt_class_name(enum vt_class class);
 bool vt_picture_put(struct vt_picture *picture, enum vt_class class, const char *ref,
                     const struct vt_xmlrpc_value *record, struct vt_err *err);
 void vt_picture_remove(struct vt_picture *picture, const char *ref);
+
+/* Adds a copy of every object of the classes, and takes the time over. out must not have them yet.
+ * VT_E_NOMEM: some are there. */
+bool vt_picture_copy(const struct vt_picture *picture, unsigned classes, struct vt_picture *out,
+                     struct vt_err *err);
 
 /* Every record of the classes whose bits are set; what the server no longer has goes. On failure
  * the picture is as old as it was, with some classes newer. A class that the server does not know
@@ -112,8 +118,16 @@ const char *vt_object_map(const struct vt_object *object, const char *field,
 
 /* ---- keeping it (picture_file.c) ---- */
 
-/* JSON, written beside and renamed. */
+/* A JSON object a line: first the format and the time, then an object of the pool each; written
+ * beside and renamed. */
 bool vt_picture_save(const struct vt_picture *picture, const char *path, struct vt_err *err);
+/* The same in pieces, for a picture that must not stand still so long: begin, the classes in any
+ * order, end. */
+bool vt_picture_save_begin(const struct vt_picture *picture, struct vt_buf *out,
+                           struct vt_err *err);
+bool vt_picture_save_class(const struct vt_picture *picture, enum vt_class class,
+                           struct vt_buf *out, struct vt_err *err);
+bool vt_picture_save_end(const struct vt_buf *text, const char *path, struct vt_err *err);
 /* VT_E_NOTFOUND: no such file; VT_E_CORRUPT. The picture must be empty. */
 bool vt_picture_restore(struct vt_picture *picture, const char *path, struct vt_err *err);
 

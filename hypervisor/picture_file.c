@@ -1,6 +1,9 @@
-/* The picture and the members on disk. A file is a JSON object with a format number; what was
- * written by a later format is not read. */
+/* The picture and the members on disk. The first line is a JSON object with a format number; what was
+ * written by another format is not read. The picture has a line for each object, so that neither
+ * writing nor reading it needs more memory than the text. */
+#include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <jansson.h>
@@ -10,7 +13,7 @@
 #include "core/io.h"
 #include "hypervisor/picture_state.h"
 
-enum { FORMAT = 1, MODE = 0600, MEMBERS_FILE_MAX = 256 * 1024 };
+enum { FORMAT = 1, PICTURE_FORMAT = 2, MODE = 0600, MEMBERS_FILE_MAX = 256 * 1024 };
 
 static inline void json_auto(json_t **json)
 {
@@ -64,18 +67,54 @@ static json_t *fields_json(const struct vt_object *object)
     return json;
 }
 
+bool vt_picture_save_begin(const struct vt_picture *picture, struct vt_buf *out, struct vt_err *err)
+{
+    return vt_buf_printf(out, err, "{\"format\":%d,\"time\":%" PRId64 "}\n", PICTURE_FORMAT,
+                         vt_picture_time(picture));
+}
+
+static int into_buf(const char *bytes, size_t size, void *context)
+{
+    struct vt_err ignored = { 0 };
+
+    return vt_buf_append(context, bytes, size, &ignored) ? 0 : -1;
+}
+
+/* ["VM","OpaqueRef:...",{"uuid":"...",...}] */
+static bool put_line(const struct vt_object *object, struct vt_buf *out, struct vt_err *err)
+{
+    AUTO_JSON *line = json_pack("[s, s, o]", vt_class_name(vt_object_class(object)),
+                                vt_object_ref(object), fields_json(object));
+
+    if (!line || json_dump_callback(line, into_buf, out, JSON_COMPACT) != 0)
+        return vt_fail(err, VT_E_NOMEM, "no memory to keep the picture");
+    return vt_buf_append_byte(out, '\n', err);
+}
+
+bool vt_picture_save_class(const struct vt_picture *picture, enum vt_class class,
+                           struct vt_buf *out, struct vt_err *err)
+{
+    VT_PICTURE_EACH(picture, class, object)
+    if (!put_line(object, out, err))
+        return false;
+    return true;
+}
+
+bool vt_picture_save_end(const struct vt_buf *text, const char *path, struct vt_err *err)
+{
+    return vt_io_write_file(path, text->data, text->size, MODE, err);
+}
+
 bool vt_picture_save(const struct vt_picture *picture, const char *path, struct vt_err *err)
 {
-    AUTO_JSON *root =
-        json_pack("{s:i, s:I}", "format", FORMAT, "time", (json_int_t)vt_picture_time(picture));
+    VT_AUTO_BUF(text, VT_PICTURE_FILE_MAX);
 
-    for (size_t class = 0; class < VT_CLASSES; class ++) {
-        json_t *objects = json_object();
-        VT_PICTURE_EACH(picture, (enum vt_class) class, object)
-        json_object_set_new(objects, vt_object_ref(object), fields_json(object));
-        json_object_set_new(root, vt_class_name((enum vt_class) class), objects);
-    }
-    return write_json(root, path, err);
+    if (!vt_picture_save_begin(picture, &text, err))
+        return false;
+    for (size_t class = 0; class < VT_CLASSES; class ++)
+        if (!vt_picture_save_class(picture, (enum vt_class) class, &text, err))
+            return false;
+    return vt_picture_save_end(&text, path, err);
 }
 
 static struct vt_xmlrpc_value *make_value(struct vt_region *region, const char *name,
@@ -128,37 +167,69 @@ static struct vt_xmlrpc_value *record_from(struct vt_region *region, json_t *fie
     return record;
 }
 
-static bool restore_class(struct vt_picture *picture, enum vt_class class, json_t *objects,
-                          struct vt_err *err)
+static bool unreadable(const char *path, struct vt_err *err)
 {
-    const char *ref;
-    json_t *fields;
+    return vt_fail(err, VT_E_CORRUPT, "%s cannot be read: remove it, it is written anew", path);
+}
 
-    json_object_foreach(objects, ref, fields)
-    {
-        struct vt_region region = { 0 };
-        struct vt_xmlrpc_value *record = record_from(&region, fields);
-        bool ok = record ? vt_picture_put(picture, class, ref, record, err)
-                         : vt_fail(err, VT_E_NOMEM, "no memory for the picture of the pool");
-        vt_region_fini(&region);
-        if (!ok)
-            return false;
-    }
+static bool restore_object(struct vt_picture *picture, enum vt_class class, const char *ref,
+                           json_t *fields, struct vt_err *err)
+{
+    struct vt_region region = { 0 };
+    struct vt_xmlrpc_value *record = record_from(&region, fields);
+    bool ok = record ? vt_picture_put(picture, class, ref, record, err)
+                     : vt_fail(err, VT_E_NOMEM, "no memory for the picture of the pool");
+
+    vt_region_fini(&region);
+    return ok;
+}
+
+static bool restore_line(struct vt_picture *picture, const char *text, size_t size,
+                         const char *path, struct vt_err *err)
+{
+    AUTO_JSON *line = json_loadb(text, size, 0, NULL);
+    const char *name = json_string_value(json_array_get(line, 0));
+    const char *ref = json_string_value(json_array_get(line, 1));
+    json_t *fields = json_array_get(line, 2);
+
+    if (!name || !ref || !json_is_object(fields))
+        return unreadable(path, err);
+    for (size_t class = 0; class < VT_CLASSES; class ++)
+        if (strcmp(vt_class_name((enum vt_class) class), name) == 0)
+            return restore_object(picture, (enum vt_class) class, ref, fields, err);
+    return true;
+}
+
+static bool restore_head(struct vt_picture *picture, const char *text, size_t size,
+                         const char *path, struct vt_err *err)
+{
+    AUTO_JSON *head = json_loadb(text, size, 0, NULL);
+
+    if (json_integer_value(json_object_get(head, "format")) != PICTURE_FORMAT)
+        return unreadable(path, err);
+    vt_picture_set_time(picture, json_integer_value(json_object_get(head, "time")));
     return true;
 }
 
 bool vt_picture_restore(struct vt_picture *picture, const char *path, struct vt_err *err)
 {
-    AUTO_JSON *root = read_json(path, VT_PICTURE_FILE_MAX, err);
+    VT_AUTO_BUF(bytes, VT_PICTURE_FILE_MAX);
+    size_t at = 0;
 
-    if (!root)
+    if (!vt_io_read_file(path, &bytes, err))
         return false;
-    for (size_t class = 0; class < VT_CLASSES; class ++)
-        if (!restore_class(picture, (enum vt_class) class,
-                           json_object_get(root, vt_class_name((enum vt_class) class)), err))
+    while (at < bytes.size) {
+        const char *text = (const char *)bytes.data + at;
+        const char *end = memchr(text, '\n', bytes.size - at);
+        if (!end)
+            return unreadable(path, err);
+        size_t size = (size_t)(end - text);
+        if (!(at == 0 ? restore_head(picture, text, size, path, err)
+                      : restore_line(picture, text, size, path, err)))
             return false;
-    vt_picture_set_time(picture, json_integer_value(json_object_get(root, "time")));
-    return true;
+        at += size + 1;
+    }
+    return at > 0 || unreadable(path, err);
 }
 
 /* ---- the members ---- */

@@ -57,14 +57,18 @@ bool vt_keeper_start(struct vt_keeper *keeper, struct vt_err *err);
 /* Waits until the first whole picture is there, or the deadline (monotonic ns); false: not yet. */
 bool vt_keeper_wait(struct vt_keeper *keeper, int64_t deadline);
 
+/* Behind a change that was made through `line`: waits until the picture shows what the pool knew
+ * when this was called. false: not by the deadline, or the pool is away. */
+bool vt_keeper_catch_up(struct vt_keeper *keeper, struct vt_line *line, int64_t deadline);
+
 const char *vt_keeper_name(const struct vt_keeper *keeper);
 const char *vt_keeper_url(const struct vt_keeper *keeper);
 const char *vt_keeper_folder(const struct vt_keeper *keeper); /* pool.state */
 /* Shared by threads; each brings a line of its own. Its tasks are followed by events. */
 struct vt_xapi *vt_keeper_xapi(struct vt_keeper *keeper);
 
-/* The picture until vt_keeper_done, always in pairs, in one thread. Never NULL; empty when nothing is
- * known yet. */
+/* The picture until vt_keeper_done, always in pairs, in one thread, never one pair inside
+ * another. Never NULL; empty when nothing is known yet. */
 const struct vt_picture *vt_keeper_read(struct vt_keeper *keeper);
 void vt_keeper_done(struct vt_keeper *keeper);
 /* A copy of those classes, the caller's: for what takes long. NULL: err. */

@@ -132,6 +132,15 @@ bool vt_xapi_task_wait(struct vt_xapi *xapi, struct vt_line *line, const char *t
                        int64_t deadline, vt_xapi_progress_fn progress, void *context,
                        struct vt_xapi_task *out, struct vt_err *err);
 
+/* Who keeps a picture of the pool sees its tasks end: asked before each look. Waits for at most
+ * wait_ns until the task has ended; true: it has. *out_progress is set when it is known. Tasks are
+ * then looked at once they ended, and every VT_XAPI_TASK_LOOK_S in case an event was lost. Set before
+ * threads start. */
+enum { VT_XAPI_TASK_LOOK_S = 5 };
+typedef bool (*vt_xapi_sight_fn)(void *context, const char *task, int64_t wait_ns,
+                                 double *out_progress);
+void vt_xapi_see_tasks(struct vt_xapi *xapi, vt_xapi_sight_fn sight, void *context);
+
 /* ---- events (xapi_event.c) ---- */
 
 enum vt_xapi_operation { VT_XAPI_ADD, VT_XAPI_MOD, VT_XAPI_DEL };
@@ -153,6 +162,8 @@ struct vt_xapi_watch {
     void (*batch)(void *context, const struct vt_xmlrpc_value *valid_ref_counts, bool first);
     /* The connection is gone (err says why) or back (err NULL). May be NULL. */
     void (*state)(void *context, const struct vt_err *err);
+    /* Behind `batch`: up to here the events are known; tokens grow, as text. May be NULL. */
+    void (*token)(void *context, const char *token);
 };
 
 enum { VT_XAPI_TOKEN_MAX = 128, VT_XAPI_EVENT_TIMEOUT_S = 30 };

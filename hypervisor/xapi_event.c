@@ -77,6 +77,8 @@ static bool one_batch(struct vt_xapi *xapi, struct loop *loop, const char *const
         return vt_fail(err, VT_E_PROTOCOL, "event.from gave no token");
     snprintf(loop->token, sizeof loop->token, "%s", token);
     loop->login = reply.login;
+    if (loop->watch->token)
+        loop->watch->token(loop->watch->context, loop->token);
     return true;
 }
 

@@ -19,6 +19,8 @@ struct vt_xapi {
     char password[PASSWORD_MAX];
     char *ca_file, *fingerprint;
     uint16_t port;
+    vt_xapi_sight_fn sight; /* set before threads start */
+    void *sight_context;
     pthread_mutex_t login_lock; /* held while somebody logs in, so that only one does */
 
     pthread_mutex_t lock; /* guards what follows */
@@ -199,6 +201,18 @@ bool vt_xapi_forget_pin(struct vt_xapi *xapi, const char *address, struct vt_err
         xapi->session[0] = '\0'; /* the pin is learnt by logging in */
     pthread_mutex_unlock(&xapi->lock);
     return member || vt_fail(err, VT_E_NOTFOUND, "no member has the address %s", address);
+}
+
+void vt_xapi_see_tasks(struct vt_xapi *xapi, vt_xapi_sight_fn sight, void *context)
+{
+    xapi->sight = sight;
+    xapi->sight_context = context;
+}
+
+void vt_xapi_sight(struct vt_xapi *xapi, vt_xapi_sight_fn *out_sight, void **out_context)
+{
+    *out_sight = xapi->sight;
+    *out_context = xapi->sight_context;
 }
 
 void vt_xapi_master(struct vt_xapi *xapi, char out_address[static VT_XAPI_ADDRESS_MAX])

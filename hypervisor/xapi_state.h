@@ -27,6 +27,9 @@ bool vt_xapi_member_session(struct vt_xapi *xapi, const char *address, struct vt
 bool vt_xapi_post_login(struct vt_xapi *xapi, struct vt_line *line, const struct vt_line_host *host,
                         struct vt_xapi_reply *reply, struct vt_err *err, const char *method);
 
+/* Who sees the tasks of this session; *out_sight NULL: nobody. */
+void vt_xapi_sight(struct vt_xapi *xapi, vt_xapi_sight_fn *out_sight, void **out_context);
+
 /* Unless somebody has logged in since. */
 void vt_xapi_session_drop(struct vt_xapi *xapi, uint64_t login);
 

@@ -4,9 +4,9 @@
 
 #include "core/clock.h"
 #include "core/err.h"
-#include "hypervisor/xapi.h"
+#include "hypervisor/xapi_state.h"
 
-enum { FIRST_LOOK_MS = 50, LOOK_MAX_MS = 2000 };
+enum { FIRST_LOOK_MS = 50, LOOK_MAX_MS = 2000, SEEN_MS = 100 };
 
 /* "", "<value>OpaqueRef:...</value>" or a bare reference. */
 static void take_result(const char *text, struct vt_xapi_task *out)
@@ -81,29 +81,53 @@ static void quietly(struct vt_xapi *xapi, struct vt_line *line, const char *meth
     vt_xapi_call(xapi, line, &reply, &ignored, method, "s", task);
 }
 
+/* The time between two looks: slept through, or, where somebody sees the task, until it has ended
+ * or it is time to look all the same. */
+struct pause {
+    vt_xapi_sight_fn sight;
+    void *context;
+    int64_t ns, look_at;
+};
+
+/* true: look now. */
+static bool pause_once(struct pause *pause, const char *task, double *done)
+{
+    if (pause->sight)
+        return pause->sight(pause->context, task, SEEN_MS * VT_NS_PER_MS, done) ||
+               vt_clock_mono() >= pause->look_at;
+    vt_clock_sleep(pause->ns);
+    pause->ns = pause->ns * 2 < LOOK_MAX_MS * VT_NS_PER_MS ? pause->ns * 2
+                                                           : LOOK_MAX_MS * VT_NS_PER_MS;
+    return true;
+}
+
 bool vt_xapi_task_wait(struct vt_xapi *xapi, struct vt_line *line, const char *task,
                        int64_t deadline, vt_xapi_progress_fn progress, void *context,
                        struct vt_xapi_task *out, struct vt_err *err)
 {
-    int64_t pause = FIRST_LOOK_MS;
-    bool over = false, asked = false;
+    struct pause pause = { .ns = FIRST_LOOK_MS * VT_NS_PER_MS };
+    bool over = false, asked = false, now = true;
     double done = 0;
 
+    vt_xapi_sight(xapi, &pause.sight, &pause.context);
+    pause.look_at = vt_clock_mono() + VT_XAPI_TASK_LOOK_S * VT_NS_PER_S;
+    now = !pause.sight;
     *out = (struct vt_xapi_task){ .end = VT_XAPI_TASK_SUCCESS };
     for (;;) {
-        bool ok = look(xapi, line, task, &over, &done, out, err);
+        bool ok = !now || look(xapi, line, task, &over, &done, out, err);
         if (!ok || over) {
             if (out->end != VT_XAPI_TASK_UNKNOWN)
                 quietly(xapi, line, "task.destroy", task);
             return ok;
         }
+        if (now)
+            pause.look_at = vt_clock_mono() + VT_XAPI_TASK_LOOK_S * VT_NS_PER_S;
         if (progress && !progress(context, done) && !asked) {
             quietly(xapi, line, "task.cancel", task);
             asked = true;
         }
         if (deadline && vt_clock_mono() >= deadline)
             return unknown(out, err, "it takes longer than we wait");
-        vt_clock_sleep(pause * VT_NS_PER_MS);
-        pause = pause * 2 < LOOK_MAX_MS ? pause * 2 : LOOK_MAX_MS;
+        now = pause_once(&pause, task, &done);
     }
 }
