@@ -3,6 +3,7 @@
 #include <stddef.h>
 
 #include "archive/state.h"
+#include "core/jobs_schema.h"
 
 const struct vt_db_migration vt_state_migrations[] = {
     /* 1: versions, quarantine, operations that move files (trash, restore, resolve), the log */
