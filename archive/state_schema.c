@@ -58,6 +58,8 @@ const struct vt_db_migration vt_state_migrations[] = {
       "CREATE TABLE commitment_asked ("
       " transaction_uid TEXT PRIMARY KEY, peer TEXT NOT NULL, at INTEGER NOT NULL, answered INTEGER,"
       " event INTEGER, report BLOB) WITHOUT ROWID;" },
+    /* 4: jobs */
+    { VT_JOBS_SCHEMA },
     /* Next step here. */
 };
 const size_t vt_state_migration_count = VT_COUNT(vt_state_migrations);
