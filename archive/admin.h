@@ -20,6 +20,7 @@ typedef bool (*vt_admin_progress)(void *context, uint64_t done, uint64_t total, 
 struct vt_admin {
     struct vt_archive *archive;
     const char *who;                   /* user name, for the log of actions */
+    bool committed;                    /* delete also what storage commitment promised to keep */
     vt_admin_row row;
     vt_admin_progress progress;
     void *context;
@@ -29,14 +30,16 @@ struct vt_admin {
 bool vt_admin_study_list(const struct vt_admin *admin, const struct vt_query *query, struct vt_err *err);
 /* One study: its series and instances, files, digests. */
 bool vt_admin_study_show(const struct vt_admin *admin, const char *study_uid, struct vt_err *err);
-/* To the trash (retention); durable. out_trash_id names it for restore. */
+/* To the trash (retention); durable. out_trash_id names it for restore. VT_E_DENIED: instances of it were committed
+ * (archive/commitment.h), and admin->committed is not set. */
 bool vt_admin_study_delete(const struct vt_admin *admin, const char *study_uid, const char *reason, int64_t *out_trash_id,
                            uint64_t *out_instances, struct vt_err *err);
 bool vt_admin_trash_list(const struct vt_admin *admin, struct vt_err *err);
 /* By trash id, or by study UID when trash_id is 0. */
 bool vt_admin_study_restore(const struct vt_admin *admin, int64_t trash_id, const char *study_uid, uint64_t *out_instances,
                             struct vt_err *err);
-/* Removes what is past retention, all when `everything`, a few at a time: others go on storing meanwhile. *out_instances
+/* Removes what is past retention, all when `everything`, a few at a time: others go on storing meanwhile. What is held by a
+ * commitment stays, unless admin->committed and `everything`. *out_instances
  * says how many, also when it was cancelled; the next purge goes on with the rest. */
 bool vt_admin_trash_purge(const struct vt_admin *admin, bool everything, uint64_t *out_instances, struct vt_err *err);
 

@@ -39,8 +39,13 @@ void vt_admin_hex(const struct vt_digest *digest, char out[static 33])
 
 static bool is_time(const char *name)
 {
-    return strcmp(name, "at") == 0 || strcmp(name, "arrived") == 0 ||
-           strcmp(name, "purge_after") == 0;
+    static const char *const times[] = { "at",    "arrived", "purge_after", "asked",
+                                         "decided", "reported", "checked" };
+
+    for (size_t i = 0; i < VT_COUNT(times); i++)
+        if (strcmp(name, times[i]) == 0)
+            return true;
+    return false;
 }
 
 static json_t *value_of(struct sqlite3_stmt *stmt, int column)

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "archive/admin_rows.h"
+#include "archive/commitment.h"
 #include "archive/inside.h"
 #include "core/clock.h"
 #include "core/err.h"
@@ -157,6 +158,25 @@ static bool collect_versions(struct vt_archive *archive, const char *study_uid,
     return ok;
 }
 
+/* What was promised to a peer goes only when the administrator says so. */
+static bool may_delete(const struct vt_admin *admin, const struct vt_moves *moves,
+                       struct vt_err *err)
+{
+    uint64_t held = 0;
+
+    for (size_t i = 0; i < moves->count && !admin->committed; i++) {
+        bool holds = false;
+        if (!vt_commitment_holds(admin->archive, moves->items[i].sop_uid, moves->items[i].version,
+                                 &holds, err))
+            return false;
+        held += holds;
+    }
+    return held == 0 || vt_fail(err, VT_E_DENIED,
+                                "%" PRIu64 " instances of this study were committed to others "
+                                "('vitrine commitment list'): --committed deletes them all the same",
+                                held);
+}
+
 bool vt_admin_study_delete(const struct vt_admin *admin, const char *study_uid, const char *reason,
                            int64_t *out_trash_id, uint64_t *out_instances, struct vt_err *err)
 {
@@ -170,9 +190,12 @@ bool vt_admin_study_delete(const struct vt_admin *admin, const char *study_uid, 
         return false;
     bool ok = vt_admin_each_of_study(archive, study_uid, collect_delete, &moves, err) &&
               collect_versions(archive, study_uid, &moves, err) &&
+              may_delete(admin, &moves, err) &&
               vt_moves_run(archive, &moves, &operation, out_trash_id, out_instances, err);
     vt_exclusive_end(archive);
     vt_moves_fini(&moves);
+    if (ok && admin->committed && !vt_commitment_lift(archive, *out_trash_id, true, err))
+        return false;
     if (!ok || !vt_state_log(archive->state, admin->who, "study.delete", study_uid, reason, err))
         return false;
     vt_events_publish(archive->options.events, "study.deleted", study_uid, NULL);
@@ -295,7 +318,8 @@ bool vt_admin_study_restore(const struct vt_admin *admin, int64_t trash_id, cons
               vt_moves_run(archive, &moves, &operation, &id, out_instances, err);
     vt_exclusive_end(archive);
     vt_moves_fini(&moves);
-    if (!ok || !vt_state_log(archive->state, admin->who, "study.restore", subject, NULL, err))
+    if (!ok || !vt_commitment_lift(archive, trash_id, false, err) ||
+        !vt_state_log(archive->state, admin->who, "study.restore", subject, NULL, err))
         return false;
     vt_events_publish(archive->options.events, "study.restored", subject, NULL);
     return true;
@@ -309,14 +333,19 @@ enum { PURGE_BATCH = 256 };
     "WHERE state = 'purged' ORDER BY operation, n LIMIT ?)"
 
 /* Marks first, removes then: what was marked and not removed goes with the next purge. */
-static bool mark_purged(struct vt_archive *archive, bool everything, struct vt_err *err)
+static bool mark_purged(struct vt_archive *archive, bool everything, bool committed,
+                        struct vt_err *err)
 {
     struct vt_db *db = vt_state_lock(archive->state);
-    struct sqlite3_stmt *stmt = vt_db_prepare(db,
-                                              "UPDATE operation SET state = 'purged' WHERE trash = "
-                                              "1 AND state = 'done' AND (?1 OR purge_after < ?2)",
-                                              err);
-    bool ok = stmt && vt_stmt_bind(db, stmt, err, "ii", (int64_t)everything, vt_clock_wall()) &&
+    struct sqlite3_stmt *stmt = vt_db_prepare(
+        db,
+        "UPDATE operation SET state = 'purged' WHERE trash = 1 AND state = 'done'"
+        " AND (?1 OR purge_after < ?2) AND (?3 OR NOT EXISTS (SELECT 1 FROM operation_file f"
+        " WHERE f.operation = operation.id AND " VT_COMMITMENT_HOLDS_FILE "))",
+        err);
+    bool ok = stmt &&
+              vt_stmt_bind(db, stmt, err, "iii", (int64_t)everything, vt_clock_wall(),
+                           (int64_t)(everything && committed)) &&
               vt_stmt_run(db, stmt, err);
 
     vt_stmt_free(stmt);
@@ -390,7 +419,7 @@ bool vt_admin_trash_purge(const struct vt_admin *admin, bool everything, uint64_
     bool any = false;
 
     *out_instances = 0;
-    if (!mark_purged(archive, everything, err) || !any_purged(archive, &any, err))
+    if (!mark_purged(archive, everything, admin->committed, err) || !any_purged(archive, &any, err))
         return false;
     if (!any)
         return true;
