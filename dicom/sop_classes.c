@@ -9,7 +9,8 @@
 
 const struct vt_sop_class vt_sop_classes[] = {
     { VT_UID_VERIFICATION, "Verification", VT_SOP_VERIFICATION, VT_MODEL_NONE },
-    OTHER("1.20.1", "Storage Commitment Push Model"),
+    { VT_UID_STORAGE_COMMITMENT, "Storage Commitment Push Model", VT_SOP_COMMITMENT,
+      VT_MODEL_NONE },
     OTHER("1.20.2", "Storage Commitment Pull Model (retired)"),
     OTHER("1.3.10", "Media Storage Directory Storage"),
     OTHER("1.40", "Procedural Event Logging"),
