@@ -11,6 +11,9 @@ pkg_check_modules(openjp2 REQUIRED IMPORTED_TARGET libopenjp2)
 pkg_check_modules(jansson REQUIRED IMPORTED_TARGET jansson)
 pkg_check_modules(curl REQUIRED IMPORTED_TARGET libcurl)
 pkg_check_modules(xml2 REQUIRED IMPORTED_TARGET libxml-2.0)
+pkg_check_modules(tiff REQUIRED IMPORTED_TARGET libtiff-4)
+pkg_check_modules(jpeg REQUIRED IMPORTED_TARGET libjpeg)
+pkg_check_modules(zstd REQUIRED IMPORTED_TARGET libzstd)
 
 # DCMTK's own CMake files name more libraries than we use; these are the ones the bridge needs.
 add_library(PkgConfig::dcmtk INTERFACE IMPORTED)
