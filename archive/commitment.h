@@ -16,6 +16,7 @@
 
 struct vt_admin;
 struct vt_archive;
+struct vt_buf;
 struct vt_err;
 
 enum {
@@ -94,6 +95,18 @@ bool vt_commitment_each(struct vt_archive *archive, int64_t id, vt_commitment_ea
 /* What came of telling the peer: NULL, it took the report; else why not. */
 bool vt_commitment_told(struct vt_archive *archive, int64_t id, const char *failure, bool give_up,
                         struct vt_err *err);
+
+/* ---- what we asked of others (scu/commit.h): reports may come on associations of theirs ---- */
+
+bool vt_commitment_expect(struct vt_archive *archive, const char *transaction_uid, const char *peer,
+                          struct vt_err *err);
+/* A report, as it is to be given back (Explicit VR LE). *out_known false: never asked of that peer. */
+bool vt_commitment_answered(struct vt_archive *archive, const char *transaction_uid,
+                            const char *peer, const uint8_t *report, size_t size, bool *out_known,
+                            struct vt_err *err);
+/* Appends it. VT_E_NOTFOUND: never asked. */
+bool vt_commitment_answer(struct vt_archive *archive, const char *transaction_uid,
+                          struct vt_buf *out_report, bool *out_answered, struct vt_err *err);
 
 /* ---- protection ---- */
 

@@ -136,8 +136,13 @@ static bool storage_role(enum vt_role proposed, unsigned allow, enum vt_role *ou
     return store;
 }
 
-static bool service_role(enum vt_role proposed, enum vt_role *out)
+static bool service_role(enum vt_sop_kind kind, enum vt_role proposed, enum vt_role *out)
 {
+    /* As SCU it asks us to commit, as SCP it reports on what we asked of it. */
+    if (kind == VT_SOP_COMMITMENT) {
+        *out = proposed;
+        return true;
+    }
     *out = proposed == VT_ROLE_SCU_SCP ? VT_ROLE_SCU : proposed;
     return proposed != VT_ROLE_SCP;
 }
@@ -150,6 +155,7 @@ static const unsigned allow_of_kind[] = {
     [VT_SOP_MOVE] = VT_ALLOW_MOVE,
     [VT_SOP_GET] = VT_ALLOW_GET,
     [VT_SOP_OTHER] = 0,
+    [VT_SOP_COMMITMENT] = VT_ALLOW_COMMIT,
 };
 
 enum vt_sop_kind vt_negotiate_kind(const char *sop_class)
@@ -165,6 +171,8 @@ static bool is_offered(const char *sop_class, const struct vt_negotiation *rules
 
     if (!known || known->kind == VT_SOP_UNKNOWN)
         return rules->unknown_storage;
+    if (known->kind == VT_SOP_COMMITMENT)
+        return rules->commitment;
     /* Worklist is a find class without an information model of ours. */
     return known->kind != VT_SOP_OTHER &&
            (known->model != VT_MODEL_NONE || known->kind == VT_SOP_VERIFICATION ||
@@ -187,7 +195,7 @@ struct vt_context_answer vt_negotiate_context(const struct vt_context *context,
     bool allowed = kind == VT_SOP_STORAGE
                        ? storage_role(context->proposed_role, rules->allow, &answer.role)
                        : (rules->allow & allow_of_kind[kind]) != 0 &&
-                             service_role(context->proposed_role, &answer.role);
+                             service_role(kind, context->proposed_role, &answer.role);
     if (!allowed)
         return refused(VT_CONTEXT_USER_REJECTION);
     answer.transfer_syntax = kind == VT_SOP_STORAGE ? storage_syntax(context, rules, answer.role)

@@ -43,6 +43,7 @@ struct vt_negotiation {
     enum vt_prefer prefer;
     bool unknown_storage;
     bool fuzzy;
+    bool commitment; /* it is offered */
     const struct vt_private_syntax *private_syntaxes;
     size_t private_syntax_count;
 };

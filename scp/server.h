@@ -13,6 +13,7 @@
 #include "dicom/uids.h"
 
 struct vt_archive;
+struct vt_commits;
 struct vt_err;
 struct vt_events;
 struct vt_peers;
@@ -48,6 +49,7 @@ struct vt_server_options {
     struct vt_archive *archive; /* all borrowed for the life of the server */
     const struct vt_peers *peers;
     struct vt_events *events;
+    struct vt_commits *commits; /* storage commitment (scp/commit.h); NULL: not offered */
     /* Wake and wait (design 3): called before sub-operations to a destination; may take long;
      * false: unreachable. NULL: none. */
     bool (*wake)(void *context, const char *ae_title, struct vt_err *err);

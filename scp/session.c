@@ -158,6 +158,7 @@ static struct vt_negotiation rules_of(const struct vt_session *session)
         .prefer = session->peer ? session->peer->prefer : VT_PREFER_PROPOSED,
         .unknown_storage = options->unknown_storage,
         .fuzzy = options->fuzzy,
+        .commitment = options->commits != NULL,
         .private_syntaxes = options->private_syntaxes,
         .private_syntax_count = options->private_syntax_count,
     };
@@ -270,9 +271,12 @@ static bool open_association(struct vt_session *session)
 
 /* ---- messages ---- */
 
-static bool role_serves(enum vt_sop_kind kind, const struct vt_context *context)
+static bool role_serves(const struct vt_service *service, const struct vt_context *context)
 {
-    return kind == VT_SOP_STORAGE || context->accepted_role != VT_ROLE_SCP;
+    if (service->command == VT_N_EVENT_REPORT_RQ)
+        return context->accepted_role == VT_ROLE_SCP ||
+               context->accepted_role == VT_ROLE_SCU_SCP;
+    return service->kind == VT_SOP_STORAGE || context->accepted_role != VT_ROLE_SCP;
 }
 
 static bool serve(struct vt_session *session, uint8_t context_id, const struct vt_command *command,
@@ -283,6 +287,8 @@ static bool serve(struct vt_session *session, uint8_t context_id, const struct v
     /* A cancel that comes after the final response (PS3.7 9.3.2.3). */
     if (command->field == VT_C_CANCEL_RQ)
         return !command->has_data_set || vt_assoc_drop_data(session->assoc, err);
+    if (command->field == VT_N_EVENT_REPORT_RSP && session->claims)
+        return vt_commit_answered(session, command, err);
     if (command->field & 0x8000)
         return vt_fail(err, VT_E_PROTOCOL, "%s that nobody asked for",
                        vt_command_name(command->field));
@@ -292,7 +298,7 @@ static bool serve(struct vt_session *session, uint8_t context_id, const struct v
         return vt_session_refuse(session, context_id, command, VT_STATUS_UNRECOGNIZED_OPERATION,
                                  "operation is not offered", err);
     if (vt_negotiate_kind(context->abstract_syntax) != service->kind ||
-        !role_serves(service->kind, context))
+        !role_serves(service, context))
         return vt_session_refuse(session, context_id, command, VT_STATUS_SOP_CLASS_NOT_SUPPORTED,
                                  "operation does not fit the presentation context", err);
     return service->serve(session, context_id, command, err);
@@ -307,6 +313,25 @@ static int64_t idle_time(const struct vt_session *session)
     return session->options->idle > 0 ? session->options->idle : VT_SESSION_IDLE_S * VT_NS_PER_S;
 }
 
+/* While the peer waits for a report on this association, it is looked for in between. */
+static bool next_message(struct vt_session *session, int64_t deadline, enum vt_next *out_next,
+                         uint8_t *out_context_id, struct vt_command *command, struct vt_err *err)
+{
+    for (;;) {
+        int64_t slice = vt_clock_mono() + VT_SESSION_CLAIM_MS * VT_NS_PER_MS;
+        bool claims = session->claims != NULL;
+
+        if (vt_assoc_next(session->assoc, claims && slice < deadline ? slice : deadline, out_next,
+                          out_context_id, command, err))
+            return true;
+        if (!claims || err->code != VT_E_TIMEOUT || vt_clock_mono() >= deadline)
+            return false;
+        vt_err_clear(err);
+        if (!vt_commit_look(session, err))
+            return false;
+    }
+}
+
 /* Until the association ends. How it ended is in *out_end; false: it failed. */
 static bool serve_all(struct vt_session *session, enum vt_next *out_end, struct vt_err *err)
 {
@@ -317,8 +342,8 @@ static bool serve_all(struct vt_session *session, enum vt_next *out_end, struct 
         uint8_t context_id = 0;
 
         set_waiting(session, true);
-        bool came = vt_assoc_next(session->assoc, vt_clock_mono() + idle, out_end, &context_id,
-                                  &command, err);
+        bool came = next_message(session, vt_clock_mono() + idle, out_end, &context_id, &command,
+                                 err);
         set_waiting(session, false);
         if (!came)
             return false;
@@ -357,6 +382,7 @@ void vt_session_run(struct vt_session *session)
                 session->host, NULL);
         bool whole = serve_all(session, &end, &err);
         share(session, NULL);
+        vt_commit_leave(session);
         session->leaving(session->leaving_context, session);
         if (whole && end == VT_NEXT_RELEASE)
             vt_assoc_acknowledge_release(session->assoc);

@@ -16,12 +16,14 @@
 #include "scp/negotiate.h"
 #include "scp/server.h"
 
+struct vt_claim;
 struct vt_err;
 struct vt_receive;
 
 enum {
     VT_SESSION_IDLE_S = 60,      /* between messages; dicom.idle, or the peer's timeout */
     VT_SESSION_SPARE_IDLE_S = 5, /* in the slot that is kept for Verification */
+    VT_SESSION_CLAIM_MS = 20, /* how often a waiting association looks for reports to send */
     VT_SESSION_STACK = 512 << 10,
 };
 
@@ -48,6 +50,7 @@ struct vt_session {
     struct vt_assoc *assoc;
     struct vt_negotiation rules;
     struct vt_receive *receive; /* made with the first instance */
+    struct vt_claim *claims;    /* commitments whose report may go out here (scp/commit.h) */
     struct vt_buf identifier;   /* of the request that is served */
 
     pthread_mutex_t lock;
@@ -93,6 +96,17 @@ bool vt_serve_get(struct vt_session *session, uint8_t context_id, const struct v
                   struct vt_err *err);
 bool vt_serve_move(struct vt_session *session, uint8_t context_id, const struct vt_command *command,
                    struct vt_err *err);
+
+bool vt_serve_commit(struct vt_session *session, uint8_t context_id,
+                     const struct vt_command *command, struct vt_err *err);
+bool vt_serve_commit_report(struct vt_session *session, uint8_t context_id,
+                            const struct vt_command *command, struct vt_err *err);
+/* Of an association with claims (scp/commit.h): sends the reports that are ready; takes the answer
+ * to one; the association ends. */
+bool vt_commit_look(struct vt_session *session, struct vt_err *err);
+bool vt_commit_answered(struct vt_session *session, const struct vt_command *response,
+                        struct vt_err *err);
+void vt_commit_leave(struct vt_session *session);
 
 /* ---- what services share ---- */
 

@@ -326,6 +326,7 @@ static bool read_peer(const struct vt_conf *conf, const char *name, struct vt_pe
     const char *title = vt_conf_text(conf, "peer", name, "ae_title", name);
     int64_t port, max_associations;
     size_t prefer;
+    bool same = true;
 
     *out = (struct vt_peer){ .name = name };
     if (!vt_ae_title_trim(title, out->ae_title))
@@ -340,12 +341,14 @@ static bool read_peer(const struct vt_conf *conf, const char *name, struct vt_pe
         !vt_conf_int(conf, "peer", name, "max_associations", 0, 10000, 0, &max_associations, err) ||
         !vt_conf_bool(conf, "peer", name, "move_destination", out->host != NULL,
                       &out->move_destination, err) ||
+        !vt_conf_bool(conf, "peer", name, "commit_same_association", true, &same, err) ||
         !vt_conf_choice(conf, "peer", name, "prefer", prefer_words, VT_PREFER_PROPOSED, &prefer,
                         err) ||
         !vt_conf_duration(conf, "peer", name, "timeout", 0, 24 * 3600 * VT_NS_PER_S, 0,
                           &out->timeout, err) ||
         !read_allow(name, vt_conf_text(conf, "peer", name, "allow", "all"), &out->allow, err))
         return false;
+    out->commit_elsewhere = !same;
     out->port = out->host ? (uint16_t)port : 0;
     out->max_associations = (unsigned)max_associations;
     out->prefer = (enum vt_prefer)prefer;

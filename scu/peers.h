@@ -34,6 +34,7 @@ struct vt_peer {
     const char *charset;                     /* NULL: none */
     const char *local_ae_title;              /* ours towards this peer; NULL: dicom.ae_title */
     int64_t timeout;                         /* ns; 0: default */
+    bool commit_elsewhere;                   /* reports of storage commitment on an association of ours only */
 };
 
 struct vt_peers *vt_peers_new(void);   /* NULL when out of memory */
