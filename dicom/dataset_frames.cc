@@ -183,9 +183,11 @@ static bool decode(vt_dataset *data_set, DcmElement *element, struct vt_err *err
         return false;
     bool ok = decoder ? decode_frames(data_set, static_cast<DcmPixelData *>(element), decoder, err)
                       : choose(data_set, EXS_LittleEndianExplicit, nullptr, from->name, err);
-    if (ok)
-        data_set->transfer_syntax = VT_UID_EXPLICIT_LE;
-    return ok;
+    if (!ok)
+        return false;
+    data_set->transfer_syntax = VT_UID_EXPLICIT_LE;
+    /* The syntax no longer says it (PS3.3 C.7.6.1.1.5). */
+    return from->lossless || vt_dataset_put(data_set, "LossyImageCompression", "01", err);
 }
 
 static bool transcode(vt_dataset *data_set, const char *uid, bool lossy, struct vt_err *err)

@@ -1,14 +1,16 @@
 /* C-GET (PS3.4 C.4.3): the instances go back on the association that asked for them, each as a
  * C-STORE of ours, on a context for whose class the peer took the SCP role. Stored bytes go from
- * the file into PDVs. A peer that accepted another uncompressed syntax gets the instance
- * re-encoded; anything else is a failed sub-operation with a reason. */
+ * the file into PDVs. A peer that accepted another syntax gets the instance transcoded
+ * (dicom/transcode.h); anything else is a failed sub-operation with a reason. */
 #include <stdio.h>
 #include <string.h>
 
 #include "core/clock.h"
 #include "core/err.h"
-#include "scp/recode.h"
+#include "dicom/dataset.h"
+#include "dicom/transcode.h"
 #include "scp/retrieve.h"
+#include "scu/peers.h"
 
 enum {
     ANSWER_WAIT_S = 60, /* for the peer's C-STORE response, and a second for each ... */
@@ -19,7 +21,7 @@ struct getting {
     struct vt_retrieval retrieval;
     struct vt_tally tally;
     struct vt_reader reader;
-    struct vt_buf recoded;
+    struct vt_transcoded other; /* what an instance became */
     char reason[VT_COMMENT_MAX + 1]; /* of the first failure */
     bool cancelled;
 };
@@ -33,40 +35,51 @@ static bool takes_storage(const struct vt_context *context, const char *sop_clas
            (context->accepted_role == VT_ROLE_SCP || context->accepted_role == VT_ROLE_SCU_SCP);
 }
 
-static bool is_uncompressed(const char *transfer_syntax)
+/* NULL: none was chosen; *why says so. */
+static const struct vt_context *no_context(const struct vt_index_entry *entry, bool any,
+                                           struct vt_err *why)
 {
-    const struct vt_transfer_syntax *syntax = vt_transfer_syntax_find(transfer_syntax);
-
-    return syntax && !syntax->encapsulated;
-}
-
-/* The stored syntax, else an uncompressed one. NULL: none; *why says so. */
-static const struct vt_context *choose_context(const struct vt_assoc *assoc,
-                                               const struct vt_index_entry *entry,
-                                               struct vt_err *why)
-{
-    const struct vt_context *plain = NULL;
-    bool any = false;
-
-    for (size_t i = 0; i < vt_assoc_context_count(assoc); i++) {
-        const struct vt_context *context = vt_assoc_context_at(assoc, i);
-        if (!takes_storage(context, entry->sop_class))
-            continue;
-        any = true;
-        if (strcmp(context->transfer_syntax, entry->transfer_syntax) == 0)
-            return context;
-        if (!plain && is_uncompressed(context->transfer_syntax))
-            plain = context;
-    }
     const struct vt_transfer_syntax *stored = vt_transfer_syntax_find(entry->transfer_syntax);
-    if (plain && vt_recode_possible(entry->transfer_syntax))
-        return plain;
+
     if (any)
         vt_fail(why, VT_E_REFUSED, "transfer syntax %s not accepted",
                 stored ? stored->name : entry->transfer_syntax);
     else
         vt_fail(why, VT_E_REFUSED, "class %s not proposed with SCP role", entry->sop_class);
     return NULL;
+}
+
+static struct vt_transcoding transcoding_of(const struct vt_session *session)
+{
+    return session->peer ? session->peer->transcoding : (struct vt_transcoding){ .count = 0 };
+}
+
+/* The stored syntax, else the best of what it can become. NULL: none; *why says so. */
+static const struct vt_context *choose_context(const struct vt_session *session,
+                                               const struct vt_index_entry *entry,
+                                               struct vt_err *why)
+{
+    const struct vt_transcoding rules = transcoding_of(session);
+    const struct vt_context *best = NULL;
+    unsigned best_rank = 0;
+    bool any = false;
+
+    for (size_t i = 0; i < vt_assoc_context_count(session->assoc); i++) {
+        const struct vt_context *context = vt_assoc_context_at(session->assoc, i);
+        if (!takes_storage(context, entry->sop_class))
+            continue;
+        any = true;
+        if (strcmp(context->transfer_syntax, entry->transfer_syntax) == 0)
+            return context;
+        unsigned rank = rules.never ? 0
+                                    : vt_transcode_rank(entry->transfer_syntax,
+                                                        context->transfer_syntax, rules.lossy);
+        if (rank > best_rank) {
+            best = context;
+            best_rank = rank;
+        }
+    }
+    return best ? best : no_context(entry, any, why);
 }
 
 /* ---- one sub-operation ---- */
@@ -108,15 +121,32 @@ static bool await_answer(struct getting *getting, uint16_t message_id, uint64_t 
 
 static bool send_bytes(struct getting *getting, const struct vt_context *context,
                        const struct vt_stored *stored, const struct vt_command *command,
-                       bool recoded, struct vt_err *err)
+                       bool as_stored, struct vt_err *err)
 {
     struct vt_assoc *assoc = getting->retrieval.session->assoc;
+    const struct vt_transcoded *other = &getting->other;
 
-    if (recoded)
-        return vt_assoc_send(assoc, context->id, command, getting->recoded.data,
-                             getting->recoded.size, err);
-    return vt_assoc_send_file(assoc, context->id, command, stored->fd, stored->data_set_offset,
-                              stored->data_set_size, err);
+    if (as_stored)
+        return vt_assoc_send_file(assoc, context->id, command, stored->fd, stored->data_set_offset,
+                                  stored->data_set_size, err);
+    if (other->fd >= 0)
+        return vt_assoc_send_file(assoc, context->id, command, other->fd, 0, other->size, err);
+    return vt_assoc_send(assoc, context->id, command, other->bytes.data, other->bytes.size, err);
+}
+
+static bool transcode(struct getting *getting, const struct vt_stored *stored,
+                      const char *transfer_syntax, struct vt_err *why)
+{
+    struct vt_transcode what = {
+        .fd = stored->fd,
+        .offset = stored->data_set_offset,
+        .size = stored->data_set_size,
+        .from = stored->entry.transfer_syntax,
+        .to = transfer_syntax,
+        .lossy = transcoding_of(getting->retrieval.session).lossy,
+    };
+
+    return vt_transcode(&what, &getting->other, why);
 }
 
 /* false with *why: this one failed; false with *err: the association did. */
@@ -124,14 +154,15 @@ static bool send_stored(struct getting *getting, const struct vt_stored *stored,
                         enum vt_outcome *out, struct vt_err *why, struct vt_err *err)
 {
     struct vt_session *session = getting->retrieval.session;
-    const struct vt_context *context = choose_context(session->assoc, &stored->entry, why);
+    const struct vt_context *context = choose_context(session, &stored->entry, why);
     uint16_t status = 0;
 
     if (!context)
         return false;
-    bool recoded = strcmp(context->transfer_syntax, stored->entry.transfer_syntax) != 0;
-    if (recoded && !vt_recode(stored, context->transfer_syntax, &getting->recoded, why))
+    bool as_stored = strcmp(context->transfer_syntax, stored->entry.transfer_syntax) == 0;
+    if (!as_stored && !transcode(getting, stored, context->transfer_syntax, why))
         return false;
+    uint64_t size = as_stored ? stored->data_set_size : getting->other.size;
     struct vt_command command = {
         .field = VT_C_STORE_RQ,
         .message_id = vt_assoc_message_id(session->assoc),
@@ -139,9 +170,11 @@ static bool send_stored(struct getting *getting, const struct vt_stored *stored,
         .priority = getting->retrieval.command->priority,
     };
     memcpy(command.sop_class_uid, stored->entry.sop_class, sizeof command.sop_class_uid);
-    memcpy(command.sop_instance_uid, stored->entry.sop_uid, sizeof command.sop_instance_uid);
-    if (!send_bytes(getting, context, stored, &command, recoded, err) ||
-        !await_answer(getting, command.message_id, stored->data_set_size, &status, err))
+    memcpy(command.sop_instance_uid,
+           !as_stored && *getting->other.sop_uid ? getting->other.sop_uid : stored->entry.sop_uid,
+           sizeof command.sop_instance_uid);
+    if (!send_bytes(getting, context, stored, &command, as_stored, err) ||
+        !await_answer(getting, command.message_id, size, &status, err))
         return false;
     atomic_fetch_add(&session->traffic->sent, 1);
     *out = vt_outcome_of(status);
@@ -192,18 +225,18 @@ bool vt_serve_get(struct vt_session *session, uint8_t context_id, const struct v
 {
     struct getting getting = {
         .retrieval = { .session = session, .context_id = context_id, .command = command },
-        .recoded = { .limit = VT_RECODE_MAX },
     };
     bool go;
 
     if (!vt_retrieval_begin(&getting.retrieval, &go, err) || !go)
         return !vt_failed(err);
+    vt_transcoded_init(&getting.other);
     vt_tally_init(&getting.tally, vt_selection_count(getting.retrieval.selection));
     vt_reader_init(&getting.reader, &getting.retrieval, 1);
     bool ok = send_all(&getting, err);
     vt_reader_fini(&getting.reader);
     vt_tally_fini(&getting.tally);
-    vt_buf_fini(&getting.recoded);
+    vt_transcoded_fini(&getting.other);
     vt_retrieval_fini(&getting.retrieval);
     return ok;
 }

@@ -76,13 +76,12 @@ struct vt_store_options {
     uint16_t priority;
 };
 /* A context for each (class, syntax) pair; more than 128 in several associations in turn. What can
- * be re-encoded without loss (uncompressed, or a lossless process we decode) also offers Explicit
- * and Implicit VR LE, and is re-encoded when only such a one was accepted. An association lost in
+ * be decoded here also offers what the peer's row lists (peers.h, struct vt_transcoding), and is
+ * transcoded (dicom/transcode.h) when only such a one was accepted. An association lost in
  * the middle is opened again, VT_STORE_LOSSES_MAX times without an answer in between. true even
  * when instances failed: done() was told. false: no association (what was not told was not sent);
  * VT_E_CANCELLED: done() stopped it. */
 enum { VT_STORE_LOSSES_MAX = 2 };
-#define VT_STORE_REENCODE_MAX (UINT64_C(512) << 20) /* data sets above are not re-encoded */
 bool vt_client_store(const struct vt_client *client, const struct vt_source *source,
                      const struct vt_store_options *options, struct vt_err *err);
 

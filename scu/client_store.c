@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,8 +10,8 @@
 #include "core/buf.h"
 #include "core/clock.h"
 #include "core/err.h"
-#include "core/io.h"
 #include "dicom/dataset.h"
+#include "dicom/transcode.h"
 #include "scu/client_wire.h"
 #include "scu/store_plan.h"
 
@@ -27,6 +28,7 @@ struct job {
     size_t *pair_of;        /* of each instance */
     struct vt_assoc *assoc; /* of the present batch; NULL: none is open */
     unsigned losses;        /* associations lost since the last answer */
+    struct vt_transcoded other;
 };
 
 /* What became of one instance. */
@@ -105,19 +107,29 @@ static bool open_batch(struct job *job, uint32_t batch, struct vt_err *err)
 
 /* ---- one instance ---- */
 
-/* The context to send on: the stored syntax, else a plain one when that loses nothing. NULL: none.
- */
+/* The context to send on: the stored syntax, else the best of what it can become. NULL: none. */
 static const struct vt_context *choose_context(const struct job *job,
                                                const struct vt_outgoing *sent)
 {
-    const struct vt_context *context =
-        vt_assoc_context_for(job->assoc, sent->sop_class, sent->transfer_syntax);
+    const struct vt_context *best = NULL;
+    unsigned best_rank = 0;
 
-    if (context || !vt_store_can_reencode(sent->transfer_syntax))
-        return context;
-    for (size_t i = 0; i < VT_COUNT(vt_wire_plain_syntaxes) && !context; i++)
-        context = vt_assoc_context_for(job->assoc, sent->sop_class, vt_wire_plain_syntaxes[i]);
-    return context;
+    for (size_t i = 0; i < vt_assoc_context_count(job->assoc) && best_rank < UINT_MAX; i++) {
+        const struct vt_context *context = vt_assoc_context_at(job->assoc, i);
+        bool lossy = job->client->peer->transcoding.lossy;
+        if (context->result != VT_CONTEXT_ACCEPTED ||
+            strcmp(context->abstract_syntax, sent->sop_class) != 0)
+            continue;
+        unsigned rank = strcmp(context->transfer_syntax, sent->transfer_syntax) == 0
+                            ? UINT_MAX
+                            : vt_transcode_rank(sent->transfer_syntax, context->transfer_syntax,
+                                                lossy);
+        if (rank > best_rank) {
+            best = context;
+            best_rank = rank;
+        }
+    }
+    return best;
 }
 
 static struct vt_command store_request(const struct job *job, const struct vt_outgoing *sent)
@@ -141,25 +153,19 @@ static struct vt_command store_request(const struct job *job, const struct vt_ou
 }
 
 /* The data set in the context's syntax instead of its own. */
-static bool reencode(const struct vt_outgoing *sent, const char *transfer_syntax,
-                     struct vt_buf *out, struct vt_err *err)
+static bool transcode(const struct job *job, const struct vt_outgoing *sent,
+                      const char *transfer_syntax, struct vt_transcoded *out, struct vt_err *err)
 {
-    VT_AUTO_BUF(stored, VT_STORE_REENCODE_MAX);
+    struct vt_transcode what = {
+        .fd = sent->fd,
+        .offset = sent->offset,
+        .size = sent->size,
+        .from = sent->transfer_syntax,
+        .to = transfer_syntax,
+        .lossy = job->client->peer->transcoding.lossy,
+    };
 
-    if (sent->size > VT_STORE_REENCODE_MAX)
-        return vt_fail(
-            err, VT_E_LIMIT,
-            "%" PRIu64
-            " bytes are too many to re-encode for a peer that did not accept them as stored",
-            sent->size);
-    if (!vt_buf_reserve(&stored, (size_t)sent->size, err) ||
-        !vt_io_pread(sent->fd, stored.data, (size_t)sent->size, sent->offset, sent->sop_uid, err))
-        return false;
-    VT_AUTO(vt_dataset)
-    data_set = vt_dataset_parse(stored.data, (size_t)sent->size, sent->transfer_syntax, err);
-    vt_buf_fini(&stored);
-    return data_set && vt_dataset_transcode(data_set, transfer_syntax, err) &&
-           vt_dataset_encode(data_set, transfer_syntax, out, err);
+    return vt_transcode(&what, out, err);
 }
 
 static void judge_answer(const struct vt_command *answer, struct outcome *outcome)
@@ -178,46 +184,65 @@ static void judge_answer(const struct vt_command *answer, struct outcome *outcom
     set_outcome(outcome, kept ? VT_SENT_WARNING : VT_SENT_FAILED, text);
 }
 
+/* From the file as it is stored, else what was made of it. */
+static bool write_instance(struct job *job, const struct vt_context *context,
+                           const struct vt_outgoing *sent, bool as_stored,
+                           const struct vt_command *request, struct vt_err *err)
+{
+    const struct vt_transcoded *other = &job->other;
+
+    if (as_stored)
+        return vt_assoc_send_file(job->assoc, context->id, request, sent->fd, sent->offset,
+                                  sent->size, err);
+    if (other->fd >= 0)
+        return vt_assoc_send_file(job->assoc, context->id, request, other->fd, 0, other->size, err);
+    return vt_assoc_send(job->assoc, context->id, request, other->bytes.data, other->bytes.size,
+                         err);
+}
+
 static bool transfer(struct job *job, const struct vt_context *context,
-                     const struct vt_outgoing *sent, const struct vt_buf *other,
-                     struct vt_command *out_answer, struct vt_err *err)
+                     const struct vt_outgoing *sent, bool as_stored, struct vt_command *out_answer,
+                     struct vt_err *err)
 {
     struct vt_command request = store_request(job, sent);
-    bool written =
-        other ? vt_assoc_send(job->assoc, context->id, &request, other->data, other->size, err)
-              : vt_assoc_send_file(job->assoc, context->id, &request, sent->fd, sent->offset,
-                                   sent->size, err);
-    int64_t more = (int64_t)(sent->size / SLOWEST_BYTES_PER_SECOND) * VT_NS_PER_S;
+    uint64_t size = as_stored ? sent->size : job->other.size;
+    int64_t more = (int64_t)(size / SLOWEST_BYTES_PER_SECOND) * VT_NS_PER_S;
 
-    return written && vt_wire_answer(job->assoc, vt_wire_deadline(job->client) + more, &request,
-                                     out_answer, err);
+    if (!as_stored && *job->other.sop_uid)
+        memcpy(request.sop_instance_uid, job->other.sop_uid, sizeof request.sop_instance_uid);
+    return write_instance(job, context, sent, as_stored, &request, err) &&
+           vt_wire_answer(job->assoc, vt_wire_deadline(job->client) + more, &request, out_answer,
+                          err);
+}
+
+static void tell_no_context(const struct vt_outgoing *sent, struct outcome *outcome)
+{
+    const struct vt_transfer_syntax *syntax = vt_transfer_syntax_find(sent->transfer_syntax);
+    const struct vt_sop_class *sop_class = vt_sop_class_find(sent->sop_class);
+
+    snprintf(outcome->text, sizeof outcome->text, "the peer does not take %s in %s",
+             sop_class ? sop_class->name : sent->sop_class,
+             syntax ? syntax->name : sent->transfer_syntax);
+    outcome->result = VT_SENT_NO_CONTEXT;
 }
 
 static void send_opened(struct job *job, const struct vt_outgoing *sent, struct outcome *outcome)
 {
-    VT_AUTO_BUF(other, VT_STORE_REENCODE_MAX * 2);
     struct vt_command answer;
     struct vt_err why = { 0 };
     const struct vt_context *context = choose_context(job, sent);
 
     if (!context) {
-        const struct vt_transfer_syntax *syntax = vt_transfer_syntax_find(sent->transfer_syntax);
-        const struct vt_sop_class *sop_class = vt_sop_class_find(sent->sop_class);
-        snprintf(outcome->text, sizeof outcome->text, "the peer does not take %s in %s",
-                 sop_class ? sop_class->name : sent->sop_class,
-                 syntax ? syntax->name : sent->transfer_syntax);
-        outcome->result = VT_SENT_NO_CONTEXT;
+        tell_no_context(sent, outcome);
         return;
     }
     bool as_stored = strcmp(context->transfer_syntax, sent->transfer_syntax) == 0;
-    if (!as_stored && !reencode(sent, context->transfer_syntax, &other, &why)) {
-        set_outcome(outcome,
-                    why.code == VT_E_UNSUPPORTED || why.code == VT_E_LIMIT ? VT_SENT_NO_CONTEXT
-                                                                           : VT_SENT_UNREADABLE,
-                    why.text);
+    if (!as_stored && !transcode(job, sent, context->transfer_syntax, &job->other, &why)) {
+        bool impossible = why.code == VT_E_UNSUPPORTED || why.code == VT_E_LIMIT;
+        set_outcome(outcome, impossible ? VT_SENT_NO_CONTEXT : VT_SENT_UNREADABLE, why.text);
         return;
     }
-    if (transfer(job, context, sent, as_stored ? NULL : &other, &answer, &why)) {
+    if (transfer(job, context, sent, as_stored, &answer, &why)) {
         job->losses = 0;
         judge_answer(&answer, outcome);
         return;
@@ -271,11 +296,14 @@ static bool send_batch(struct job *job, uint32_t batch, struct vt_err *err)
 bool vt_client_store(const struct vt_client *client, const struct vt_source *source,
                      const struct vt_store_options *options, struct vt_err *err)
 {
-    struct job job = { .client = client, .source = source };
+    struct job job = { .client = client,
+                       .source = source,
+                       .plan = { .transcoding = &client->peer->transcoding } };
     bool done = true;
 
     if (source->count == 0)
         return true;
+    vt_transcoded_init(&job.other);
     if (options)
         job.options = *options;
     done = describe_all(&job, err);
@@ -286,6 +314,7 @@ bool vt_client_store(const struct vt_client *client, const struct vt_source *sou
         vt_assoc_free(job.assoc);
         job.assoc = NULL;
     }
+    vt_transcoded_fini(&job.other);
     vt_store_plan_fini(&job.plan);
     free(job.pair_of);
     return done;

@@ -342,12 +342,16 @@ static bool read_peer(const struct vt_conf *conf, const char *name, struct vt_pe
         !vt_conf_bool(conf, "peer", name, "move_destination", out->host != NULL,
                       &out->move_destination, err) ||
         !vt_conf_bool(conf, "peer", name, "commit_same_association", true, &same, err) ||
+        !vt_conf_bool(conf, "peer", name, "lossy", false, &out->transcoding.lossy, err) ||
         !vt_conf_choice(conf, "peer", name, "prefer", prefer_words, VT_PREFER_PROPOSED, &prefer,
                         err) ||
         !vt_conf_duration(conf, "peer", name, "timeout", 0, 24 * 3600 * VT_NS_PER_S, 0,
                           &out->timeout, err) ||
         !read_allow(name, vt_conf_text(conf, "peer", name, "allow", "all"), &out->allow, err))
         return false;
+    if (!vt_transcoding_read(vt_conf_text(conf, "peer", name, "transcode_to", ""),
+                             &out->transcoding, err))
+        return vt_fail_context(err, "peer.%s.transcode_to", name);
     out->commit_elsewhere = !same;
     out->port = out->host ? (uint16_t)port : 0;
     out->max_associations = (unsigned)max_associations;

@@ -21,6 +21,15 @@ enum vt_allow {
 };
 enum vt_prefer { VT_PREFER_PROPOSED, VT_PREFER_UNCOMPRESSED, VT_PREFER_LOSSLESS };
 
+/* What instances become for a receiver that does not take them as they are stored. Zeroed: Explicit and Implicit VR LE. */
+enum { VT_PEER_SYNTAXES_MAX = 8 };
+struct vt_transcoding {
+    const char *syntaxes[VT_PEER_SYNTAXES_MAX];   /* of the table in dicom/uids.h */
+    size_t count;
+    bool never;
+    bool lossy;                                   /* may information be lost? */
+};
+
 struct vt_peer {
     const char *name;                        /* of the section; owned by the table, like all text here */
     char ae_title[VT_AE_TITLE_MAX + 1];      /* trimmed; by default the name */
@@ -31,6 +40,7 @@ struct vt_peer {
     bool move_destination;                   /* default: host is there */
     unsigned max_associations;               /* 0: the server's default */
     enum vt_prefer prefer;
+    struct vt_transcoding transcoding;       /* of what we send it */
     const char *charset;                     /* NULL: none */
     const char *local_ae_title;              /* ours towards this peer; NULL: dicom.ae_title */
     int64_t timeout;                         /* ns; 0: default */
@@ -51,6 +61,12 @@ const struct vt_peer *vt_peers_by_name(const struct vt_peers *peers, const char 
 const struct vt_peer *vt_peers_at(const struct vt_peers *peers, size_t i);
 /* May this address call as that peer? */
 bool vt_peer_admits(const struct vt_peer *peer, const char *address);
+
+/* A list of UIDs and of words (explicit, implicit, big-endian, deflated, jpeg-lossless, jpeg-ls, jpeg-2000, rle, jpeg,
+ * jpeg-2000-lossy), or "never". VT_E_INVALID: a word is none of them. */
+bool vt_transcoding_read(const char *text, struct vt_transcoding *out, struct vt_err *err);
+/* The list, or what stands for it when it is empty. */
+const char *const *vt_transcoding_syntaxes(const struct vt_transcoding *transcoding, size_t *out_count);
 
 /* "NAME" of a known peer or "AET@HOST:PORT" ("AET@[::1]:PORT"). out is a copy whose text is borrowed from peers or kept in `store`. */
 bool vt_peers_resolve(const struct vt_peers *peers, const char *text, struct vt_peer *out, char *store, size_t room,

@@ -5,21 +5,33 @@
 #include <string.h>
 
 #include "core/err.h"
-#include "scu/client_wire.h"
+#include "dicom/dataset.h"
 
 void vt_store_plan_fini(struct vt_store_plan *plan)
 {
     for (size_t i = 0; i < plan->pair_count; i++)
         free(plan->pairs[i]);
     free(plan->pairs);
-    *plan = (struct vt_store_plan){ 0 };
+    *plan = (struct vt_store_plan){ .transcoding = plan->transcoding };
 }
 
-bool vt_store_can_reencode(const char *transfer_syntax)
+static const char *const *targets(const struct vt_store_plan *plan, size_t *out_count)
 {
-    const struct vt_transfer_syntax *syntax = vt_transfer_syntax_find(transfer_syntax);
+    static const struct vt_transcoding usual = { .count = 0 };
 
-    return syntax && syntax->lossless && !syntax->video;
+    return vt_transcoding_syntaxes(plan->transcoding ? plan->transcoding : &usual, out_count);
+}
+
+bool vt_store_can_transcode(const struct vt_store_plan *plan, const char *transfer_syntax)
+{
+    size_t count;
+    const char *const *to = targets(plan, &count);
+    bool lossy = plan->transcoding && plan->transcoding->lossy;
+
+    for (size_t i = 0; i < count; i++)
+        if (vt_transcode_rank(transfer_syntax, to[i], lossy) > 0)
+            return true;
+    return false;
 }
 
 static bool is_pair(const struct vt_store_pair *pair, const char *sop_class,
@@ -29,11 +41,11 @@ static bool is_pair(const struct vt_store_pair *pair, const char *sop_class,
            strcmp(pair->transfer_syntax, transfer_syntax) == 0;
 }
 
-static bool has_plain(const struct vt_store_plan *plan, uint32_t batch, const char *sop_class)
+static bool has_other(const struct vt_store_plan *plan, uint32_t batch, const char *sop_class)
 {
     for (size_t i = 0; i < plan->pair_count; i++) {
         const struct vt_store_pair *pair = plan->pairs[i];
-        if (pair->batch == batch && pair->plain && strcmp(pair->sop_class, sop_class) == 0)
+        if (pair->batch == batch && pair->other && strcmp(pair->sop_class, sop_class) == 0)
             return true;
     }
     return false;
@@ -42,19 +54,19 @@ static bool has_plain(const struct vt_store_plan *plan, uint32_t batch, const ch
 /* The present batch, or a new one when its contexts are used up. */
 static void deal(struct vt_store_plan *plan, struct vt_store_pair *pair)
 {
-    bool wants_plain = vt_store_can_reencode(pair->transfer_syntax);
+    bool wants_other = vt_store_can_transcode(plan, pair->transfer_syntax);
 
     if (plan->batch_count > 0) {
         pair->batch = plan->batch_count - 1;
-        pair->plain = wants_plain && !has_plain(plan, pair->batch, pair->sop_class);
-        if (plan->contexts + 1 + pair->plain <= VT_CONTEXTS_MAX) {
-            plan->contexts += 1u + pair->plain;
+        pair->other = wants_other && !has_other(plan, pair->batch, pair->sop_class);
+        if (plan->contexts + 1 + pair->other <= VT_CONTEXTS_MAX) {
+            plan->contexts += 1u + pair->other;
             return;
         }
     }
     pair->batch = plan->batch_count++;
-    pair->plain = wants_plain;
-    plan->contexts = 1u + pair->plain;
+    pair->other = wants_other;
+    plan->contexts = 1u + pair->other;
 }
 
 static bool grow(struct vt_store_plan *plan, struct vt_err *err)
@@ -102,16 +114,17 @@ bool vt_store_plan_pair(struct vt_store_plan *plan, const char *sop_class,
 size_t vt_store_plan_propose(const struct vt_store_plan *plan, uint32_t batch,
                              struct vt_propose out[static VT_CONTEXTS_MAX])
 {
-    size_t count = 0;
+    size_t count = 0, other_count;
+    const char *const *others = targets(plan, &other_count);
 
     for (size_t i = 0; i < plan->pair_count && count < VT_CONTEXTS_MAX; i++) {
         const struct vt_store_pair *pair = plan->pairs[i];
         if (pair->batch != batch)
             continue;
         out[count++] = (struct vt_propose){ pair->sop_class, pair->syntaxes, 1, VT_ROLE_DEFAULT };
-        if (pair->plain && count < VT_CONTEXTS_MAX)
+        if (pair->other && count < VT_CONTEXTS_MAX)
             out[count++] =
-                (struct vt_propose){ pair->sop_class, vt_wire_plain_syntaxes, 2, VT_ROLE_DEFAULT };
+                (struct vt_propose){ pair->sop_class, others, other_count, VT_ROLE_DEFAULT };
     }
     return count;
 }

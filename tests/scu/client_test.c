@@ -15,6 +15,7 @@
 
 #include "tests/scu/fake_scp.h"
 
+#define HTJ2K "1.2.840.10008.1.2.4.201"
 #define JPEG_BASELINE "1.2.840.10008.1.2.4.50"
 #define MR_IMAGE "1.2.840.10008.5.1.4.1.1.4"
 
@@ -253,7 +254,7 @@ static void an_uncompressed_instance_is_re_encoded_for_a_peer_that_takes_only_im
     struct world world = { .scp.only_syntax = VT_UID_IMPLICIT_LE };
     struct sending sending = { .count = 2,
                                .items = { { VT_UID_CT_IMAGE, VT_UID_EXPLICIT_LE },
-                                          { VT_UID_CT_IMAGE, JPEG_BASELINE } } };
+                                          { VT_UID_CT_IMAGE, HTJ2K } } };
     struct vt_err err = { 0 };
     struct vt_element name;
 
@@ -269,7 +270,7 @@ static void an_uncompressed_instance_is_re_encoded_for_a_peer_that_takes_only_im
                                 VT_TAG_PATIENT_NAME, &name));
     assert_memory_equal(name.value, "Doe^John", 8);
     assert_int_equal(sending.items[1].result, VT_SENT_NO_CONTEXT);
-    assert_non_null(strstr(sending.items[1].text, "JPEG Baseline"));
+    assert_non_null(strstr(sending.items[1].text, "High-Throughput JPEG 2000"));
     fake_scp_fini(&world.scp);
 }
 
