@@ -218,19 +218,29 @@ static int bind_one(sqlite3_stmt *stmt, int at, char letter, va_list *args)
     }
 }
 
-bool vt_stmt_bind(struct vt_db *db, struct sqlite3_stmt *stmt, struct vt_err *err, const char *letters, ...)
+bool vt_stmt_bind_list(struct vt_db *db, struct sqlite3_stmt *stmt, struct vt_err *err, const char *letters, va_list list)
 {
     int result = SQLITE_OK;
     va_list args;
 
     sqlite3_reset(stmt);
-    va_start(args, letters);
+    va_copy(args, list);
     for (int i = 0; letters[i] && result == SQLITE_OK; i++)
         result = bind_one(stmt, i + 1, letters[i], &args);
     va_end(args);
     return result == SQLITE_OK ||
            vt_fail(err, result == SQLITE_NOMEM ? VT_E_NOMEM : VT_E_INTERNAL, "%s: binding '%s': %s", db->path,
                    letters, sqlite3_errstr(result));
+}
+
+bool vt_stmt_bind(struct vt_db *db, struct sqlite3_stmt *stmt, struct vt_err *err, const char *letters, ...)
+{
+    va_list args;
+
+    va_start(args, letters);
+    bool ok = vt_stmt_bind_list(db, stmt, err, letters, args);
+    va_end(args);
+    return ok;
 }
 
 bool vt_stmt_step(struct vt_db *db, struct sqlite3_stmt *stmt, bool *out_row, struct vt_err *err)

@@ -5,6 +5,7 @@
  * VT_E_FULL, SQLITE_CORRUPT and SQLITE_NOTADB VT_E_CORRUPT, SQLITE_READONLY VT_E_DENIED. */
 #pragma once
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -52,6 +53,8 @@ void vt_stmt_free(struct sqlite3_stmt *stmt);
  * d double, n null (no argument). Text and blobs are not copied: they must live until the reset.
  * Resets the statement first. */
 bool vt_stmt_bind(struct vt_db *db, struct sqlite3_stmt *stmt, struct vt_err *err, const char *letters, ...);
+/* The same for a function that takes such arguments itself. */
+bool vt_stmt_bind_list(struct vt_db *db, struct sqlite3_stmt *stmt, struct vt_err *err, const char *letters, va_list list);
 
 /* out_row: a row is there. Resets by itself behind the last row. */
 bool vt_stmt_step(struct vt_db *db, struct sqlite3_stmt *stmt, bool *out_row, struct vt_err *err);
