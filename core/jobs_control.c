@@ -237,7 +237,7 @@ static bool wait_for(struct vt_jobs *jobs, int64_t id, int64_t deadline, enum vt
 
 bool vt_jobs_wait(struct vt_jobs *jobs, int64_t id, int64_t deadline, enum vt_job_state *out_state, struct vt_err *err)
 {
-    enum vt_job_state state;
+    enum vt_job_state state = VT_JOB_WAITING;
 
     pthread_mutex_lock(&jobs->lock);
     bool ok = wait_for(jobs, id, deadline, &state, err);
