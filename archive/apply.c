@@ -51,11 +51,30 @@ bool vt_apply_file(struct vt_archive *archive, const struct vt_record_body *body
     return result == 0 || vt_fail_errno(err, "moving an arrival to %s", file);
 }
 
+bool vt_apply_undo_state(struct vt_archive *archive, const struct vt_record_body *body,
+                         struct vt_err *err)
+{
+    const struct vt_instance *instance = body->instance;
+    struct vt_db *db = vt_state_lock(archive->state);
+    struct sqlite3_stmt *stmt = vt_db_prepare(
+        db, "DELETE FROM version WHERE sop_uid = ? AND file = ? AND arrived = ?", err);
+    bool ok = stmt &&
+              vt_stmt_bind(db, stmt, err, "tti", instance->sop_uid, instance->file,
+                           instance->arrived) &&
+              vt_stmt_run(db, stmt, err);
+
+    vt_stmt_free(stmt);
+    vt_state_unlock(archive->state);
+    return ok;
+}
+
 void vt_apply_undo_file(struct vt_archive *archive, const struct vt_record_body *body)
 {
     struct vt_err ignored = { 0 };
     char staged[VT_STAGING_NAME];
 
+    if (body->has_previous)
+        vt_apply_undo_state(archive, body, &ignored);
     if (body->staging != 0) {
         vt_staging_name(body->staging, staged);
         unlinkat(archive->staging, staged, 0);
@@ -113,8 +132,9 @@ bool vt_apply_file_again(struct vt_archive *archive, const struct vt_record_body
 
 /* ---- state.db ---- */
 
+/* Of a place whose first arrival failed, the row is the second one's. */
 #define INSERT_VERSION                                                                             \
-    "INSERT OR IGNORE INTO version (sop_uid, version, file, study_uid, size, digest, "             \
+    "INSERT OR REPLACE INTO version (sop_uid, version, file, study_uid, size, digest, "             \
     "pixel_digest,"                                                                                \
     " transfer_syntax, arrived) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 #define BIND_VERSION(db, stmt, x, err)                                                             \
@@ -177,6 +197,34 @@ bool vt_apply_state(struct vt_archive *archive, enum vt_record kind,
             vt_db_exec(db, "ROLLBACK", &ignored);
     }
     vt_state_unlock(archive->state);
+    return ok;
+}
+
+#define NAMED                                                                                      \
+    "SELECT 1 FROM version WHERE file = ?1 AND (arrived = ?2) = ?3 UNION ALL"                      \
+    " SELECT 1 FROM quarantine WHERE file = ?1 AND resolved IS NULL AND (arrived = ?2) = ?3"
+
+bool vt_apply_is_named(struct vt_archive *archive, const struct vt_instance *instance,
+                       enum vt_named_by by, bool *out_named, struct vt_err *err)
+{
+    int64_t own = by == VT_NAMED_BY_ITS_ROW;
+    struct vt_index_entry entry;
+    bool found = false, row = false;
+
+    if (!vt_index_lookup(atomic_load(&archive->index), instance->sop_uid, &entry, &found, err))
+        return false;
+    *out_named = found && strcmp(entry.file, instance->file) == 0 &&
+                 (entry.arrived == instance->arrived) == own;
+    if (*out_named)
+        return true;
+    struct vt_db *db = vt_state_lock(archive->state);
+    struct sqlite3_stmt *stmt = vt_db_prepare(db, NAMED, err);
+    bool ok = stmt &&
+              vt_stmt_bind(db, stmt, err, "tii", instance->file, instance->arrived, own) &&
+              vt_stmt_step(db, stmt, &row, err);
+    vt_stmt_free(stmt);
+    vt_state_unlock(archive->state);
+    *out_named = row;
     return ok;
 }
 

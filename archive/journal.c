@@ -5,12 +5,10 @@
  *
  * The generation seeds every checksum, so what an earlier use left behind never fits. Numbers are
  * in the machine's own byte order: a journal does not travel, a backup has none. */
-#include "archive/journal.h"
+#include "archive/journal_inside.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdatomic.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -21,48 +19,12 @@
 #include "core/err.h"
 #include "core/io.h"
 
-enum { HEADER_SIZE = 4096, WRITE_BUFFER = 256 << 10, ZERO_BLOCK = 1 << 20 };
-
-#define MAGIC UINT64_C(0x314c4e524a5456) /* "VTJRNL1" */
-
-struct header {
-    uint64_t magic, generation, highest, sequence, bytes, checksum;
-};
-
-struct record {
-    uint32_t size, kind;
-    uint64_t sequence, checksum;
-};
-
-struct segment {
-    int fd;
-    atomic_bool made; /* the file is there in its full size */
-    uint64_t bytes;
-    uint64_t generation; /* 0: empty */
-    uint64_t first;      /* sequence before its first record */
-    uint64_t last;       /* of its last record */
-    uint64_t end;        /* offset behind its last record */
-};
-
-struct vt_journal {
-    char folder[PATH_MAX - 8];
-    uint64_t segment_bytes;
-    struct segment segments[2];
-    int current;
-    uint64_t last;         /* sequence number given last */
-    uint64_t generation;   /* highest ever used */
-    struct vt_buf waiting; /* appended, not written; goes to the current segment at `waiting_at` */
-    uint64_t waiting_at;
-    bool unsynced;
-    bool broken;
-};
-
-static void path_of(const struct vt_journal *journal, int i, char out[static PATH_MAX])
+void vt_journal_path(const struct vt_journal *journal, int i, char out[static PATH_MAX])
 {
     snprintf(out, PATH_MAX, "%s/%d", journal->folder, i);
 }
 
-static uint64_t align8(uint64_t size)
+uint64_t vt_journal_align(uint64_t size)
 {
     return (size + 7) & ~UINT64_C(7);
 }
@@ -122,7 +84,7 @@ static bool make_segment(struct vt_journal *journal, int i, struct vt_err *err)
     struct segment *segment = &journal->segments[i];
     char path[PATH_MAX];
 
-    path_of(journal, i, path);
+    vt_journal_path(journal, i, path);
     if (ftruncate(segment->fd, 0) < 0)
         return vt_fail_errno(err, "making %s", path);
     if (!fill_with_zeros(segment->fd, journal->segment_bytes, path, err))
@@ -143,9 +105,9 @@ static bool sync_names(struct vt_journal *journal, struct vt_err *err)
     return vt_io_sync_folder(folder, journal->folder, err);
 }
 
-/* The record at `at` into body (made as large as need be); false in *out_there: none that fits. */
-static bool read_record(const struct segment *segment, uint64_t at, struct record *out,
-                        struct vt_buf *body, bool *out_there, const char *path, struct vt_err *err)
+bool vt_journal_read_record(const struct segment *segment, uint64_t at, struct record *out,
+                            struct vt_buf *body, bool *out_there, const char *path,
+                            struct vt_err *err)
 {
     *out_there = false;
     if (at + sizeof *out > segment->bytes)
@@ -164,66 +126,114 @@ static bool read_record(const struct segment *segment, uint64_t at, struct recor
     return true;
 }
 
-/* Finds the end of a segment that holds records. */
-static bool scan(struct vt_journal *journal, int i, struct vt_err *err)
+/* Without its checksum: could a record lie here, with a number in between? Most of what lies in a hole is
+ * told apart without reading a body. */
+static bool is_plausible(const struct segment *segment, uint64_t at, uint64_t after, uint64_t until,
+                         const char *path, struct vt_err *err)
+{
+    struct record record;
+
+    return vt_io_pread(segment->fd, &record, sizeof record, at, path, err) && record.kind > 0 &&
+           record.kind <= VT_RECORD_ABORT && record.sequence > after && record.sequence <= until;
+}
+
+/* The record behind `after` at *in_out_at, or, up to the number `until`, behind a hole that begins there. */
+static bool next_record(const struct segment *segment, uint64_t after, uint64_t until,
+                        uint64_t *in_out_at, struct record *out, struct vt_buf *body,
+                        bool *out_there, const char *path, struct vt_err *err)
+{
+    if (!vt_journal_read_record(segment, *in_out_at, out, body, out_there, path, err))
+        return false;
+    *out_there = *out_there && out->sequence == after + 1;
+    for (uint64_t at = *in_out_at + 8;
+         !*out_there && after < until && at + sizeof *out <= segment->bytes; at += 8) {
+        if (!is_plausible(segment, at, after, until, path, err)) {
+            if (err->code != VT_OK)
+                return false;
+            continue;
+        }
+        if (!vt_journal_read_record(segment, at, out, body, out_there, path, err))
+            return false;
+        if (*out_there)
+            *in_out_at = at;
+    }
+    return true;
+}
+
+bool vt_journal_scan(struct vt_journal *journal, int i, uint64_t until, struct vt_err *err)
 {
     struct segment *segment = &journal->segments[i];
     char path[PATH_MAX];
     VT_AUTO_BUF(body, (size_t)segment->bytes);
     struct record record;
 
-    path_of(journal, i, path);
+    vt_journal_path(journal, i, path);
     segment->last = segment->first;
-    segment->end = HEADER_SIZE;
+    segment->end = segment->begin;
+    segment->holes = until > 0;
+    segment->records = 0;
     for (bool there = segment->generation > 0; there;) {
-        if (!read_record(segment, segment->end, &record, &body, &there, path, err))
+        uint64_t at = segment->end;
+        if (!next_record(segment, segment->last, until, &at, &record, &body, &there, path, err))
             return false;
-        there = there && record.sequence == segment->last + 1;
         if (!there)
             break;
         segment->last = record.sequence;
-        segment->end += align8(sizeof record + record.size);
+        segment->records++;
+        segment->end = at + vt_journal_align(sizeof record + record.size);
     }
     return true;
 }
 
-/* A header that does not fit means empty: it is written together with the first group of its use,
- * and nobody was answered before both were synced. */
+static bool is_blank(const uint8_t block[static HEADER_SIZE])
+{
+    return block[0] == 0 && memcmp(block, block + 1, HEADER_SIZE - 1) == 0;
+}
+
+/* A blank header means empty: it is written together with the first group of its first use, and nobody
+ * was answered before both were synced. One that is neither blank nor whole is damaged, since all of it
+ * lies in one sector. */
+static bool read_header(struct vt_journal *journal, int i, struct vt_err *err)
+{
+    struct segment *segment = &journal->segments[i];
+    uint8_t block[HEADER_SIZE] = { 0 };
+    struct header header;
+    char path[PATH_MAX];
+
+    vt_journal_path(journal, i, path);
+    if (segment->bytes >= sizeof block &&
+        !vt_io_pread(segment->fd, block, sizeof block, 0, path, err))
+        return false;
+    memcpy(&header, block, sizeof header);
+    bool whole = header.magic == MAGIC && header.checksum == header_checksum(&header) &&
+                 header.bytes == segment->bytes;
+    segment->damaged = !whole && !is_blank(block);
+    if (!whole)
+        return true;
+    segment->generation = header.generation;
+    segment->first = segment->last = header.sequence;
+    if (header.highest > journal->generation)
+        journal->generation = header.highest;
+    return true;
+}
+
 static bool read_segment(struct vt_journal *journal, int i, struct vt_err *err)
 {
     struct segment *segment = &journal->segments[i];
-    struct header header = { 0 };
     struct stat info;
     char path[PATH_MAX];
 
-    path_of(journal, i, path);
+    vt_journal_path(journal, i, path);
     segment->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
     if (segment->fd < 0 || fstat(segment->fd, &info) < 0)
         return vt_fail_errno(err, "%s", path);
     segment->bytes = (uint64_t)info.st_size;
-    segment->end = HEADER_SIZE;
-    if (segment->bytes >= VT_JOURNAL_SEGMENT_MIN &&
-        !vt_io_pread(segment->fd, &header, sizeof header, 0, path, err))
+    segment->begin = segment->end = HEADER_SIZE;
+    if (!read_header(journal, i, err))
         return false;
-    bool whole = header.magic == MAGIC && header.checksum == header_checksum(&header) &&
-                 header.bytes == segment->bytes;
-    if (whole) {
-        segment->generation = header.generation;
-        segment->first = segment->last = header.sequence;
-        if (header.highest > journal->generation)
-            journal->generation = header.highest;
-    }
     bool usable = segment->bytes == journal->segment_bytes || segment->generation > 0;
     atomic_store(&segment->made, usable);
-    return scan(journal, i, err);
-}
-
-static void find_current(struct vt_journal *journal)
-{
-    const struct segment *a = &journal->segments[0], *b = &journal->segments[1];
-
-    journal->current = b->generation > a->generation;
-    journal->last = a->last > b->last ? a->last : b->last;
+    return vt_journal_scan(journal, i, 0, err);
 }
 
 struct vt_journal *vt_journal_open(const char *folder, uint64_t segment_bytes, struct vt_err *err)
@@ -245,12 +255,13 @@ struct vt_journal *vt_journal_open(const char *folder, uint64_t segment_bytes, s
     }
     memcpy(journal->folder, folder, strlen(folder) + 1);
     if (!vt_io_make_folder(folder, err) || !read_segment(journal, 0, err) ||
-        !read_segment(journal, 1, err) || !sync_names(journal, err))
+        !read_segment(journal, 1, err) || !sync_names(journal, err) ||
+        !vt_journal_mend(journal, err))
         return NULL;
-    find_current(journal);
     if (!atomic_load(&journal->segments[journal->current].made) &&
         !make_segment(journal, journal->current, err))
         return NULL;
+    journal->waiting_at = journal->segments[journal->current].end;
     return vt_take(&journal);
 }
 
@@ -281,19 +292,25 @@ static bool replay_segment(struct vt_journal *journal, int i, uint64_t after,
                            void *context, struct vt_err *err)
 {
     const struct segment *segment = &journal->segments[i];
+    uint64_t until = segment->holes ? segment->last : 0, before = segment->first;
     char path[PATH_MAX];
     VT_AUTO_BUF(body, (size_t)segment->bytes);
     struct record record;
     bool there = true;
 
-    path_of(journal, i, path);
-    for (uint64_t at = HEADER_SIZE; at < segment->end; at += align8(sizeof record + record.size)) {
-        if (!read_record(segment, at, &record, &body, &there, path, err))
+    vt_journal_path(journal, i, path);
+    for (uint64_t at = segment->begin; at < segment->end;
+         at += vt_journal_align(sizeof record + record.size)) {
+        if (!next_record(segment, before, until, &at, &record, &body, &there, path, err))
             return false;
         if (!there)
             return vt_fail(err, VT_E_CORRUPT, "%s changed while it was read", path);
-        struct vt_journal_entry entry = { record.sequence, (enum vt_record)record.kind, body.data,
-                                          body.size };
+        struct vt_journal_entry entry = { .sequence = record.sequence,
+                                          .kind = (enum vt_record)record.kind,
+                                          .body = body.data,
+                                          .size = body.size,
+                                          .doubtful = segment->damaged };
+        before = record.sequence;
         if (record.sequence > after && !each(context, &entry, err))
             return false;
     }
@@ -329,7 +346,7 @@ bool vt_journal_write(struct vt_journal *journal, struct vt_err *err)
         return vt_fail(err, VT_E_IO, "the journal failed before");
     if (journal->waiting.size == 0)
         return true;
-    path_of(journal, journal->current, path);
+    vt_journal_path(journal, journal->current, path);
     if (!vt_io_pwrite(journal->segments[journal->current].fd, journal->waiting.data,
                       journal->waiting.size, journal->waiting_at, path, err))
         return broken(journal, err);
@@ -347,7 +364,7 @@ bool vt_journal_sync(struct vt_journal *journal, struct vt_err *err)
         return false;
     if (!journal->unsynced)
         return true;
-    path_of(journal, journal->current, path);
+    vt_journal_path(journal, journal->current, path);
     if (!vt_io_sync_data(journal->segments[journal->current].fd, path, err))
         return broken(journal, err);
     journal->unsynced = false;
@@ -362,7 +379,7 @@ static bool put(struct vt_journal *journal, const void *bytes, size_t size, stru
         return false;
     if (size <= journal->waiting.limit)
         return vt_buf_append(&journal->waiting, bytes, size, err);
-    path_of(journal, journal->current, path);
+    vt_journal_path(journal, journal->current, path);
     if (!vt_io_pwrite(journal->segments[journal->current].fd, bytes, size, journal->waiting_at,
                       path, err))
         return false;
@@ -390,7 +407,7 @@ static bool begin_segment(struct vt_journal *journal, int i, struct vt_err *err)
         return false;
     segment->generation = ++journal->generation;
     segment->first = segment->last = journal->last;
-    segment->end = HEADER_SIZE;
+    segment->begin = segment->end = HEADER_SIZE;
     return true;
 }
 
@@ -431,7 +448,7 @@ bool vt_journal_append(struct vt_journal *journal, enum vt_record kind, const vo
                        struct vt_err *err)
 {
     static const uint8_t zeros[8];
-    uint64_t size = (uint64_t)head_size + tail_size, total = align8(sizeof(struct record) + size);
+    uint64_t size = (uint64_t)head_size + tail_size, total = vt_journal_align(sizeof(struct record) + size);
 
     if (journal->broken)
         return vt_fail(err, VT_E_IO, "the journal failed before");
@@ -469,7 +486,7 @@ uint64_t vt_journal_to_release(struct vt_journal *journal)
     return older->generation > 0 ? older->last : 0;
 }
 
-static bool write_empty(struct vt_journal *journal, int i, struct vt_err *err)
+bool vt_journal_write_empty(struct vt_journal *journal, int i, struct vt_err *err)
 {
     struct segment *segment = &journal->segments[i];
     struct header header = { .magic = MAGIC,
@@ -478,14 +495,15 @@ static bool write_empty(struct vt_journal *journal, int i, struct vt_err *err)
                              .bytes = segment->bytes };
     char path[PATH_MAX];
 
-    path_of(journal, i, path);
+    vt_journal_path(journal, i, path);
     header.checksum = header_checksum(&header);
     if (!vt_io_pwrite(segment->fd, &header, sizeof header, 0, path, err) ||
         !vt_io_sync_data(segment->fd, path, err))
         return broken(journal, err);
     segment->generation = 0;
+    segment->damaged = segment->holes = false;
     segment->first = segment->last = journal->last;
-    segment->end = HEADER_SIZE;
+    segment->begin = segment->end = HEADER_SIZE;
     return true;
 }
 
@@ -493,7 +511,7 @@ bool vt_journal_release(struct vt_journal *journal, struct vt_err *err)
 {
     if (vt_journal_to_release(journal) == 0)
         return true;
-    return write_empty(journal, !journal->current, err);
+    return vt_journal_write_empty(journal, !journal->current, err);
 }
 
 bool vt_journal_empty(struct vt_journal *journal, struct vt_err *err)
@@ -501,7 +519,7 @@ bool vt_journal_empty(struct vt_journal *journal, struct vt_err *err)
     if (!vt_journal_write(journal, err) || !vt_journal_release(journal, err))
         return false;
     if (journal->segments[journal->current].generation > 0 &&
-        !write_empty(journal, journal->current, err))
+        !vt_journal_write_empty(journal, journal->current, err))
         return false;
     journal->unsynced = false;
     return true;

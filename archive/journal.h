@@ -28,6 +28,8 @@ enum {
     VT_JOURNAL_SEGMENT = 32 << 20,          /* default bytes of a segment */
     VT_JOURNAL_SEGMENT_MIN = 1 << 20,
     VT_JOURNAL_RESERVE = 64 << 10,          /* of each segment, for abort records when nothing else fits */
+    VT_JOURNAL_DAMAGE_MAX = 2,              /* one of each segment */
+    VT_JOURNAL_COPIES_MAX = 9,              /* of damaged segments kept; then the journal is not opened any more */
 };
 
 struct vt_journal_entry {
@@ -35,12 +37,25 @@ struct vt_journal_entry {
     enum vt_record kind;
     const uint8_t *body;        /* borrowed during the callback */
     size_t size;
+    bool doubtful;              /* from a segment whose header is damaged: whether it was released before is not known */
 };
 
-/* Opens or makes both segments (written with zeros once, so that later syncs are data only). */
+/* What opening found wrong with a segment; a copy of it as it was lies beside it. */
+struct vt_journal_damage {
+    char file[16], copy[32];    /* names in the journal's folder */
+    const char *reason;
+    uint64_t records;           /* proved by their own checksums, replayed */
+    uint64_t missing;           /* numbers that should be there, between what is */
+};
+
+/* Opens or makes both segments (written with zeros once, so that later syncs are data only). What is damaged is copied
+ * ("0.damaged", synced) before any of it is written over. */
 struct vt_journal *vt_journal_open(const char *folder, uint64_t segment_bytes, struct vt_err *err);
 void vt_journal_free(struct vt_journal *journal);
 VT_DEFINE_AUTO(vt_journal)
+
+/* What vt_journal_open found damaged. Borrowed until the journal is freed. */
+size_t vt_journal_damages(const struct vt_journal *journal, const struct vt_journal_damage **out);
 
 /* All whole records with sequence > after, in order. The callback returns false to fail. */
 bool vt_journal_replay(struct vt_journal *journal, uint64_t after,

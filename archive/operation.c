@@ -323,15 +323,32 @@ bool vt_operation_run(struct vt_archive *archive, int64_t id, enum vt_record kin
     return true;
 }
 
-bool vt_operation_redo(struct vt_archive *archive, const uint8_t *body, size_t size,
+static bool is_planned(struct vt_archive *archive, int64_t id, bool *out_planned,
                        struct vt_err *err)
 {
+    struct vt_db *db = vt_state_lock(archive->state);
+    struct sqlite3_stmt *stmt =
+        vt_db_prepare(db, "SELECT 1 FROM operation WHERE id = ? AND state = 'planned'", err);
+    bool ok = stmt && vt_stmt_bind(db, stmt, err, "i", id) &&
+              vt_stmt_step(db, stmt, out_planned, err);
+
+    vt_stmt_free(stmt);
+    vt_state_unlock(archive->state);
+    return ok;
+}
+
+bool vt_operation_redo(struct vt_archive *archive, const uint8_t *body, size_t size, bool doubtful,
+                       struct vt_err *err)
+{
+    bool planned = true;
     int64_t id = 0;
 
     if (size != sizeof id)
         return vt_fail(err, VT_E_CORRUPT, "an operation record of %zu bytes", size);
     memcpy(&id, body, sizeof id);
-    return carry_out(archive, id, err);
+    if (doubtful && !is_planned(archive, id, &planned, err))
+        return false;
+    return !planned || carry_out(archive, id, err);
 }
 
 bool vt_operation_forget_plans(struct vt_archive *archive, struct vt_err *err)

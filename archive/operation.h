@@ -52,8 +52,9 @@ bool vt_operation_plan(struct vt_archive *archive, const struct vt_file_operatio
 bool vt_operation_run(struct vt_archive *archive, int64_t id, enum vt_record kind,
                       struct vt_err *err);
 
-/* After a crash: does again what a journal record names. */
-bool vt_operation_redo(struct vt_archive *archive, const uint8_t *body, size_t size,
+/* After a crash: does again what a journal record names. `doubtful`: it may have been done, and others
+ * after it, long ago; then only what state.db still says is planned. */
+bool vt_operation_redo(struct vt_archive *archive, const uint8_t *body, size_t size, bool doubtful,
                        struct vt_err *err);
 /* After replay: plans that no record named are forgotten. */
 bool vt_operation_forget_plans(struct vt_archive *archive, struct vt_err *err);

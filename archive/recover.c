@@ -105,15 +105,30 @@ static bool reread(struct recovery *recovery, struct vt_record_body *body, struc
     return true;
 }
 
+/* What the index has had already, and a segment holds that was perhaps released long ago: only what a row
+ * still names is made again. Something else may have its place by now, or it was deleted. */
+static bool is_wanted(struct recovery *recovery, const struct vt_journal_entry *entry,
+                      bool *out_wanted, struct vt_err *err)
+{
+    *out_wanted = true;
+    return !entry->doubtful || entry->sequence > recovery->applied ||
+           vt_apply_is_named(recovery->archive, &recovery->instance, VT_NAMED_BY_ITS_ROW,
+                             out_wanted, err);
+}
+
 static bool redo_arrival(struct recovery *recovery, const struct vt_journal_entry *entry,
                          struct vt_err *err)
 {
     struct vt_record_body body = { .instance = &recovery->instance };
-    bool there = false;
+    bool there = false, wanted = true;
 
     vt_instance_reset(&recovery->instance);
     if (!vt_record_decode(entry->body, entry->size, &body, err) ||
-        !vt_apply_file_again(recovery->archive, &body, &there, err))
+        !is_wanted(recovery, entry, &wanted, err))
+        return false;
+    if (!wanted)
+        return true;
+    if (!vt_apply_file_again(recovery->archive, &body, &there, err))
         return false;
     if (!there) {
         /* The commit failed and cleaned up before it could say so in the journal: nobody was told
@@ -132,21 +147,20 @@ static bool redo_arrival(struct recovery *recovery, const struct vt_journal_entr
     return put_row(recovery, entry->kind, &body, entry->sequence, err);
 }
 
-/* Undone unless a later arrival took the same place. */
+/* Undone unless a later arrival took the same place: then a row of that one names the file. */
 static bool undo_arrival(struct recovery *recovery, const struct vt_journal_entry *entry,
                          struct vt_err *err)
 {
     struct vt_record_body body = { .instance = &recovery->instance };
-    struct vt_index_entry there;
-    bool found = false;
+    bool taken = false;
 
     vt_instance_reset(&recovery->instance);
-    if (!vt_record_decode(entry->body, entry->size, &body, err))
+    if (!vt_record_decode(entry->body, entry->size, &body, err) ||
+        !vt_apply_undo_state(recovery->archive, &body, err) ||
+        !vt_apply_is_named(recovery->archive, &recovery->instance, VT_NAMED_BY_ANOTHER, &taken,
+                           err))
         return false;
-    if (!vt_index_lookup(atomic_load(&recovery->archive->index), recovery->instance.sop_uid, &there,
-                         &found, err))
-        return false;
-    if (!found || strcmp(there.file, recovery->instance.file) != 0)
+    if (!taken)
         vt_apply_undo_file(recovery->archive, &body);
     return true;
 }
@@ -164,7 +178,8 @@ static bool redo(void *context, const struct vt_journal_entry *entry, struct vt_
     case VT_RECORD_DELETE:
     case VT_RECORD_RESTORE:
         return end_batch(recovery, entry->sequence - 1, err) &&
-               vt_operation_redo(recovery->archive, entry->body, entry->size, err);
+               vt_operation_redo(recovery->archive, entry->body, entry->size,
+                                 entry->doubtful && entry->sequence <= recovery->applied, err);
     case VT_RECORD_ABORT:
         return true;
     }
@@ -244,10 +259,29 @@ static bool check_index(struct vt_archive *archive, struct vt_err *err)
     return counts.instances > 0 || !vt_rebuild_has_objects(archive) || index_was_lost(archive, err);
 }
 
+/* Loud: what was acknowledged may be lost, and only verify can tell. */
+static void tell_damages(struct vt_archive *archive)
+{
+    const struct vt_journal_damage *damages;
+    size_t count = vt_journal_damages(archive->journal, &damages);
+    char subject[VT_FILE_MAX], detail[320];
+
+    for (size_t i = 0; i < count; i++) {
+        snprintf(subject, sizeof subject, "journal/%s", damages[i].file);
+        snprintf(detail, sizeof detail,
+                 "{\"reason\":\"%s\",\"copy\":\"journal/%s\",\"replayed\":%llu,"
+                 "\"missing\":%llu,\"remedy\":\"run vitrine verify\"}",
+                 damages[i].reason, damages[i].copy, (unsigned long long)damages[i].records,
+                 (unsigned long long)damages[i].missing);
+        vt_events_publish(archive->options.events, "journal.damaged", subject, detail);
+    }
+}
+
 bool vt_archive_recover(struct vt_archive *archive, struct vt_err *err)
 {
     struct recovery recovery = { .archive = archive };
 
+    tell_damages(archive);
     vt_instance_init(&recovery.instance);
     vt_buf_init(&recovery.aborted, ABORTED_MAX);
     bool ok = vt_index_applied(atomic_load(&archive->index), &recovery.applied, err) &&

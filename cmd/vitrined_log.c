@@ -27,6 +27,7 @@ static const struct rule {
     { "instance.stored", VT_LOG_DEBUG, false },
     { "instance.duplicate", VT_LOG_DEBUG, false },
     { "instance.corrupt", VT_LOG_ERROR, false },
+    { "journal.damaged", VT_LOG_ERROR, false },
     { "volume.ok", VT_LOG_INFO, false },
     { "volume.", VT_LOG_WARN, false },
 };

@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 #include <sys/wait.h>
 
+#include "archive/admin.h"
 #include "archive/inside.h"
 #include "core/clock.h"
 #include "tests/archive/objects.h"
@@ -126,6 +127,56 @@ static void what_failed_does_not_come_back_with_replay(void **state)
     vt_archive_free(archive);
 }
 
+static bool send_described(struct vt_archive *archive, const char *description, struct vt_err *err)
+{
+    VT_AUTO(vt_receive) receive = vt_receive_new(archive, err);
+    struct vt_receive_result result;
+    struct object object = OBJECT;
+
+    object.description = description;
+    return receive && object_send(receive, &object, &result, err);
+}
+
+/* In the child: the first place is taken by one that fails, then by one that is stored; the second by a version
+ * that fails, then by one that is stored; a third version is served in the end. */
+static void fail_versions_and_crash(const char *path)
+{
+    static const char *const words[] = { "first", "second", "third" };
+    struct vt_archive *archive = open_failing(path);
+    bool ok = true;
+
+    for (size_t i = 0; ok && i < VT_COUNT(words); i++) {
+        struct vt_err err = { 0 };
+        char failed[32];
+        snprintf(failed, sizeof failed, "%s, in vain", words[i]);
+        atomic_store(&commits_to_fail, 1);
+        ok = !send_described(archive, failed, &err);
+        vt_err_clear(&err);
+        ok = ok && send_described(archive, words[i], &err);
+    }
+    _exit(ok ? 9 : 1);
+}
+
+static void what_failed_does_not_take_the_versions_along_that_came_to_its_place(void **state)
+{
+    uint64_t checked = 0, faults = 0;
+    struct vt_err err = { 0 };
+    int status;
+
+    pid_t child = fork();
+    if (child == 0)
+        fail_versions_and_crash(*state);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(WEXITSTATUS(status), 9);
+    struct vt_archive *archive = archive_at(*state);
+    struct vt_admin admin = { .archive = archive, .who = "test" };
+    assert_int_equal(count_files(*state, "objects"), 3);
+    assert_true(vt_admin_verify(&admin, NULL, false, &checked, &faults, &err));
+    assert_int_equal(faults, 0);
+    assert_int_equal(checked, 3);
+    vt_archive_free(archive);
+}
+
 struct sender {
     pthread_t thread;
     struct vt_archive *archive;
@@ -187,6 +238,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_transaction_that_fails_answers_a703_and_leaves_nothing),
         TEST(what_failed_does_not_come_back_with_replay),
+        TEST(what_failed_does_not_take_the_versions_along_that_came_to_its_place),
         TEST(one_that_is_refused_takes_nobody_of_its_group_along),
     };
 

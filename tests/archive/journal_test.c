@@ -181,6 +181,216 @@ static void a_record_larger_than_a_segment_is_refused(void **state)
     vt_journal_free(journal);
 }
 
+/* ---- damaged headers ---- */
+
+static void spoil(const char *folder, const char *name, off_t at, size_t size)
+{
+    char path[300], bytes[5000];
+
+    assert_true(size <= sizeof bytes);
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    int fd = open(path, O_RDWR);
+    memset(bytes, 0xa5, size);
+    assert_int_equal(pwrite(fd, bytes, size, at), (ssize_t)size);
+    close(fd);
+}
+
+static const struct vt_journal_damage *only_damage(const struct vt_journal *journal)
+{
+    const struct vt_journal_damage *damage;
+
+    assert_int_equal(vt_journal_damages(journal, &damage), 1);
+    return damage;
+}
+
+static bool is_there(const char *folder, const char *name)
+{
+    char path[300];
+
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    return access(path, F_OK) == 0;
+}
+
+static bool see_whether_doubtful(void *context, const struct vt_journal_entry *entry,
+                                 struct vt_err *err)
+{
+    bool *doubtful = context;
+
+    (void)err;
+    *doubtful = *doubtful || entry->doubtful;
+    return true;
+}
+
+/* Three records in segment 0, none in the other. */
+static void make_three(const char *folder)
+{
+    struct vt_err err = { 0 };
+    struct vt_journal *journal = open_at(folder);
+
+    assert_true(vt_journal_prepare(journal, &err));
+    add(journal, "one", 0);
+    add(journal, "two", 5000);
+    add(journal, "three", 0);
+    assert_true(vt_journal_sync(journal, &err));
+    vt_journal_free(journal);
+}
+
+static void records_behind_a_damaged_header_are_replayed_and_a_copy_is_kept(void **state)
+{
+    /* The checksum; the generation; all of the block. */
+    static const struct {
+        off_t at;
+        size_t size;
+    } wounds[] = { { 40, 4 }, { 8, 8 }, { 0, 4096 } };
+
+    for (size_t i = 0; i < VT_COUNT(wounds); i++) {
+        char folder[256];
+        struct vt_err err = { 0 };
+        bool doubtful = false;
+        snprintf(folder, sizeof folder, "%s/%zu", (const char *)*state, i);
+        make_three(folder);
+        spoil(folder, "0", wounds[i].at, wounds[i].size);
+        struct vt_journal *journal = open_at(folder);
+        struct seen seen = replay(journal, 0);
+        assert_int_equal(seen.count, 3);
+        assert_string_equal(seen.body, "three");
+        assert_true(vt_journal_replay(journal, 0, see_whether_doubtful, &doubtful, &err));
+        assert_true(doubtful);
+        assert_int_equal(only_damage(journal)->records, 3);
+        assert_string_equal(only_damage(journal)->copy, "0.damaged");
+        assert_true(is_there(folder, "0.damaged"));
+        /* Emptied, it is whole again. */
+        assert_true(vt_journal_empty(journal, &err));
+        assert_int_equal(add(journal, "four", 0), 4);
+        assert_true(vt_journal_sync(journal, &err));
+        vt_journal_free(journal);
+        journal = open_at(folder);
+        const struct vt_journal_damage *none;
+        assert_int_equal(vt_journal_damages(journal, &none), 0);
+        assert_int_equal(replay(journal, 0).first, 4);
+        vt_journal_free(journal);
+    }
+}
+
+static void a_first_record_damaged_with_the_header_does_not_hide_the_others(void **state)
+{
+    const char *folder = *state;
+
+    make_three(folder);
+    spoil(folder, "0", 0, 4096 + 24);
+    struct vt_journal *journal = open_at(folder);
+    struct seen seen = replay(journal, 0);
+    assert_int_equal(seen.count, 2);
+    assert_int_equal(seen.first, 2);
+    assert_int_equal(vt_journal_last(journal), 3);
+    vt_journal_free(journal);
+}
+
+static void a_damaged_segment_without_records_is_kept_beside_and_used_again(void **state)
+{
+    const char *folder = *state;
+    struct vt_err err = { 0 };
+
+    make_three(folder);
+    spoil(folder, "1", 0, 100); /* never used: its header is blank */
+    struct vt_journal *journal = open_at(folder);
+    assert_int_equal(replay(journal, 0).count, 3);
+    assert_int_equal(only_damage(journal)->records, 0);
+    assert_true(is_there(folder, "1.damaged"));
+    uint64_t last = 3, sequence;
+    while ((sequence = add(journal, "r", 100000)) > 0)
+        last = sequence;
+    assert_true(last > 15 && vt_journal_sync(journal, &err));
+    vt_journal_free(journal);
+    journal = open_at(folder);
+    assert_int_equal(replay(journal, 0).count, last);
+    vt_journal_free(journal);
+}
+
+/* Its records were released; the other segment is two uses ahead. */
+static void what_a_released_segment_still_holds_is_not_replayed(void **state)
+{
+    const char *folder = *state;
+    struct vt_err err = { 0 };
+    struct vt_journal *journal = open_at(folder);
+
+    assert_true(vt_journal_prepare(journal, &err));
+    while (add(journal, "old", 100000) > 0)
+        ;
+    assert_true(vt_journal_sync(journal, &err) && vt_journal_empty(journal, &err));
+    uint64_t last = vt_journal_last(journal);
+    assert_int_equal(add(journal, "new", 0), last + 1); /* segment 1 again */
+    assert_true(vt_journal_sync(journal, &err));
+    vt_journal_free(journal);
+    spoil(folder, "0", 0, 48);
+    journal = open_at(folder);
+    struct seen seen = replay(journal, 0);
+    assert_int_equal(seen.count, 1);
+    assert_int_equal(seen.first, last + 1);
+    assert_int_equal(only_damage(journal)->records, 0);
+    vt_journal_free(journal);
+}
+
+static void a_hole_before_the_next_segment_is_told_and_what_follows_it_is_replayed(void **state)
+{
+    const char *folder = *state;
+    struct vt_err err = { 0 };
+    struct vt_journal *journal = open_at(folder);
+    uint64_t last = 0, sequence;
+
+    assert_true(vt_journal_prepare(journal, &err));
+    while ((sequence = add(journal, "r", 100000)) > 0)
+        last = sequence;
+    assert_true(vt_journal_sync(journal, &err));
+    vt_journal_free(journal);
+    spoil(folder, "0", 4096 + 150000, 100); /* within the second record */
+    journal = open_at(folder);
+    assert_int_equal(replay(journal, 0).count, last - 1);
+    assert_int_equal(only_damage(journal)->missing, 1);
+    assert_true(is_there(folder, "0.damaged"));
+    vt_journal_free(journal);
+}
+
+static void copies_of_damaged_segments_are_never_written_over(void **state)
+{
+    const char *folder = *state;
+    struct vt_err err = { 0 };
+    char name[32];
+
+    make_three(folder);
+    for (int n = 1; n <= VT_JOURNAL_COPIES_MAX; n++) {
+        spoil(folder, "0", 0, 48);
+        struct vt_journal *journal = open_at(folder);
+        assert_true(vt_journal_empty(journal, &err));
+        vt_journal_free(journal);
+        snprintf(name, sizeof name, n > 1 ? "0.damaged.%d" : "0.damaged", n);
+        assert_true(is_there(folder, name));
+    }
+    spoil(folder, "0", 0, 48);
+    assert_null(vt_journal_open(folder, VT_JOURNAL_SEGMENT_MIN, &err));
+    assert_int_equal(err.code, VT_E_LIMIT);
+    assert_non_null(strstr(err.text, "move them away"));
+}
+
+static bool mend(void *context, struct vt_err *err)
+{
+    const char *folder = context;
+    struct seen seen = { 0 };
+    char copy[300];
+
+    snprintf(copy, sizeof copy, "%s/0.damaged", folder);
+    unlink(copy);
+    spoil(folder, "0", 40, 4);
+    VT_AUTO(vt_journal) journal = vt_journal_open(folder, VT_JOURNAL_SEGMENT_MIN, err);
+    return journal && vt_journal_replay(journal, 0, see, &seen, err);
+}
+
+static void mending_survives_every_allocation_that_fails(void **state)
+{
+    make_three(*state);
+    vt_torture(mend, *state);
+}
+
 static bool work(void *context, struct vt_err *err)
 {
     VT_AUTO(vt_journal) journal = vt_journal_open(context, VT_JOURNAL_SEGMENT_MIN, err);
@@ -221,7 +431,14 @@ int main(void)
         TEST(an_abort_still_fits_when_nothing_else_does),
         TEST(replay_stops_at_a_record_that_was_torn),
         TEST(a_record_larger_than_a_segment_is_refused),
+        TEST(records_behind_a_damaged_header_are_replayed_and_a_copy_is_kept),
+        TEST(a_first_record_damaged_with_the_header_does_not_hide_the_others),
+        TEST(a_damaged_segment_without_records_is_kept_beside_and_used_again),
+        TEST(what_a_released_segment_still_holds_is_not_replayed),
+        TEST(a_hole_before_the_next_segment_is_told_and_what_follows_it_is_replayed),
+        TEST(copies_of_damaged_segments_are_never_written_over),
         TEST(every_allocation_may_fail),
+        TEST(mending_survives_every_allocation_that_fails),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,7 +19,7 @@ from witness import load, missing_from_disk, missing_from_index, nodes, read_ack
 from rawdicom import CT, EXPLICIT, Association, comment_of, instance, part10  # noqa: E402
 
 ROOT = "1.2.826.40"
-TURN, BULK = 30, 40000  # so many of so many bytes: the journal's first segment of 1 MiB is full, and the second begun
+TURN, BULK = 30, 60000  # so many of so many bytes: the journal's first segment of 1 MiB is full, and the second begun
 LARGE = 300000          # through staging
 SECTOR, STEP = 512, 24
 DAY = "objects/2024/01/02"                                     # of rawdicom's instances
@@ -133,7 +133,7 @@ class Reached(Exception):
 
 
 class BeforeReuse(Disk):
-    """Ends at the first sync of segment 0 in its second use, of which one sector got there: `tear`."""
+    """Ends at the first sync of segment 0 in its second use, of which the sectors from one on got there: `tear`."""
     def begin_sync(self, number, kind, fd, stack):
         node = self.descriptors.get(fd)
         if node and node.path.endswith("journal/0"):
@@ -161,7 +161,7 @@ class BeforeReuse(Disk):
         at = self.torn_off(old)
         with open(path, "r+b") as file:
             file.seek(at)
-            file.write(self.fresh[at:at + SECTOR])
+            file.write(self.fresh[at:])
 
 
 class Reuse(Recording):
@@ -188,7 +188,7 @@ class Reuse(Recording):
 
 
 def segment_used_again(work):
-    """Of a segment's second use one sector came to the disk: what is left of its first use must not be done again."""
+    """Of a segment's second use the end came to the disk, not the beginning: what is left of its first use must not be done again."""
     run = Reuse(work)
     (run.archive / DAY).mkdir(parents=True)
     node = run.begin().start()
