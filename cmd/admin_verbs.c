@@ -7,6 +7,7 @@
 
 #include <jansson.h>
 
+#include "cmd/verbs_commitment.h"
 #include "cmd/walk.h"
 #include "core/err.h"
 #include "dicom/command.h"
@@ -69,6 +70,7 @@ static bool study_delete(struct vt_admin_call *call, json_t *result, struct vt_e
     uint64_t instances = 0;
     int64_t id = 0;
 
+    call->admin.committed = flag_option(call, "committed");
     if (!vt_admin_study_delete(&call->admin, call->args[0], reason ? reason : "", &id, &instances,
                                err))
         return false;
@@ -102,6 +104,7 @@ static bool trash_purge(struct vt_admin_call *call, json_t *result, struct vt_er
 {
     uint64_t instances = 0;
 
+    call->admin.committed = flag_option(call, "committed");
     if (!vt_admin_trash_purge(&call->admin, flag_option(call, "all"), &instances, err))
         return false;
     put_count(result, "instances", instances);
@@ -406,6 +409,14 @@ static const struct vt_admin_verb verbs[] = {
     { { "patient", "correct" }, 2, 32, true, patient_correct },
     { { "patient", "undo" }, 1, 1, true, patient_undo },
     { { "patient", "log" }, 0, 0, false, patient_log },
+    { { "commitment", "list" }, 0, 0, false, vt_verb_commitment_list },
+    { { "commitment", "show" }, 1, 1, false, vt_verb_commitment_show },
+    { { "commitment", "export" }, 1, 1, false, vt_verb_commitment_export },
+    { { "commitment", "check" }, 1, 1, false, vt_verb_commitment_check },
+    { { "commitment", "resend" }, 1, 1, true, vt_verb_commitment_resend },
+    { { "commitment", "instances" }, 1, 64, false, vt_verb_commitment_instances },
+    { { "commitment", "expect" }, 2, 2, true, vt_verb_commitment_expect },
+    { { "commitment", "answer" }, 1, 1, false, vt_verb_commitment_answer },
     { { "verify", NULL }, 0, 64, false, verify },
     { { "reindex", NULL }, 0, 0, true, reindex },
     { { "backup", NULL }, 1, 1, true, backup },

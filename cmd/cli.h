@@ -103,6 +103,7 @@ int vt_cli_find(struct vt_cli *cli, struct vt_err *err);
 int vt_cli_get(struct vt_cli *cli, struct vt_err *err);
 int vt_cli_move(struct vt_cli *cli, struct vt_err *err);
 int vt_cli_archive(struct vt_cli *cli, struct vt_err *err);
+int vt_cli_commit(struct vt_cli *cli, struct vt_err *err);
 int vt_cli_peer_list(struct vt_cli *cli, struct vt_err *err);
 int vt_cli_peer_test(struct vt_cli *cli, struct vt_err *err);
 int vt_cli_peer_explain(struct vt_cli *cli, struct vt_err *err);

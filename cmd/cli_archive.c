@@ -55,6 +55,27 @@ static const struct vt_column_spec instance_columns[] = {
     { NULL, NULL },
 };
 
+static const struct vt_column_spec commitment_columns[] = {
+    { "id", "id" },
+    { "peer", "peer" },
+    { "asked", "asked" },
+    { "instances", "instances" },
+    { "failed", "failed" },
+    { "state", "state" },
+    { "text", "text" },
+    { "transaction_uid", "transaction_uid" },
+    { NULL, NULL },
+};
+
+static const struct vt_column_spec commitment_items[] = {
+    { "SOPInstanceUID", "SOPInstanceUID" },
+    { "result", "result" },
+    { "size", "size" },
+    { "sha256", "sha256" },
+    { "checked", "checked" },
+    { NULL, NULL },
+};
+
 /* clang-format off */
 #define ROWS VT_LAYOUT_TABLE
 #define RECORD VT_LAYOUT_RECORD
@@ -81,6 +102,16 @@ static const struct showing showings[] = {
       NULL, NULL },
     { { "patient", "undo" }, ROWS, "taken back", NULL, NULL },
     { { "patient", "log" }, ROWS, NULL, "no patient was merged or corrected", NULL },
+    { { "commitment", "list" }, ROWS, NULL, "nobody asked for commitment", commitment_columns },
+    { { "commitment", "show" }, ROWS, NULL, NULL, commitment_items },
+    { { "commitment", "export" }, RECORD, NULL, NULL, NULL },
+    { { "commitment", "check" }, ROWS, "{checked} committed instances read again, {faults} faults",
+      NULL, NULL },
+    { { "commitment", "resend" }, ROWS, "the report of commitment {commitment} goes out again", NULL,
+      NULL },
+    { { "commitment", "instances" }, ROWS, NULL, "no instance matches", NULL },
+    { { "commitment", "expect" }, ROWS, "a report on it is taken here", NULL, NULL },
+    { { "commitment", "answer" }, ROWS, NULL, "no report has come yet", commitment_items },
     { { "verify", NULL }, ROWS, "{checked} instances checked, {faults} faults", NULL, NULL },
     { { "reindex", NULL }, ROWS, "{instances} instances indexed anew", NULL, NULL },
     { { "backup", NULL }, ROWS, "{instances} instances copied", NULL, NULL },

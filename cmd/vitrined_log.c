@@ -28,6 +28,7 @@ static const struct rule {
     { "instance.duplicate", VT_LOG_DEBUG, false },
     { "instance.corrupt", VT_LOG_ERROR, false },
     { "journal.damaged", VT_LOG_ERROR, false },
+    { "commitment.undelivered", VT_LOG_WARN, false },
     { "volume.ok", VT_LOG_INFO, false },
     { "volume.", VT_LOG_WARN, false },
 };
