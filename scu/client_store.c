@@ -220,9 +220,9 @@ static void tell_no_context(const struct vt_outgoing *sent, struct outcome *outc
     const struct vt_transfer_syntax *syntax = vt_transfer_syntax_find(sent->transfer_syntax);
     const struct vt_sop_class *sop_class = vt_sop_class_find(sent->sop_class);
 
-    snprintf(outcome->text, sizeof outcome->text, "the peer does not take %s in %s",
-             sop_class ? sop_class->name : sent->sop_class,
-             syntax ? syntax->name : sent->transfer_syntax);
+    snprintf(outcome->text, sizeof outcome->text, "the peer takes no %s (of %s)",
+             syntax ? syntax->name : sent->transfer_syntax,
+             sop_class ? sop_class->name : sent->sop_class);
     outcome->result = VT_SENT_NO_CONTEXT;
 }
 
