@@ -1,39 +1,19 @@
 #include "cmd/cli.h"
 
-#include <errno.h>
 #include <locale.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/err.h"
 #include "core/log.h"
 
-void vt_cli_complain(const struct vt_cli *cli, const char *format, ...)
-{
-    va_list args;
-
-    fputs("vitrine: ", cli->errors);
-    va_start(args, format);
-    vfprintf(cli->errors, format, args);
-    va_end(args);
-    fputc('\n', cli->errors);
-}
-
 /* ---- Ctrl-C ---- */
-
-static volatile sig_atomic_t interrupted;
 
 static void on_interrupt(int number)
 {
     (void)number;
-    interrupted = 1;
-}
-
-bool vt_cli_interrupted(void)
-{
-    return interrupted != 0;
+    vt_cli_interrupt();
 }
 
 static void catch_interrupt(void)
@@ -159,33 +139,6 @@ bool vt_cli_read(struct vt_cli *cli, const struct vt_options *options, struct vt
     return true;
 }
 
-const char *vt_cli_value(const struct vt_cli *cli, const char *name)
-{
-    for (size_t i = 0; i < option_count(cli->command); i++)
-        if (strcmp(cli->command->options[i].name, name) == 0)
-            return cli->values[i];
-    return NULL;
-}
-
-bool vt_cli_number(const struct vt_cli *cli, const char *name, long min, long max, long fallback,
-                   long *out, struct vt_err *err)
-{
-    const char *text = vt_cli_value(cli, name);
-    char *end;
-
-    if (!text) {
-        *out = fallback;
-        return true;
-    }
-    errno = 0;
-    long value = strtol(text, &end, 10);
-    if (errno || end == text || *end || value < min || value > max)
-        return vt_fail(err, VT_E_INVALID, "%s %.40s is not a number from %ld to %ld", name, text,
-                       min, max);
-    *out = value;
-    return true;
-}
-
 /* ---- help ---- */
 
 static void help_of(FILE *out, const struct vt_cli_command *command)
@@ -263,7 +216,10 @@ static int run(struct vt_cli *cli, const struct vt_options *options, struct vt_e
         vt_cli_help(cli->out, cli->command);
         return VT_EXIT_DONE;
     }
-    int status = cli->command->run(cli, err);
+    bool done = false;
+    int status = cli->command->elsewhere ? cli->command->elsewhere(cli, &done, err) : VT_EXIT_DONE;
+    if (!done && !vt_failed(err))
+        status = cli->command->run(cli, err);
     if (vt_cli_interrupted()) {
         vt_fail(err, VT_E_CANCELLED, "stopped before it was done");
         status = VT_EXIT_FAILED;

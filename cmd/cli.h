@@ -15,6 +15,7 @@
 
 struct json_t;
 struct vt_err;
+struct vt_pool_call;
 
 enum { VT_EXIT_DONE = 0, VT_EXIT_FAILED = 1, VT_EXIT_USAGE = 2 };
 enum { VT_CLI_OPTIONS = 12, VT_CLI_NO_LIMIT = 1 << 30 };
@@ -41,6 +42,9 @@ struct vt_cli_command {
     const char *complete; /* of the arguments: as vt_cli_option.words; NULL: nothing */
     /* The exit status; a failure that is not told yet is in err. */
     int (*run)(struct vt_cli *cli, struct vt_err *err);
+    /* Asked before `run`: somebody else who does it when he is there (vitrine-poold, cmd/vm_remote.c);
+     * *out_done false: nobody is. NULL: always here. */
+    int (*elsewhere)(struct vt_cli *cli, bool *out_done, struct vt_err *err);
 };
 
 /* Behind the last one: words[0] NULL. */
@@ -53,6 +57,7 @@ struct vt_cli {
     int arg_count;
     const char *values[VT_CLI_OPTIONS]; /* of command->options; NULL: not given; "" for a switch */
     FILE *out, *errors;
+    struct vt_pool_call *call; /* inside vitrine-poold: for whom this runs; NULL in `vitrine` */
 };
 
 /* What main() does. */
@@ -71,6 +76,9 @@ bool vt_cli_number(const struct vt_cli *cli, const char *name, long min, long ma
 /* Ctrl-C was pressed: callbacks stop what runs, in good order. A second one ends the program at
  * once. */
 bool vt_cli_interrupted(void);
+void vt_cli_interrupt(void); /* as Ctrl-C does */
+/* The same for this command: inside vitrine-poold the caller hung up or cancelled. */
+bool vt_cli_stopped(const struct vt_cli *cli);
 
 /* One sentence on standard error, with the program's name. */
 void vt_cli_complain(const struct vt_cli *cli, const char *format, ...)

@@ -1,6 +1,8 @@
 /* cmd/vm_commands.h: the functions behind the commands of the pool (cmd/vm_commands.def). */
 #pragma once
 
+#include <stdbool.h>
+
 struct vt_cli;
 struct vt_err;
 
@@ -26,3 +28,6 @@ int vt_cli_pool_create(struct vt_cli *cli, struct vt_err *err);
 int vt_cli_pool_eject(struct vt_cli *cli, struct vt_err *err);
 int vt_cli_pool_emergency(struct vt_cli *cli, struct vt_err *err);
 int vt_cli_host_login(struct vt_cli *cli, struct vt_err *err);   /* the emergency logon to one host */
+
+/* Asks vitrine-poold, when it runs and keeps the pool that is meant, to do the command (cmd/vm_remote.c). */
+int vt_cli_pool_ask(struct vt_cli *cli, bool *out_done, struct vt_err *err);

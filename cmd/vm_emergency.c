@@ -16,9 +16,10 @@
 #include "core/clock.h"
 #include "core/err.h"
 #include "hypervisor/explain.h"
+#include "hypervisor/pool_service.h"
 #include "hypervisor/xapi_local.h"
 
-enum { MASTER_WAIT_S = 180, LOOK_MS = 500, LOG_LINE_MAX = 512 };
+enum { MASTER_WAIT_S = 180, LOOK_MS = 500, LOG_LINE_MAX = 640 };
 
 struct member {
     struct vt_xapi_member who;
@@ -38,12 +39,17 @@ static const char *name_of(const struct member *member)
 static void write_down(const struct vt_pool *pool, const char *step, const char *host,
                        const struct vt_err *err)
 {
-    char path[VT_POOL_PATH_MAX + 16], line[LOG_LINE_MAX], now[VT_CLOCK_TEXT_MAX];
+    const struct vt_pool_call *call = pool->cli->call;
+    char path[VT_POOL_PATH_MAX + 16], line[LOG_LINE_MAX], now[VT_CLOCK_TEXT_MAX], who[160];
 
+    if (call)
+        snprintf(who, sizeof who, "%s", vt_call_who(call));
+    else
+        snprintf(who, sizeof who, "uid=%u", (unsigned)getuid());
     vt_clock_text(vt_clock_wall(), now);
     snprintf(path, sizeof path, "%s/emergency.log", pool->state);
-    int length = snprintf(line, sizeof line, "%s uid=%u %s host=%.100s outcome=%.200s\n", now,
-                          (unsigned)getuid(), step, host, vt_failed(err) ? err->text : "done");
+    int length = snprintf(line, sizeof line, "%s %.140s %s host=%.100s outcome=%.200s\n", now,
+                          who, step, host, vt_failed(err) ? err->text : "done");
     vt_autoclose fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
     size_t size = length < LOG_LINE_MAX ? (size_t)length : LOG_LINE_MAX - 1;
     if (fd < 0 || write(fd, line, size) != (ssize_t)size)
@@ -195,7 +201,7 @@ static bool wait_for_master(struct vt_pool *pool, struct vt_err *err)
 {
     int64_t deadline = vt_clock_mono() + MASTER_WAIT_S * VT_NS_PER_S;
 
-    while (vt_clock_mono() < deadline && !vt_cli_interrupted()) {
+    while (vt_clock_mono() < deadline && !vt_cli_stopped(pool->cli)) {
         vt_err_clear(err);
         if (vt_xapi_login(pool->xapi, pool->line, err))
             return true;

@@ -213,7 +213,7 @@ static const struct vt_object *wait_for(struct joining *joining, struct vt_err *
     struct vt_pool *pool = joining->pool;
     int64_t deadline = vt_clock_mono() + APPEAR_S * VT_NS_PER_S;
 
-    while (vt_clock_mono() < deadline && !vt_cli_interrupted()) {
+    while (vt_clock_mono() < deadline && !vt_cli_stopped(pool->cli)) {
         if (!vt_picture_load(pool->picture, pool->xapi, pool->line, HOSTS, err))
             return NULL;
         const struct vt_object *host =

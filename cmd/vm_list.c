@@ -11,6 +11,9 @@
 #include "cmd/vm_rows.h"
 #include "core/clock.h"
 #include "core/err.h"
+#include "hypervisor/pool_service.h"
+
+#define TRUST_WAIT_NS (20 * VT_NS_PER_S)
 
 #define HOSTS                                                                                      \
     (VT_CLASS_BIT(VT_CLASS_POOL) | VT_CLASS_BIT(VT_CLASS_HOST) |                                   \
@@ -79,7 +82,7 @@ static int with_pool(struct vt_cli *cli, unsigned classes, print_fn print, struc
 {
     struct vt_pool pool;
 
-    if (vt_pool_open(cli, &pool, err) && vt_pool_load_or_remember(&pool, classes, err))
+    if (vt_pool_open(cli, &pool, err) && vt_pool_look(&pool, classes, err))
         print(&pool, err);
     vt_pool_close(&pool);
     return vt_pool_status(err);
@@ -385,13 +388,23 @@ static bool print_status(const struct vt_pool *pool, struct vt_err *err)
     return put_row(table, row, err);
 }
 
+/* The next use of the address learns the key that it shows. */
+static bool trust_anew(struct vt_pool *pool, const char *address, struct vt_err *err)
+{
+    if (pool->cli->call && vt_call_is_console(pool->cli->call))
+        return vt_fail(err, VT_E_DENIED, "--trust is not for the console: ask an administrator");
+    if (!vt_xapi_forget_pin(pool->xapi, address, err))
+        return false;
+    return !pool->keeper || vt_keeper_again(pool->keeper, vt_clock_mono() + TRUST_WAIT_NS);
+}
+
 int vt_cli_pool_status(struct vt_cli *cli, struct vt_err *err)
 {
     const char *trust = vt_cli_value(cli, "--trust");
     struct vt_pool pool;
 
-    if (vt_pool_open(cli, &pool, err) && (!trust || vt_xapi_forget_pin(pool.xapi, trust, err)) &&
-        vt_pool_load_or_remember(&pool, VMS | STORAGE | VT_CLASS_BIT(VT_CLASS_TASK), err) &&
+    if (vt_pool_open(cli, &pool, err) && (!trust || trust_anew(&pool, trust, err)) &&
+        vt_pool_look(&pool, VMS | STORAGE | VT_CLASS_BIT(VT_CLASS_TASK), err) &&
         print_status(&pool, err) && pool.stale)
         vt_fail(err, VT_E_REFUSED,
                 "no master answers: 'vitrine pool emergency' tells what can be done");

@@ -2,11 +2,9 @@
 #include "cmd/vm_pool.h"
 
 #include <errno.h>
-#include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,8 +13,9 @@
 #include "core/err.h"
 #include "core/io.h"
 #include "hypervisor/explain.h"
+#include "hypervisor/pool_service.h"
 
-enum { UUID_SHORTEST = 8, ANSWER_MAX = 256 };
+enum { ANSWER_MAX = 256 };
 
 /* ---- configuration ---- */
 
@@ -142,9 +141,31 @@ static bool remember(struct vt_pool *pool, struct vt_err *err)
     return false;
 }
 
+/* Inside vitrine-poold: the keeper's session, a line and a picture of our own. */
+static bool open_kept(struct vt_pool *pool, struct vt_err *err)
+{
+    const struct vt_conf *conf = pool->cli->options->conf;
+
+    pool->keeper = vt_call_pool(pool->cli->call, err);
+    if (!pool->keeper)
+        return false;
+    const char *name = vt_keeper_name(pool->keeper);
+    pool->name = vt_conf_text(conf, "pool", name, "url", NULL) ? name : NULL;
+    pool->user = setting(pool, "user") ? setting(pool, "user") : "root";
+    snprintf(pool->state, sizeof pool->state, "%s", vt_keeper_folder(pool->keeper));
+    pool->xapi = vt_keeper_xapi(pool->keeper);
+    pool->line = vt_line_new(err);
+    pool->picture = vt_picture_new();
+    pool->known = count_pins(pool->xapi);
+    return pool->line && (pool->picture ||
+                          vt_fail(err, VT_E_NOMEM, "no memory for the picture of the pool"));
+}
+
 bool vt_pool_open(const struct vt_cli *cli, struct vt_pool *out, struct vt_err *err)
 {
     *out = (struct vt_pool){ .cli = cli };
+    if (cli->call)
+        return open_kept(out, err);
     if (!choose_section(out, err))
         return false;
     out->user = setting(out, "user") ? setting(out, "user") : "root";
@@ -179,8 +200,29 @@ static void tell_pins(struct vt_pool *pool)
     pool->known = pins;
 }
 
+static bool keeper_answers(struct vt_pool *pool, struct vt_err *err)
+{
+    struct vt_keeper_status status;
+
+    vt_keeper_status(pool->keeper, &status);
+    return status.answers || vt_fail(err, VT_E_REFUSED, "the pool does not answer: %.180s", status.why);
+}
+
+static bool copy_kept(struct vt_pool *pool, unsigned classes, struct vt_err *err)
+{
+    struct vt_picture *copy = vt_keeper_copy(pool->keeper, classes, err);
+
+    if (!copy)
+        return false;
+    vt_picture_free(pool->picture);
+    pool->picture = copy;
+    return true;
+}
+
 bool vt_pool_load(struct vt_pool *pool, unsigned classes, struct vt_err *err)
 {
+    if (pool->keeper)
+        return keeper_answers(pool, err) && copy_kept(pool, classes, err);
     char path[VT_POOL_PATH_MAX];
     struct vt_err ignored = { 0 };
 
@@ -202,10 +244,76 @@ bool vt_pool_load(struct vt_pool *pool, unsigned classes, struct vt_err *err)
     return true;
 }
 
+/* The keeper's own picture under its lock. */
+static void borrow(struct vt_pool *pool)
+{
+    vt_picture_free(pool->picture);
+    vt_call_hold(pool->cli->call, true);
+    pool->picture = (struct vt_picture *)(uintptr_t)vt_keeper_read(pool->keeper);
+    pool->borrowed = true;
+}
+
+void vt_pool_release(struct vt_pool *pool)
+{
+    if (!pool->borrowed)
+        return;
+    vt_keeper_done(pool->keeper);
+    pool->borrowed = false;
+    pool->picture = NULL;
+    vt_call_hold(pool->cli->call, false);
+}
+
+static void tell_age(struct vt_pool *pool, const char *why)
+{
+    char age[VT_CLOCK_TEXT_MAX];
+
+    vt_clock_text(vt_picture_time(pool->picture), age);
+    vt_cli_complain(pool->cli, "the pool does not answer (%s); this is how it was at %s", why, age);
+    pool->stale = true;
+}
+
+bool vt_pool_look(struct vt_pool *pool, unsigned classes, struct vt_err *err)
+{
+    struct vt_keeper_status status;
+
+    if (!pool->keeper)
+        return vt_pool_load_or_remember(pool, classes, err);
+    vt_keeper_status(pool->keeper, &status);
+    if (!status.answers && status.time == 0)
+        return vt_fail(err, VT_E_REFUSED, "the pool has not answered yet: %.180s", status.why);
+    borrow(pool);
+    if (!status.answers)
+        tell_age(pool, status.why);
+    return true;
+}
+
+bool vt_pool_look_now(struct vt_pool *pool, unsigned classes, struct vt_err *err)
+{
+    if (!pool->keeper)
+        return vt_pool_load(pool, classes, err);
+    if (!keeper_answers(pool, err))
+        return false;
+    borrow(pool);
+    return true;
+}
+
+void vt_pool_explain(struct vt_pool *pool, struct vt_err *err)
+{
+    bool lock = pool->keeper && !pool->borrowed;
+
+    if (!*err->xapi_code)
+        return;
+    vt_explain(err, lock ? vt_keeper_read(pool->keeper) : pool->picture);
+    if (lock)
+        vt_keeper_done(pool->keeper);
+}
+
 bool vt_pool_load_or_remember(struct vt_pool *pool, unsigned classes, struct vt_err *err)
 {
+    if (pool->keeper)
+        return vt_pool_load(pool, classes, err);
     struct vt_err none = { 0 };
-    char path[VT_POOL_PATH_MAX], age[VT_CLOCK_TEXT_MAX];
+    char path[VT_POOL_PATH_MAX];
 
     if (vt_pool_load(pool, classes, err))
         return true;
@@ -214,11 +322,8 @@ bool vt_pool_load_or_remember(struct vt_pool *pool, unsigned classes, struct vt_
     path_in(pool, "picture.json", path);
     if (!away || !vt_picture_restore(pool->picture, path, &none))
         return false;
-    vt_clock_text(vt_picture_time(pool->picture), age);
-    vt_cli_complain(pool->cli, "the pool does not answer (%s); this is how it was at %s", err->text,
-                    age);
+    tell_age(pool, err->text);
     vt_err_clear(err);
-    pool->stale = true;
     return true;
 }
 
@@ -227,6 +332,10 @@ void vt_pool_remember(struct vt_pool *pool)
     struct vt_err ignored = { 0 };
     char path[VT_POOL_PATH_MAX];
 
+    if (pool->keeper) {
+        copy_kept(pool, VT_PICTURE_ALL, &ignored);
+        return;
+    }
     path_in(pool, "picture.json", path);
     if (vt_picture_restore(pool->picture, path, &ignored))
         pool->stale = true;
@@ -236,11 +345,13 @@ void vt_pool_close(struct vt_pool *pool)
 {
     struct vt_err ignored = { 0 };
 
-    if (pool->xapi && pool->line)
+    vt_pool_release(pool);
+    if (!pool->keeper && pool->xapi && pool->line)
         vt_xapi_logout(pool->xapi, pool->line, &ignored);
     vt_picture_free(pool->picture);
     vt_line_free(pool->line);
-    vt_xapi_free(pool->xapi);
+    if (!pool->keeper)
+        vt_xapi_free(pool->xapi);
     explicit_bzero(pool->password, sizeof pool->password);
     *pool = (struct vt_pool){ 0 };
 }
@@ -268,11 +379,13 @@ bool vt_pool_url_of(const struct vt_pool *pool, const char *address, char *out, 
            vt_fail(err, VT_E_INVALID, "'%.80s' is no address of a host", address);
 }
 
-struct vt_xapi *vt_pool_other(const struct vt_pool *pool, const char *address,
-                              const char *fingerprint, struct vt_err *err)
+struct vt_xapi *vt_pool_other(struct vt_pool *pool, const char *address, const char *fingerprint,
+                              struct vt_err *err)
 {
     char url[512];
 
+    if (!*pool->password && !read_password(pool, err)) /* a keeper does not give it away */
+        return NULL;
     return vt_pool_url_of(pool, address, url, sizeof url, err)
                ? make_session(pool, url, fingerprint, err)
                : NULL;
@@ -283,195 +396,6 @@ bool vt_pool_send_join(const struct vt_pool *pool, struct vt_xapi *joiner, struc
 {
     return vt_xapi_call(joiner, line, reply, err, "Async.pool.join", "sss", master, pool->user,
                         pool->password);
-}
-
-/* ---- which objects ---- */
-
-bool vt_pool_is_vm(const struct vt_object *vm)
-{
-    return !vt_object_bool(vm, "is_a_template") && !vt_object_bool(vm, "is_a_snapshot") &&
-           !vt_object_bool(vm, "is_control_domain");
-}
-
-const struct vt_object *vt_pool_host_of(const struct vt_pool *pool, const struct vt_object *vm)
-{
-    return vt_picture_follow(pool->picture, vm, "resident_on");
-}
-
-static bool is_named(const struct vt_object *object, const char *word)
-{
-    const char *uuid = vt_object_text(object, "uuid");
-    size_t length = strlen(word);
-
-    return strcmp(vt_object_text(object, "name_label"), word) == 0 || strcmp(uuid, word) == 0 ||
-           (length >= UUID_SHORTEST && strncmp(uuid, word, length) == 0) ||
-           (vt_object_class(object) == VT_CLASS_HOST &&
-            strcmp(vt_object_text(object, "address"), word) == 0);
-}
-
-static const char *const class_words[VT_CLASSES] = {
-    [VT_CLASS_VM] = "VM",
-    [VT_CLASS_HOST] = "host",
-    [VT_CLASS_SR] = "storage",
-    [VT_CLASS_NETWORK] = "network",
-};
-
-const struct vt_object *vt_pool_find(const struct vt_pool *pool, enum vt_class class,
-                                     const char *word, struct vt_err *err)
-{
-    const struct vt_object *found = NULL;
-
-    VT_PICTURE_EACH(pool->picture, class, object)
-    {
-        if (!is_named(object, word) || (class == VT_CLASS_VM && !vt_pool_is_vm(object)))
-            continue;
-        if (found) {
-            vt_fail(err, VT_E_INVALID, "several have the name '%.60s': use the uuid, e.g. %s", word,
-                    vt_object_text(found, "uuid"));
-            return NULL;
-        }
-        found = object;
-    }
-    if (!found)
-        vt_fail(err, VT_E_NOTFOUND,
-                "the pool has no %s '%.60s': 'vitrine %s list' shows what it has",
-                class_words[class], word,
-                class == VT_CLASS_VM     ? "vm"
-                : class == VT_CLASS_HOST ? "host"
-                                         : "sr");
-    return found;
-}
-
-static bool matches(const struct vt_object *vm, const char *word)
-{
-    return is_named(vm, word) ||
-           (strpbrk(word, "*?[") &&
-            fnmatch(word, vt_object_text(vm, "name_label"), FNM_CASEFOLD) == 0);
-}
-
-static bool passes(const struct vt_pool *pool, const struct vt_vm_filter *filter,
-                   const struct vt_object *vm)
-{
-    bool is_template = vt_object_bool(vm, "is_a_template") && !vt_object_bool(vm, "is_a_snapshot");
-
-    if (filter->templates ? !is_template : !vt_pool_is_vm(vm))
-        return false;
-    if (filter->host && vt_pool_host_of(pool, vm) != filter->host)
-        return false;
-    if (filter->tag && !vt_object_has(vm, "tags", filter->tag))
-        return false;
-    return !filter->state || strcasecmp(filter->state, vt_object_text(vm, "power_state")) == 0;
-}
-
-static bool each_word_means_one(const struct vt_pool *pool, const struct vt_vm_filter *filter,
-                                struct vt_err *err)
-{
-    for (int i = 0; i < filter->word_count; i++) {
-        size_t hits = 0, names = 0;
-        const struct vt_object *last = NULL;
-        VT_PICTURE_EACH(pool->picture, VT_CLASS_VM, vm)
-        {
-            if (!passes(pool, &(struct vt_vm_filter){ .templates = filter->templates }, vm) ||
-                !matches(vm, filter->words[i]))
-                continue;
-            hits++;
-            names += strcmp(vt_object_text(vm, "name_label"), filter->words[i]) == 0;
-            last = vm;
-        }
-        if (!hits)
-            return vt_fail(err, VT_E_NOTFOUND,
-                           "the pool has no VM '%.60s': 'vitrine vm list' shows what it has",
-                           filter->words[i]);
-        if (names > 1)
-            return vt_fail(err, VT_E_INVALID,
-                           "several VMs have the name '%.60s': use the uuid, e.g. %s",
-                           filter->words[i], vt_object_text(last, "uuid"));
-    }
-    return true;
-}
-
-/* Names first, numbers in them as numbers; the uuid decides between equal names. */
-static int by_name(const void *a, const void *b)
-{
-    const struct vt_object *const *one = a, *const *other = b;
-    int order =
-        strverscmp(vt_object_text(*one, "name_label"), vt_object_text(*other, "name_label"));
-
-    return order ? order : strcmp(vt_object_text(*one, "uuid"), vt_object_text(*other, "uuid"));
-}
-
-bool vt_pool_select(const struct vt_pool *pool, const struct vt_vm_filter *filter,
-                    const struct vt_object ***out_vms, size_t *out_count, struct vt_err *err)
-{
-    size_t count = 0;
-
-    if (!each_word_means_one(pool, filter, err))
-        return false;
-    const struct vt_object **vms =
-        calloc(vt_picture_count(pool->picture, VT_CLASS_VM) + 1, sizeof *vms);
-    if (!vms)
-        return vt_fail(err, VT_E_NOMEM, "no memory for a list of VMs");
-    VT_PICTURE_EACH(pool->picture, VT_CLASS_VM, vm)
-    {
-        bool named = filter->word_count == 0;
-        for (int i = 0; i < filter->word_count && !named; i++)
-            named = matches(vm, filter->words[i]);
-        if (named && passes(pool, filter, vm))
-            vms[count++] = vm;
-    }
-    if (count > 1)
-        qsort(vms, count, sizeof *vms, by_name);
-    *out_vms = vms;
-    *out_count = count;
-    return true;
-}
-
-const struct vt_object **vt_pool_sorted(const struct vt_pool *pool, enum vt_class class,
-                                        size_t *out_count, struct vt_err *err)
-{
-    const struct vt_object **objects =
-        calloc(vt_picture_count(pool->picture, class) + 1, sizeof *objects);
-    size_t count = 0;
-
-    if (!objects) {
-        vt_fail(err, VT_E_NOMEM, "no memory for a list");
-        return NULL;
-    }
-    VT_PICTURE_EACH(pool->picture, class, object)
-    objects[count++] = object;
-    qsort(objects, count, sizeof *objects, by_name);
-    *out_count = count;
-    return objects;
-}
-
-static bool is_state(const char *word)
-{
-    static const char *const states[] = { "Running", "Halted", "Suspended", "Paused" };
-
-    for (size_t i = 0; i < VT_COUNT(states); i++)
-        if (strcasecmp(states[i], word) == 0)
-            return true;
-    return false;
-}
-
-bool vt_pool_filter(const struct vt_pool *pool, bool must_name, struct vt_vm_filter *out,
-                    struct vt_err *err)
-{
-    const struct vt_cli *cli = pool->cli;
-    const char *host = vt_cli_value(cli, "--host");
-
-    *out = (struct vt_vm_filter){ .words = cli->args,
-                                  .word_count = cli->arg_count,
-                                  .tag = vt_cli_value(cli, "--tag"),
-                                  .state = vt_cli_value(cli, "--state") };
-    if (out->state && !is_state(out->state))
-        return vt_fail(err, VT_E_INVALID,
-                       "--state %.40s is none of running, halted, suspended, paused", out->state);
-    if (host && !(out->host = vt_pool_find(pool, VT_CLASS_HOST, host, err)))
-        return false;
-    if (must_name && out->word_count == 0 && !host && !out->tag && !vt_cli_switch(cli, "--all"))
-        return vt_fail(err, VT_E_INVALID, "which VMs? Name them, or say --host, --tag or --all");
-    return true;
 }
 
 /* ---- answers ---- */
@@ -492,6 +416,8 @@ bool vt_pool_confirm(const struct vt_cli *cli, const char *question, const char 
 
     if (vt_cli_switch(cli, "--yes") || (given && strcmp(given, word) == 0))
         return true;
+    if (cli->call && !given)
+        return vt_call_confirm(cli->call, question, word, err);
     if (given)
         return vt_fail(err, VT_E_DENIED, "%s: --confirm wants '%s'", question, word);
     if (!isatty(STDIN_FILENO) && has_option(cli, "--yes"))

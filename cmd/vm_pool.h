@@ -1,5 +1,6 @@
 /* cmd/vm_pool.h: the pool for the commands of the command line: its configuration, a session, the
- * picture, and which objects the words of a command mean. Main thread. */
+ * picture, and which objects the words of a command mean. In `vitrine` the session is its own; inside
+ * vitrine-poold (cli->call) session and picture are the keeper's. One thread. */
 #pragma once
 
 #include <stdbool.h>
@@ -10,6 +11,7 @@
 #include "hypervisor/xapi.h"
 
 struct vt_err;
+struct vt_keeper;
 
 enum { VT_POOL_PATH_MAX = 4096, VT_POOL_PASSWORD_MAX = 256 };
 
@@ -24,6 +26,8 @@ struct vt_pool {
     struct vt_line *line;
     struct vt_picture *picture;
     bool stale; /* the picture is the saved one: no master answered */
+    struct vt_keeper *keeper; /* inside vitrine-poold: it has the session and the picture */
+    bool borrowed;            /* the picture is the keeper's, under its lock */
 };
 
 /* What the configuration says, and what the state folder remembers; nothing is sent. Release with
@@ -33,6 +37,16 @@ bool vt_pool_open(const struct vt_cli *cli, struct vt_pool *out, struct vt_err *
 bool vt_pool_load(struct vt_pool *pool, unsigned classes, struct vt_err *err);
 /* The same; when no master answers, the picture of the last time, with `stale` set. */
 bool vt_pool_load_or_remember(struct vt_pool *pool, unsigned classes, struct vt_err *err);
+/* The same for what only reads and is quick. Inside vitrine-poold the picture is the keeper's own,
+ * which stands still until vt_pool_release or vt_pool_close; what is said meanwhile is sent behind. */
+bool vt_pool_look(struct vt_pool *pool, unsigned classes, struct vt_err *err);
+/* The same for what is done next, once the objects are chosen: no picture that is old. */
+bool vt_pool_look_now(struct vt_pool *pool, unsigned classes, struct vt_err *err);
+/* The objects of a picture that was only looked at are void from here on, in vitrine-poold. */
+void vt_pool_release(struct vt_pool *pool);
+/* vt_explain with the names of the pool, borrowed or not. */
+void vt_pool_explain(struct vt_pool *pool, struct vt_err *err);
+
 /* Only the saved picture, for emergencies: nobody is asked. Without one the picture stays empty. */
 void vt_pool_remember(struct vt_pool *pool);
 /* Logs out. */
@@ -40,8 +54,8 @@ void vt_pool_close(struct vt_pool *pool);
 
 /* The same user and password towards another host: for joining. fingerprint: NULL believes the
  * first. NULL: err. */
-struct vt_xapi *vt_pool_other(const struct vt_pool *pool, const char *address,
-                              const char *fingerprint, struct vt_err *err);
+struct vt_xapi *vt_pool_other(struct vt_pool *pool, const char *address, const char *fingerprint,
+                              struct vt_err *err);
 /* pool.join(address, user, password) as a task on the host behind that session; its reply names the
  * task. */
 bool vt_pool_send_join(const struct vt_pool *pool, struct vt_xapi *joiner, struct vt_line *line,

@@ -11,7 +11,7 @@
 #include "core/clock.h"
 #include "core/err.h"
 #include "hypervisor/driver.h"
-#include "hypervisor/explain.h"
+#include "hypervisor/pool_service.h"
 #include "hypervisor/verbs.h"
 
 #define CLASSES                                                                                    \
@@ -39,16 +39,19 @@ static const struct {
 struct batch {
     struct vt_pool *pool;
     struct vt_verb_job *jobs;
-    const struct vt_object **objects; /* of each job */
+    char **names; /* of the VM of each job */
     size_t count, room;
     size_t refused; /* by the check before */
     struct vt_progress progress;
+    uint64_t percent; /* that was told last */
 };
 
 static void batch_fini(struct batch *batch)
 {
+    for (size_t i = 0; i < batch->count; i++)
+        free(batch->names[i]);
     free(batch->jobs);
-    free(batch->objects);
+    free(batch->names);
 }
 
 /* ---- reports ---- */
@@ -104,12 +107,12 @@ static void report(void *context, const struct vt_verb_job *job)
 {
     struct batch *batch = context;
     const struct vt_cli *cli = batch->pool->cli;
-    const char *name = vt_object_text(batch->objects[job - batch->jobs], "name_label");
+    const char *name = batch->names[job - batch->jobs];
     struct vt_err err = job->err;
     char uuid[VT_XAPI_UUID_MAX];
 
     vt_progress_clear(&batch->progress);
-    vt_explain(&err, batch->pool->picture);
+    vt_pool_explain(batch->pool, &err);
     uuid_of(batch->pool, job, uuid);
     if (cli->options->json) {
         print_json(cli, name, job->verb, outcome_of(job), job, &err, uuid);
@@ -128,33 +131,41 @@ static void report(void *context, const struct vt_verb_job *job)
 static bool tick(void *context, double progress, size_t done, size_t count)
 {
     struct batch *batch = context;
+    const struct vt_cli *cli = batch->pool->cli;
+    const char *unit = count == 1 ? "% of the task" : "% of all tasks";
     uint64_t percent = (uint64_t)(progress * 100);
 
     (void)done;
-    vt_progress_show(&batch->progress, percent, 100,
-                     count == 1 ? "% of the task" : "% of all tasks", 0);
-    return !vt_cli_interrupted();
+    if (cli->call && percent != batch->percent)
+        vt_call_progress(cli->call, percent, 100, unit);
+    else
+        vt_progress_show(&batch->progress, percent, 100, unit, 0);
+    batch->percent = percent;
+    return !vt_cli_stopped(cli);
 }
 
 /* ---- jobs ---- */
 
-static bool add_job(struct batch *batch, const struct vt_verb_job *job,
-                    const struct vt_object *object, struct vt_err *err)
+static bool add_job(struct batch *batch, const struct vt_verb_job *job, const char *name,
+                    struct vt_err *err)
 {
     if (batch->count == batch->room) {
         size_t room = batch->room ? batch->room * 2 : 16;
         struct vt_verb_job *jobs = reallocarray(batch->jobs, room, sizeof *jobs);
         if (jobs)
             batch->jobs = jobs;
-        const struct vt_object **objects = reallocarray(batch->objects, room, sizeof *objects);
-        if (objects)
-            batch->objects = objects;
-        if (!jobs || !objects)
+        char **names = reallocarray(batch->names, room, sizeof *names);
+        if (names)
+            batch->names = names;
+        if (!jobs || !names)
             return vt_fail(err, VT_E_NOMEM, "no memory for a list of VMs");
         batch->room = room;
     }
+    char *copy = strdup(name);
+    if (!copy)
+        return vt_fail(err, VT_E_NOMEM, "no memory for a list of VMs");
     batch->jobs[batch->count] = *job;
-    batch->objects[batch->count++] = object;
+    batch->names[batch->count++] = copy;
     return true;
 }
 
@@ -171,9 +182,9 @@ static void refuse(struct batch *batch, const struct vt_verb *verb, const struct
         vt_cli_complain(cli, "%s", why->text);
 }
 
-/* A job for the VM when it may be done; a report line when not. */
-static bool plan(struct batch *batch, const struct vt_object *vm, const struct vt_verb_job *pattern,
-                 struct vt_err *err)
+/* A job for the VM when it may be done; a report line when not. The report calls it `called`. */
+static bool plan_as(struct batch *batch, const struct vt_object *vm, const char *called,
+                    const struct vt_verb_job *pattern, struct vt_err *err)
 {
     struct vt_vm_state state = vt_vm_state_of(vm, pattern->verb);
     struct vt_verb_job job = *pattern;
@@ -188,7 +199,13 @@ static bool plan(struct batch *batch, const struct vt_object *vm, const struct v
              *job.host ? job.host : vt_object_text(vm, "resident_on"));
     if (vt_xapi_ref_is_null(job.lane))
         job.lane[0] = '\0';
-    return add_job(batch, &job, vm, err);
+    return add_job(batch, &job, called, err);
+}
+
+static bool plan(struct batch *batch, const struct vt_object *vm, const struct vt_verb_job *pattern,
+                 struct vt_err *err)
+{
+    return plan_as(batch, vm, vt_object_text(vm, "name_label"), pattern, err);
 }
 
 static void print_dry(const struct batch *batch)
@@ -197,7 +214,7 @@ static void print_dry(const struct batch *batch)
 
     for (size_t i = 0; i < batch->count; i++) {
         const struct vt_verb_job *job = &batch->jobs[i];
-        const char *name = vt_object_text(batch->objects[i], "name_label");
+        const char *name = batch->names[i];
         const struct vt_object *host = vt_picture_get(batch->pool->picture, job->host);
         if (cli->options->json)
             print_json(cli, name, job->verb, "would", NULL, NULL, NULL);
@@ -224,6 +241,7 @@ static bool run_batch(struct batch *batch, struct vt_err *err)
         return batch->refused == 0;
     }
     run.per_host = (unsigned)per_host;
+    vt_pool_release(batch->pool);
     vt_progress_init(&batch->progress, cli->options->json);
     bool ok = vt_verbs_run(batch->pool->xapi, batch->jobs, batch->count, &run, err);
     vt_progress_clear(&batch->progress);
@@ -312,7 +330,7 @@ static bool before_destroy(struct batch *batch, const struct vt_object **vms, si
     char question[200];
 
     if (!vt_cli_switch(batch->pool->cli, "--dry-run") && batch->count > 0) {
-        const char *name = vt_object_text(batch->objects[0], "name_label");
+        const char *name = batch->names[0];
         snprintf(question, sizeof question,
                  "%zu VM%s (%.60s%s) would be destroyed, with %s and snapshots", batch->count,
                  batch->count == 1 ? "" : "s", name, batch->count == 1 ? "" : ", ...",
@@ -386,7 +404,7 @@ static int with_batch(struct vt_cli *cli, act_fn act, struct vt_err *err)
     struct vt_pool pool;
     struct batch batch = { .pool = &pool };
     bool ok =
-        vt_pool_open(cli, &pool, err) && vt_pool_load(&pool, CLASSES, err) && act(&batch, err);
+        vt_pool_open(cli, &pool, err) && vt_pool_look_now(&pool, CLASSES, err) && act(&batch, err);
 
     batch_fini(&batch);
     vt_pool_close(&pool);
@@ -470,18 +488,6 @@ static const struct vt_object *find_snapshot(struct vt_pool *pool, const struct 
     return NULL;
 }
 
-/* The report speaks of the VM. */
-static bool plan_revert(struct batch *batch, const struct vt_object *vm,
-                        const struct vt_object *snapshot, const struct vt_verb_job *job,
-                        struct vt_err *err)
-{
-    if (!plan(batch, snapshot, job, err))
-        return false;
-    if (batch->count)
-        batch->objects[0] = vm;
-    return true;
-}
-
 static bool revert(struct batch *batch, struct vt_err *err)
 {
     struct vt_pool *pool = batch->pool;
@@ -497,7 +503,8 @@ static bool revert(struct batch *batch, struct vt_err *err)
              vt_object_text(vm, "name_label"), vt_object_text(snapshot, "name_label"));
     return (vt_cli_switch(pool->cli, "--dry-run") ||
             vt_pool_confirm(pool->cli, question, vt_object_text(vm, "name_label"), err)) &&
-           plan_revert(batch, vm, snapshot, &job, err) && run_batch(batch, err);
+           plan_as(batch, snapshot, vt_object_text(vm, "name_label"), &job, err) &&
+           run_batch(batch, err);
 }
 
 int vt_cli_vm_revert(struct vt_cli *cli, struct vt_err *err)

@@ -44,7 +44,7 @@ struct vt_keeper {
 
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t moved; /* a batch was taken, the state changed, or it ends */
-    bool stop, ready, answers, dirty;
+    bool stop, again, ready, answers, dirty;
     int64_t away_since;
     uint64_t events_seen, batches;
     char why[200];
@@ -192,6 +192,20 @@ static bool wait_moved(struct vt_keeper *keeper, int64_t ns)
     return !keeper->stop;
 }
 
+enum turn { TURN_END, TURN_AGAIN, TURN_REFUSED };
+
+/* Why the watching ended, and the line is of use again. */
+static enum turn next_turn(struct vt_keeper *keeper)
+{
+    pthread_mutex_lock(&keeper->lock);
+    enum turn turn = keeper->stop ? TURN_END : keeper->again ? TURN_AGAIN : TURN_REFUSED;
+    keeper->again = false;
+    if (turn != TURN_END) /* under the lock: an end that comes now stops the line again */
+        vt_line_resume(keeper->events);
+    pthread_mutex_unlock(&keeper->lock);
+    return turn;
+}
+
 static void *follow(void *context)
 {
     struct vt_keeper *keeper = context;
@@ -202,21 +216,25 @@ static void *follow(void *context)
                                          .state = on_state,
                                          .token = on_token };
 
-    while (!vt_line_stopped(keeper->events)) {
+    for (;;) {
         struct vt_err err = { 0 };
         vt_xapi_watch(keeper->xapi, keeper->events, vt_picture_class_names, VT_CLASSES, &watch,
                       &err);
-        if (vt_line_stopped(keeper->events))
-            break;
+        enum turn turn = next_turn(keeper);
+        if (turn == TURN_END)
+            return NULL;
+        if (turn == TURN_AGAIN)
+            continue;
         vt_log(VT_LOG_ERROR, "pool.refused", "pool=%s reason=\"%s\"", keeper->name, err.text);
         set_state(keeper, &err);
         int64_t end = vt_clock_mono() + RETRY_S * VT_NS_PER_S;
         pthread_mutex_lock(&keeper->lock);
-        while (vt_clock_mono() < end && wait_moved(keeper, end - vt_clock_mono()))
+        while (vt_clock_mono() < end && !keeper->again &&
+               wait_moved(keeper, end - vt_clock_mono()))
             continue;
         pthread_mutex_unlock(&keeper->lock);
+        next_turn(keeper);
     }
-    return NULL;
 }
 
 static void *save_now_and_then(void *context)
@@ -434,6 +452,21 @@ bool vt_keeper_wait(struct vt_keeper *keeper, int64_t deadline)
     bool ready = keeper->ready;
     pthread_mutex_unlock(&keeper->lock);
     return ready;
+}
+
+bool vt_keeper_again(struct vt_keeper *keeper, int64_t deadline)
+{
+    pthread_mutex_lock(&keeper->lock);
+    keeper->again = true;
+    pthread_cond_broadcast(&keeper->moved);
+    pthread_mutex_unlock(&keeper->lock);
+    vt_line_stop(keeper->events); /* what it waits for ends; the follower begins anew */
+    pthread_mutex_lock(&keeper->lock);
+    while ((keeper->again || !keeper->answers) && vt_clock_mono() < deadline &&
+           wait_moved(keeper, deadline - vt_clock_mono()))
+        continue;
+    pthread_mutex_unlock(&keeper->lock);
+    return true;
 }
 
 bool vt_keeper_catch_up(struct vt_keeper *keeper, struct vt_line *line, int64_t deadline)

@@ -57,6 +57,10 @@ bool vt_keeper_start(struct vt_keeper *keeper, struct vt_err *err);
 /* Waits until the first whole picture is there, or the deadline (monotonic ns); false: not yet. */
 bool vt_keeper_wait(struct vt_keeper *keeper, int64_t deadline);
 
+/* Asks the pool again now instead of when it is time to, and waits until it answers; always true:
+ * whether it does says the status. For who changed what was in the way (a key, a password). */
+bool vt_keeper_again(struct vt_keeper *keeper, int64_t deadline);
+
 /* Behind a change that was made through `line`: waits until the picture shows what the pool knew
  * when this was called. false: not by the deadline, or the pool is away. */
 bool vt_keeper_catch_up(struct vt_keeper *keeper, struct vt_line *line, int64_t deadline);

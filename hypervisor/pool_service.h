@@ -31,6 +31,7 @@ enum {
     VT_SERVICE_MODULES_MAX = 8,
     VT_SERVICE_WHO_MAX = 128,
     VT_SERVICE_ARGS_MAX = 4096,
+    VT_SERVICE_HELD_MAX = 64 << 20, /* bytes of answers that wait for one caller */
 };
 
 /* What a verb needs of its caller. */
@@ -122,5 +123,11 @@ bool vt_call_note(struct vt_pool_call *call, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 bool vt_call_progress(struct vt_pool_call *call, uint64_t done, uint64_t total, const char *unit);
 void vt_call_status(struct vt_pool_call *call, int status);
+/* Rows and text wait for a good size; this sends them now. Notes, progress and vt_call_cancelled do so
+ * too. */
+bool vt_call_flush(struct vt_pool_call *call);
+/* While held nothing is sent, whatever is said: for who reads a picture (vt_keeper_read) and must not
+ * wait for a slow caller. At most VT_SERVICE_HELD_MAX bytes. */
+void vt_call_hold(struct vt_pool_call *call, bool hold);
 /* The caller hung up or said cancel, or the service stops: ask every 100 ms or so. */
 bool vt_call_cancelled(struct vt_pool_call *call);

@@ -426,7 +426,7 @@ static void *watch_events(void *context)
 {
     static const char *const classes[] = { "VM", "host" };
     struct watcher *watcher = context;
-    struct vt_xapi_watch watch = { watcher, on_reset, on_event, on_batch, on_state };
+    struct vt_xapi_watch watch = { watcher, on_reset, on_event, on_batch, on_state, NULL };
 
     vt_xapi_watch(watcher->fixture->xapi, watcher->line, classes, 2, &watch, &watcher->end);
     return NULL;

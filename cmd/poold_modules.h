@@ -1,0 +1,15 @@
+/* cmd/poold_modules.h: what runs inside vitrine-poold beside the commands: modules of
+ * hypervisor/pool_service.h, wired to the configuration. */
+#pragma once
+
+#include <stdbool.h>
+
+struct vt_err;
+struct vt_options;
+struct vt_service;
+
+/* Behind the pools, before the service starts. Options are borrowed until vt_poold_modules_fini. */
+bool vt_poold_modules_add(struct vt_service *service, const struct vt_options *options,
+                          struct vt_err *err);
+/* Behind vt_service_free. */
+void vt_poold_modules_fini(void);
