@@ -8,7 +8,7 @@
  *   quarantine/, trash/           refused duplicates; what was deleted, until retention ends
  *   index.db, state.db            what can be rebuilt; what cannot
  *
- * Any thread may call anything here; one vt_receive belongs to one thread. */
+ * Any thread may call anything here; one vt_receive belongs to one thread at a time. */
 #pragma once
 
 #include <stdbool.h>
@@ -102,6 +102,12 @@ bool vt_receive_write(void *receive, const uint8_t *bytes, size_t size, struct v
 /* Decides, waits for the group commit. true: *out says what became of it, success statuses are durable and indexed. false: err
  * with status (nothing kept). The receiver is ready for the next begin in both cases. */
 bool vt_receive_commit(struct vt_receive *receive, struct vt_receive_result *out, struct vt_err *err);
+/* The same without waiting: `answer` is called once, with a result or, when that is NULL, with what failed, from this thread
+ * before vt_receive_commit_then returns or from the thread that commits the group, and must not wait. Nothing else may be
+ * done with the receiver before vt_receive_wait has returned; that is quick once the answer was given. */
+typedef void (*vt_receive_answer)(void *context, const struct vt_receive_result *result, const struct vt_err *err);
+void vt_receive_commit_then(struct vt_receive *receive, vt_receive_answer answer, void *context);
+void vt_receive_wait(struct vt_receive *receive);
 void vt_receive_abandon(struct vt_receive *receive);
 /* The association is idle: memory beyond the least goes back. Comes again by itself with the next begin. */
 void vt_receive_rest(struct vt_receive *receive);

@@ -1,6 +1,5 @@
 #include "archive/commit.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -27,12 +26,7 @@ static void init_stage(struct vt_stage *stage)
 
 void vt_stage_init(struct vt_archive *archive)
 {
-    pthread_rwlockattr_t writers_first;
-
-    pthread_rwlockattr_init(&writers_first);
-    pthread_rwlockattr_setkind_np(&writers_first, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
-    pthread_rwlock_init(&archive->identity_lock, &writers_first);
-    pthread_rwlockattr_destroy(&writers_first);
+    vt_gate_init(&archive->identities);
     init_stage(&archive->journal_stage);
     init_stage(&archive->apply_stage);
 }
@@ -41,7 +35,7 @@ void vt_stage_fini(struct vt_archive *archive)
 {
     struct vt_stage *stages[] = { &archive->journal_stage, &archive->apply_stage };
 
-    pthread_rwlock_destroy(&archive->identity_lock);
+    vt_gate_fini(&archive->identities);
     for (size_t i = 0; i < VT_COUNT(stages); i++) {
         pthread_mutex_destroy(&stages[i]->lock);
         pthread_mutex_destroy(&stages[i]->queue_lock);
@@ -348,10 +342,10 @@ static void lead_apply(struct vt_archive *archive)
         finish(archive, last);
     pthread_mutex_unlock(&archive->apply_stage.lock);
     atomic_fetch_add(&archive->groups, 1);
-    /* A request is its owner's again with sem_post. */
+    /* A request is its owner's again once it is told. */
     for (struct vt_request *request = list, *next; request; request = next) {
         next = request->next;
-        sem_post(&request->done);
+        request->done(request);
     }
 }
 
@@ -381,23 +375,15 @@ static void lead_journal(struct vt_archive *archive)
         lead_apply(archive);
 }
 
-bool vt_commit(struct vt_archive *archive, struct vt_request *request, struct vt_err *err)
+void vt_commit(struct vt_archive *archive, struct vt_request *request)
 {
     request->next = NULL;
     request->sequence = 0;
     request->put_flags = 0;
     request->placed = false;
     vt_err_clear(&request->err);
-    sem_init(&request->done, 0, 0);
     if (join(&archive->journal_stage, request, &request->next))
         lead_journal(archive);
-    while (sem_wait(&request->done) < 0 && errno == EINTR)
-        ;
-    sem_destroy(&request->done);
-    if (request->err.code == VT_OK)
-        return true;
-    *err = request->err;
-    return false;
 }
 
 /* ---- nobody else ---- */

@@ -1,13 +1,13 @@
 /* archive/inside.h: the inside of struct vt_archive, for the files of this room only.
  *
- *   receive (association threads) -> commit (stage 1: journal, stage 2: files + index) -> answers
+ *   receive (association threads) -> commit (stage 1: journal, stage 2: files + index) -> answers,
+ *   given by the thread that committed the group
  *
  * Locks, in the order they may be taken: journal_stage, apply_stage, journal_lock; the others are
  * leaves. */
 #pragma once
 
 #include <pthread.h>
-#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -50,9 +50,9 @@ struct vt_archive {
     struct vt_locks *locks;     /* SOP Instance UIDs between decision and answer */
     struct vt_journal *journal; /* calls under journal_lock */
 
-    /* Read-held by an arrival from the look at merges and corrections until it is indexed, write-held by who
-     * changes them: no arrival slips in between under the old identity. Taken before the stages. */
-    pthread_rwlock_t identity_lock;
+    /* Passed by an arrival from the look at merges and corrections until it is indexed, closed by who
+     * changes them: no arrival slips in between under the old identity. Before the stages. */
+    struct vt_gate identities;
 
     struct vt_stage journal_stage;
     struct vt_stage apply_stage;

@@ -72,3 +72,65 @@ void vt_locks_give(struct vt_locks *locks, struct vt_uid_lock *lock)
     pthread_cond_broadcast(&bucket->given);
     pthread_mutex_unlock(&bucket->lock);
 }
+
+/* ---- the gate ---- */
+
+void vt_gate_init(struct vt_gate *gate)
+{
+    atomic_init(&gate->passing, 0);
+    atomic_init(&gate->closed, false);
+    pthread_mutex_init(&gate->lock, NULL);
+    pthread_mutex_init(&gate->turn_lock, NULL);
+    pthread_cond_init(&gate->turn, NULL);
+}
+
+void vt_gate_fini(struct vt_gate *gate)
+{
+    pthread_mutex_destroy(&gate->lock);
+    pthread_mutex_destroy(&gate->turn_lock);
+    pthread_cond_destroy(&gate->turn);
+}
+
+/* Who enters is counted before it looks whether the gate is closed, who closes it does so before
+ * it looks whether anyone is counted: one of the two sees the other. */
+void vt_gate_enter(struct vt_gate *gate)
+{
+    for (;;) {
+        atomic_fetch_add(&gate->passing, 1);
+        if (!atomic_load(&gate->closed))
+            return;
+        vt_gate_leave(gate);
+        pthread_mutex_lock(&gate->turn_lock);
+        while (atomic_load(&gate->closed))
+            pthread_cond_wait(&gate->turn, &gate->turn_lock);
+        pthread_mutex_unlock(&gate->turn_lock);
+    }
+}
+
+void vt_gate_leave(struct vt_gate *gate)
+{
+    if (atomic_fetch_sub(&gate->passing, 1) != 1 || !atomic_load(&gate->closed))
+        return;
+    pthread_mutex_lock(&gate->turn_lock);
+    pthread_cond_broadcast(&gate->turn);
+    pthread_mutex_unlock(&gate->turn_lock);
+}
+
+void vt_gate_close(struct vt_gate *gate)
+{
+    pthread_mutex_lock(&gate->lock);
+    atomic_store(&gate->closed, true);
+    pthread_mutex_lock(&gate->turn_lock);
+    while (atomic_load(&gate->passing) > 0)
+        pthread_cond_wait(&gate->turn, &gate->turn_lock);
+    pthread_mutex_unlock(&gate->turn_lock);
+}
+
+void vt_gate_open(struct vt_gate *gate)
+{
+    pthread_mutex_lock(&gate->turn_lock);
+    atomic_store(&gate->closed, false);
+    pthread_cond_broadcast(&gate->turn);
+    pthread_mutex_unlock(&gate->turn_lock);
+    pthread_mutex_unlock(&gate->lock);
+}

@@ -145,17 +145,17 @@ static bool insert(struct vt_archive *archive, const struct vt_patient_decision 
  */
 static bool identities_begin(struct vt_archive *archive, struct vt_err *err)
 {
-    pthread_rwlock_wrlock(&archive->identity_lock);
+    vt_gate_close(&archive->identities);
     if (vt_exclusive_begin(archive, err))
         return true;
-    pthread_rwlock_unlock(&archive->identity_lock);
+    vt_gate_open(&archive->identities);
     return false;
 }
 
 static void identities_end(struct vt_archive *archive)
 {
     vt_exclusive_end(archive);
-    pthread_rwlock_unlock(&archive->identity_lock);
+    vt_gate_open(&archive->identities);
 }
 
 bool vt_patient_act(struct vt_archive *archive, const struct vt_patient_decision *decision,

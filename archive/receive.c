@@ -20,6 +20,7 @@ struct vt_receive *vt_receive_new(struct vt_archive *archive, struct vt_err *err
     if (receive) {
         receive->archive = archive;
         receive->fd = -1;
+        sem_init(&receive->concluded, 0, 0);
         vt_instance_init(&receive->instance);
         vt_buf_init(&receive->record, VT_RECORD_HEAD_MAX);
         vt_buf_init(&receive->meta, VT_RECEIVE_META_MAX);
@@ -36,7 +37,9 @@ void vt_receive_free(struct vt_receive *receive)
 {
     if (!receive)
         return;
+    vt_receive_wait(receive);
     vt_receive_abandon(receive);
+    sem_destroy(&receive->concluded);
     free(receive->small);
     vt_header_free(receive->header);
     vt_instance_fini(&receive->instance);

@@ -1,7 +1,8 @@
 /* archive/receive.h: the inside of struct vt_receive, for receive.c (bytes) and receive_commit.c
- * (decision). One thread. */
+ * (decision). One thread; between vt_receive_commit_then and the answer that of the commit. */
 #pragma once
 
+#include <semaphore.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -45,6 +46,16 @@ struct vt_receive {
     bool name_synced;  /* its name in staging/ is durable already */
     int fd;
     bool direct;
+
+    /* From vt_receive_commit_then until the answer. */
+    bool committing; /* the owner's: not waited for yet */
+    sem_t concluded;
+    vt_receive_answer answer;
+    void *answer_context;
+    struct vt_receive_result result;
+    struct vt_record_body body;
+    struct vt_request request;
+    struct vt_uid_lock lock;
 };
 
 /* Writes group 0002 before the data when the command did not name the UIDs. */

@@ -251,53 +251,64 @@ static bool stage(struct vt_receive *receive, struct vt_err *err)
     return true;
 }
 
-static bool store(struct vt_receive *receive, const struct vt_verdict *verdict,
-                  const struct vt_index_entry *there, unsigned *out_flags, struct vt_err *err)
-{
-    struct vt_instance *instance = &receive->instance;
-    struct vt_record_body body = { .instance = instance, .status = verdict->status };
-    struct vt_request request = { .kind = VT_RECORD_STORE,
-                                  .body = &body,
-                                  .head = &receive->record };
+static void committed(struct vt_request *request);
 
-    instance->version = there ? there->version + 1 : 1;
-    if (!choose_place(receive, verdict->decision, err) || !stage(receive, err))
-        return false;
-    snprintf(body.reason, sizeof body.reason, "%s", verdict->comment);
-    if (verdict->decision == VT_DECISION_QUARANTINED)
-        request.kind = VT_RECORD_QUARANTINE;
-    if (verdict->decision == VT_DECISION_VERSION) {
-        request.kind = VT_RECORD_VERSION;
-        body.has_previous = there != NULL;
+static void fill_request(struct vt_receive *receive, enum vt_decision decision,
+                         const struct vt_index_entry *there)
+{
+    const struct vt_instance *instance = &receive->instance;
+    struct vt_record_body *body = &receive->body;
+    struct vt_request *request = &receive->request;
+
+    *request = (struct vt_request){ .kind = VT_RECORD_STORE,
+                                    .body = body,
+                                    .head = &receive->record,
+                                    .done = committed,
+                                    .context = receive };
+    if (decision == VT_DECISION_QUARANTINED)
+        request->kind = VT_RECORD_QUARANTINE;
+    if (decision == VT_DECISION_VERSION) {
+        request->kind = VT_RECORD_VERSION;
+        body->has_previous = there != NULL;
         if (there)
-            body.previous = *there;
+            body->previous = *there;
     }
     size_t attributes = instance->frames.size;
     for (int level = 0; level < VT_LEVELS; level++)
         attributes += instance->attributes[level].size;
-    body.reread = attributes > VT_RECORD_ATTRIBUTES_MAX;
-    body.staging = receive->staging;
-    request.sync_staging = receive->staging != 0 && !receive->name_synced;
+    body->reread = attributes > VT_RECORD_ATTRIBUTES_MAX;
+    body->staging = receive->staging;
+    request->sync_staging = receive->staging != 0 && !receive->name_synced;
     if (receive->staging == 0) {
-        body.bytes = receive->small;
-        body.size = receive->used;
+        body->bytes = receive->small;
+        body->size = receive->used;
     }
-    vt_buf_reset(&receive->record);
-    if (!vt_record_encode(&body, &receive->record, err) ||
-        !vt_commit(receive->archive, &request, err))
+}
+
+/* true: the request is ready for the commit. */
+static bool prepare(struct vt_receive *receive, const struct vt_verdict *verdict,
+                    const struct vt_index_entry *there, struct vt_err *err)
+{
+    struct vt_instance *instance = &receive->instance;
+    struct vt_record_body *body = &receive->body;
+
+    instance->version = there ? there->version + 1 : 1;
+    if (!choose_place(receive, verdict->decision, err) || !stage(receive, err))
         return false;
-    receive->staging = 0;
-    *out_flags = request.put_flags;
-    return true;
+    *body = (struct vt_record_body){ .instance = instance, .status = verdict->status };
+    snprintf(body->reason, sizeof body->reason, "%s", verdict->comment);
+    fill_request(receive, verdict->decision, there);
+    vt_buf_reset(&receive->record);
+    return vt_record_encode(body, &receive->record, err);
 }
 
 /* ---- all of it ---- */
 
-/* Under the UID's lock. */
-static bool decide(struct vt_receive *receive, struct vt_receive_result *out, unsigned *out_flags,
-                   struct vt_err *err)
+/* Under the UID's lock. *out_writes: the request is ready for the commit. */
+static bool decide(struct vt_receive *receive, bool *out_writes, struct vt_err *err)
 {
     struct vt_archive *archive = receive->archive;
+    struct vt_receive_result *out = &receive->result;
     struct vt_index_entry there;
     struct vt_verdict verdict = { 0 };
     bool found = false, kept = false, other = false;
@@ -317,10 +328,10 @@ static bool decide(struct vt_receive *receive, struct vt_receive_result *out, un
     out->decision = verdict.decision;
     out->status = verdict.status;
     snprintf(out->comment, sizeof out->comment, "%s", verdict.comment);
-    bool writes = verdict.decision == VT_DECISION_STORED ||
+    *out_writes = verdict.decision == VT_DECISION_STORED ||
                   verdict.decision == VT_DECISION_VERSION ||
                   (verdict.decision == VT_DECISION_QUARANTINED && !kept);
-    return !writes || store(receive, &verdict, found ? &there : NULL, out_flags, err);
+    return !*out_writes || prepare(receive, &verdict, found ? &there : NULL, err);
 }
 
 static void count(struct vt_archive *archive, enum vt_decision decision)
@@ -356,58 +367,126 @@ static void publish(struct vt_archive *archive, const struct vt_instance *instan
     vt_events_publish(archive->options.events, kinds[result->decision], instance->sop_uid, detail);
 }
 
-/* From the patient's identity to the answer's facts, with nobody changing identities in between and
- * nobody else storing this UID. */
-static bool settle(struct vt_receive *receive, struct vt_receive_result *out, unsigned *out_flags,
-                   struct vt_err *err)
-{
-    struct vt_archive *archive = receive->archive;
-    struct vt_uid_lock lock;
-
-    pthread_rwlock_rdlock(&archive->identity_lock);
-    bool ok = complete(receive, err);
-    if (ok) {
-        vt_locks_take(archive->locks, &lock, receive->instance.sop_uid);
-        ok = decide(receive, out, out_flags, err);
-        vt_locks_give(archive->locks, &lock);
-    }
-    pthread_rwlock_unlock(&archive->identity_lock);
-    return ok;
-}
-
-static bool fail_commit(struct vt_receive *receive, struct vt_err *err)
+static void fail_commit(struct vt_receive *receive, struct vt_err *err)
 {
     vt_receive_fail(receive, infrastructure(err->code) ? 0xA703 : 0xA704, err);
     vt_receive_abandon(receive);
-    return false;
+}
+
+/* The outcome is known. The receiver is its owner's again at the end. */
+static void conclude(struct vt_receive *receive, unsigned flags, const struct vt_err *err)
+{
+    struct vt_archive *archive = receive->archive;
+    struct vt_err ignored = { 0 };
+
+    if (err->code == VT_OK) {
+        vt_receive_abandon(receive);
+        count(archive, receive->result.decision);
+        if (flags & (VT_PUT_PATIENT_CONFLICT | VT_PUT_PATIENT_MISMATCH))
+            vt_patient_note_conflict(archive, &receive->instance, flags, &ignored);
+        publish(archive, &receive->instance, &receive->result, flags);
+    }
+    receive->answer(receive->answer_context, err->code == VT_OK ? &receive->result : NULL, err);
+    sem_post(&receive->concluded);
+}
+
+static void leave(struct vt_receive *receive)
+{
+    vt_locks_give(receive->archive->locks, &receive->lock);
+    vt_gate_leave(&receive->archive->identities);
+}
+
+/* In the thread that led the group. */
+static void committed(struct vt_request *request)
+{
+    struct vt_receive *receive = request->context;
+    struct vt_err err = request->err;
+
+    if (err.code == VT_OK)
+        receive->staging = 0;
+    leave(receive);
+    if (err.code != VT_OK)
+        fail_commit(receive, &err);
+    conclude(receive, request->put_flags, &err);
+}
+
+/* From the patient's identity to the answer's facts nobody changes identities in between and nobody
+ * else stores this UID. true: the commit has it now, or it is concluded. */
+static bool settle(struct vt_receive *receive, struct vt_err *err)
+{
+    struct vt_archive *archive = receive->archive;
+    bool writes = false;
+
+    vt_gate_enter(&archive->identities);
+    if (!complete(receive, err)) {
+        vt_gate_leave(&archive->identities);
+        return false;
+    }
+    vt_locks_take(archive->locks, &receive->lock, receive->instance.sop_uid);
+    bool ok = decide(receive, &writes, err);
+    if (ok && writes) {
+        vt_commit(archive, &receive->request);
+        return true;
+    }
+    leave(receive);
+    if (ok)
+        conclude(receive, 0, err);
+    return ok;
+}
+
+void vt_receive_commit_then(struct vt_receive *receive, vt_receive_answer answer, void *context)
+{
+    struct vt_err err = { 0 };
+
+    receive->answer = answer;
+    receive->answer_context = context;
+    receive->committing = true;
+    memset(&receive->result, 0, sizeof receive->result);
+    if (receive->phase == VT_RECEIVE_IDLE) {
+        vt_fail_dimse(&err, VT_E_INTERNAL, 0xC000, "commit without vt_receive_begin");
+    } else if (receive->phase == VT_RECEIVE_FAILED) {
+        err = receive->fault;
+        vt_receive_abandon(receive);
+    } else if (examine(receive, &receive->result, &err)) {
+        if (settle(receive, &err))
+            return;
+        fail_commit(receive, &err);
+    } else if (err.code != VT_OK) {
+        fail_commit(receive, &err);
+    }
+    conclude(receive, 0, &err);
+}
+
+void vt_receive_wait(struct vt_receive *receive)
+{
+    while (receive->committing)
+        receive->committing = sem_wait(&receive->concluded) < 0;
+}
+
+struct waiting {
+    struct vt_receive_result *out;
+    struct vt_err *err;
+    bool ok;
+};
+
+static void keep_outcome(void *context, const struct vt_receive_result *result,
+                         const struct vt_err *err)
+{
+    struct waiting *waiting = context;
+
+    waiting->ok = result != NULL;
+    if (result)
+        *waiting->out = *result;
+    else
+        *waiting->err = *err;
 }
 
 bool vt_receive_commit(struct vt_receive *receive, struct vt_receive_result *out,
                        struct vt_err *err)
 {
-    struct vt_archive *archive = receive->archive;
-    struct vt_receive_result result = { 0 };
-    unsigned flags = 0;
+    struct waiting waiting = { .out = out, .err = err };
 
-    if (receive->phase == VT_RECEIVE_IDLE)
-        return vt_fail_dimse(err, VT_E_INTERNAL, 0xC000, "commit without vt_receive_begin");
-    if (receive->phase == VT_RECEIVE_FAILED) {
-        *err = receive->fault;
-        vt_receive_abandon(receive);
-        return false;
-    }
-    if (examine(receive, &result, err)) {
-        if (!settle(receive, &result, &flags, err))
-            return fail_commit(receive, err);
-    } else if (err->code != VT_OK) {
-        return fail_commit(receive, err);
-    }
-    vt_receive_abandon(receive);
-    count(archive, result.decision);
-    struct vt_err ignored = { 0 };
-    if (flags & (VT_PUT_PATIENT_CONFLICT | VT_PUT_PATIENT_MISMATCH))
-        vt_patient_note_conflict(archive, &receive->instance, flags, &ignored);
-    publish(archive, &receive->instance, &result, flags);
-    *out = result;
-    return true;
+    vt_receive_commit_then(receive, keep_outcome, &waiting);
+    vt_receive_wait(receive);
+    return waiting.ok;
 }

@@ -24,6 +24,7 @@ struct vt_assoc *vt_assoc_new(struct vt_conn *conn)
     assoc->our_max_pdu = VT_PDU_MAX;
     vt_buf_init(&assoc->command, VT_COMMAND_MAX);
     vt_buf_init(&assoc->out, OUT_LIMIT);
+    vt_buf_init(&assoc->beside, VT_COMMAND_MAX);
     vt_assoc_set_pace(assoc, VT_DATA_GAP, VT_DATA_RATE);
     return assoc;
 }
@@ -52,6 +53,7 @@ void vt_assoc_free(struct vt_assoc *assoc)
     free(assoc->send_buffer);
     vt_buf_fini(&assoc->command);
     vt_buf_fini(&assoc->out);
+    vt_buf_fini(&assoc->beside);
     vt_conn_free(assoc->conn);
     free(assoc);
 }

@@ -148,7 +148,7 @@ bool vt_assoc_next(struct vt_assoc *assoc, int64_t deadline, enum vt_next *out_n
                    struct vt_command *out_command, struct vt_err *err);
 
 /* Called by vt_assoc_next, in its thread, when a second has passed in silence and the association gave its buffers back:
- * the owner may do the same with its own. */
+ * the owner may do the same with its own. The time it takes is not the peer's. */
 void vt_assoc_on_rest(struct vt_assoc *assoc, void (*resting)(void *context), void *context);
 
 /* The data set that follows a command, in pieces as they come, in the buffer's memory. `sink` returning false ends
@@ -169,6 +169,15 @@ bool vt_assoc_send(struct vt_assoc *assoc, uint8_t context_id, const struct vt_c
 bool vt_assoc_queue(struct vt_assoc *assoc, uint8_t context_id, const struct vt_command *command,
                     const uint8_t *identifier, size_t size, struct vt_err *err);
 bool vt_assoc_flush(struct vt_assoc *assoc, struct vt_err *err);
+
+/* A response from another thread, while the owner is back in vt_assoc_next, so that nobody waits for a change of threads.
+ * vt_assoc_answers_beside: the owner asks before it leaves the answer to the other one (false under TLS). The other thread
+ * calls vt_assoc_answer_beside once, which never waits; then, in step with it by means of its own, the owner calls
+ * vt_assoc_answer_rest before it says anything else: what the socket did not take is sent there. */
+bool vt_assoc_answers_beside(struct vt_assoc *assoc);
+void vt_assoc_answer_beside(struct vt_assoc *assoc, uint8_t context_id, const struct vt_command *response);
+bool vt_assoc_answer_rest(struct vt_assoc *assoc, struct vt_err *err);
+
 /* A data set out of an open file: length bytes from offset, straight into PDVs. Errors of the file have code VT_E_IO
  * or VT_E_CORRUPT; then the stream is out of step. */
 bool vt_assoc_send_file(struct vt_assoc *assoc, uint8_t context_id, const struct vt_command *command, int fd,

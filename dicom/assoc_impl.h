@@ -58,6 +58,8 @@ struct vt_assoc {
 
     /* sending */
     struct vt_buf out;
+    struct vt_buf beside; /* the other thread's between vt_assoc_answers_beside and _answer_rest */
+    size_t beside_sent;
     uint8_t *send_buffer;
     size_t send_capacity;
     uint16_t last_message_id;

@@ -361,6 +361,16 @@ bool vt_conn_send_bytes(struct vt_conn *conn, const void *bytes, size_t size, in
     return vt_conn_send(conn, &part, 1, deadline, err);
 }
 
+size_t vt_conn_send_now(const struct vt_conn *conn, const void *bytes, size_t size)
+{
+    ssize_t sent;
+
+    do
+        sent = send(conn->fd, bytes, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+    while (sent < 0 && errno == EINTR);
+    return sent > 0 ? (size_t)sent : 0;
+}
+
 void vt_conn_last_words(struct vt_conn *conn, const void *bytes, size_t size)
 {
     uint8_t dropped[4096];

@@ -4,7 +4,7 @@
  * before each wait in which we owe an ACK, since senders with Nagle's algorithm on wait for it;
  * when we have answered, the answer carried it. Received bytes lie in one buffer between `low` and `high` and are handed out in place; it starts small,
  * grows to VT_CONN_BUFFER_MAX under load and is given back by vt_conn_rest. One thread at a time,
- * but vt_conn_interrupt. */
+ * but vt_conn_interrupt and vt_conn_send_now. */
 #pragma once
 
 #include <stdbool.h>
@@ -83,6 +83,9 @@ bool vt_conn_send(struct vt_conn *conn, struct iovec *parts, size_t count, int64
                   struct vt_err *err);
 bool vt_conn_send_bytes(struct vt_conn *conn, const void *bytes, size_t size, int64_t deadline,
                         struct vt_err *err);
+/* What goes out at once, 0 to `size`; from a second thread while the first waits to receive. Not
+ * under TLS. */
+size_t vt_conn_send_now(const struct vt_conn *conn, const void *bytes, size_t size);
 /* What goes out at once, then the end of our side: for last words. What has come in meanwhile is
  * dropped, so that the peer gets them before a reset. */
 void vt_conn_last_words(struct vt_conn *conn, const void *bytes, size_t size);

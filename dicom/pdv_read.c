@@ -206,13 +206,17 @@ static bool await_message(struct vt_assoc *assoc, int64_t deadline, struct vt_er
         if (err->code != VT_E_TIMEOUT)
             return false;
         vt_err_clear(err);
+        int64_t before = vt_clock_mono();
+        if (assoc->resting)
+            assoc->resting(assoc->resting_context);
+        if (deadline != 0)
+            deadline += vt_clock_mono() - before;
         vt_conn_rest(assoc->conn);
         vt_buf_fini(&assoc->command);
         vt_buf_fini(&assoc->out);
+        vt_buf_fini(&assoc->beside);
         free(vt_take(&assoc->send_buffer));
         assoc->send_capacity = 0;
-        if (assoc->resting)
-            assoc->resting(assoc->resting_context);
     }
     return vt_conn_await(assoc->conn, deadline, err);
 }

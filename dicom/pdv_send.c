@@ -50,25 +50,32 @@ static bool append_pdv(struct vt_assoc *assoc, uint8_t context, uint8_t control,
            vt_buf_append(&assoc->out, bytes, size, err);
 }
 
+static bool encode_command(struct vt_buf *out, uint8_t context, const struct vt_command *command,
+                           struct vt_err *err)
+{
+    uint8_t header[PDV_OVERHEAD] = { 0 };
+    size_t at = out->size;
+
+    if (!vt_buf_append(out, header, sizeof header, err))
+        return false;
+    if (!vt_command_encode(command, out, err)) {
+        out->size = at;
+        return false;
+    }
+    size_t size = out->size - at - sizeof header;
+    put_pdv_header(out->data + at, context, VT_PDV_COMMAND | VT_PDV_LAST, size);
+    return true;
+}
+
 static bool append_command(struct vt_assoc *assoc, uint8_t context,
                            const struct vt_command *command, bool has_data_set, struct vt_err *err)
 {
     struct vt_command copy = *command;
-    uint8_t header[PDV_OVERHEAD] = { 0 };
-    size_t at = assoc->out.size;
 
     if (assoc->over)
         return vt_fail(err, VT_E_INTERNAL, "the association is over");
     copy.has_data_set = has_data_set;
-    if (!vt_buf_append(&assoc->out, header, sizeof header, err))
-        return false;
-    if (!vt_command_encode(&copy, &assoc->out, err)) {
-        assoc->out.size = at;
-        return false;
-    }
-    size_t size = assoc->out.size - at - sizeof header;
-    put_pdv_header(assoc->out.data + at, context, VT_PDV_COMMAND | VT_PDV_LAST, size);
-    return true;
+    return encode_command(&assoc->out, context, &copy, err);
 }
 
 bool vt_assoc_flush(struct vt_assoc *assoc, struct vt_err *err)
@@ -114,6 +121,41 @@ bool vt_assoc_send_command(struct vt_assoc *assoc, uint8_t context_id,
                            const struct vt_command *command, struct vt_err *err)
 {
     return vt_assoc_send(assoc, context_id, command, NULL, 0, err);
+}
+
+/* ---- an answer from another thread ---- */
+
+/* The response carries the acknowledgement of what was received. */
+bool vt_assoc_answers_beside(struct vt_assoc *assoc)
+{
+    if (assoc->conn->tls || assoc->over || assoc->out.size > 0)
+        return false;
+    assoc->conn->owes_ack = false;
+    vt_buf_reset(&assoc->beside);
+    assoc->beside_sent = 0;
+    return true;
+}
+
+void vt_assoc_answer_beside(struct vt_assoc *assoc, uint8_t context_id,
+                            const struct vt_command *response)
+{
+    struct vt_err ignored = { 0 };
+
+    /* Without memory nothing is there to send: the owner ends the association. */
+    if (encode_command(&assoc->beside, context_id, response, &ignored))
+        assoc->beside_sent =
+            vt_conn_send_now(assoc->conn, assoc->beside.data, assoc->beside.size);
+}
+
+bool vt_assoc_answer_rest(struct vt_assoc *assoc, struct vt_err *err)
+{
+    size_t left = assoc->beside.size - assoc->beside_sent;
+
+    if (assoc->beside.size == 0)
+        return vt_fail(err, VT_E_NOMEM, "no memory for a response");
+    return left == 0 ||
+           vt_conn_send_bytes(assoc->conn, assoc->beside.data + assoc->beside_sent, left,
+                              vt_assoc_slowest(assoc, vt_clock_mono(), left), err);
 }
 
 /* ---- streams ---- */

@@ -46,7 +46,7 @@ static void share(struct vt_session *session, struct vt_assoc *assoc)
     pthread_mutex_unlock(&session->lock);
 }
 
-static void set_waiting(struct vt_session *session, bool waiting)
+void vt_session_waiting(struct vt_session *session, bool waiting)
 {
     int64_t now = waiting ? vt_clock_mono() : 0;
 
@@ -232,11 +232,15 @@ static void tell_refused(struct vt_session *session, const char *reason, const c
             session->host, "reason", reason, "text", text, NULL);
 }
 
-/* The peer is silent for a while: one that stored keeps no more memory than one that did not. */
+/* The peer is silent for a while: one that stored keeps no more memory than one that did not. A
+ * peer that does not take its answer ends the wait that follows. */
 static void rest(void *context)
 {
     struct vt_session *session = context;
+    struct vt_err err = { 0 };
 
+    if (!vt_session_settle(session, &err))
+        vt_assoc_interrupt(session->assoc);
     if (session->receive)
         vt_receive_rest(session->receive);
 }
@@ -327,7 +331,7 @@ static bool next_message(struct vt_session *session, int64_t deadline, enum vt_n
         if (!claims || err->code != VT_E_TIMEOUT || vt_clock_mono() >= deadline)
             return false;
         vt_err_clear(err);
-        if (!vt_commit_look(session, err))
+        if (!vt_session_settle(session, err) || !vt_commit_look(session, err))
             return false;
     }
 }
@@ -341,11 +345,16 @@ static bool serve_all(struct vt_session *session, enum vt_next *out_end, struct 
         struct vt_command command;
         uint8_t context_id = 0;
 
-        set_waiting(session, true);
+        if (!session->storing)
+            vt_session_waiting(session, true);
         bool came = next_message(session, vt_clock_mono() + idle, out_end, &context_id, &command,
                                  err);
-        set_waiting(session, false);
-        if (!came)
+        struct vt_err unsent = { 0 };
+        bool settled = vt_session_settle(session, &unsent);
+        vt_session_waiting(session, false);
+        if (came && !settled)
+            *err = unsent;
+        if (!came || !settled)
             return false;
         if (*out_end != VT_NEXT_COMMAND)
             return true;

@@ -50,6 +50,9 @@ struct vt_session {
     struct vt_assoc *assoc;
     struct vt_negotiation rules;
     struct vt_receive *receive; /* made with the first instance */
+    bool storing;               /* the archive has an instance and answers by itself */
+    uint8_t storing_context;
+    struct vt_command storing_response; /* the archive's while `storing` */
     struct vt_claim *claims;    /* commitments whose report may go out here (scp/commit.h) */
     struct vt_buf identifier;   /* of the request that is served */
 
@@ -90,6 +93,12 @@ bool vt_serve_echo(struct vt_session *session, uint8_t context_id, const struct 
                    struct vt_err *err);
 bool vt_serve_store(struct vt_session *session, uint8_t context_id,
                     const struct vt_command *command, struct vt_err *err);
+/* Waits for the answer that the archive gives by itself, if one is due: before anything else is
+ * said. */
+bool vt_session_settle(struct vt_session *session, struct vt_err *err);
+/* The peer's turn, or ours: its silence counts. */
+void vt_session_waiting(struct vt_session *session, bool waiting);
+
 bool vt_serve_find(struct vt_session *session, uint8_t context_id, const struct vt_command *command,
                    struct vt_err *err);
 bool vt_serve_get(struct vt_session *session, uint8_t context_id, const struct vt_command *command,

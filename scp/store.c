@@ -1,5 +1,6 @@
 /* C-STORE (PS3.4 B, PS3.7 9.1.1): the data set goes from the association straight into the
- * archive, and success is answered once the archive says that it is durable and indexed. Whatever
+ * archive, and success is answered once the archive says that it is durable and indexed: by the
+ * thread that committed the group, while ours waits for the next message, but under TLS. Whatever
  * goes wrong on our side, the data set is read to its end, so that the peer learns why and may go
  * on with the next. */
 #include <stdio.h>
@@ -34,20 +35,62 @@ static bool answer_failure(struct vt_session *session, uint8_t context_id,
                              vt_session_status(why, VT_STATUS_OUT_OF_RESOURCES), why->text, err);
 }
 
-static bool answer_result(struct vt_session *session, uint8_t context_id,
-                          const struct vt_command *command, const struct vt_receive_result *result,
-                          struct vt_err *err)
+/* The archive's word as a response; result NULL: `why` tells. */
+static void complete_response(struct vt_session *session, const struct vt_receive_result *result,
+                              const struct vt_err *why)
 {
-    struct vt_command response = vt_command_response(command, result->status);
+    struct vt_command *response = &session->storing_response;
 
-    if (result->status != VT_STATUS_SUCCESS) {
-        snprintf(response.comment, sizeof response.comment, "%s", result->comment);
-        for (size_t i = 0; i < result->offending_count && i < VT_OFFENDING_MAX; i++)
-            response.offending[response.offending_count++] = result->offending[i];
-    }
-    if (result->status == VT_STATUS_SUCCESS || vt_status_warning(result->status))
+    response->status =
+        result ? result->status : vt_session_status(why, VT_STATUS_OUT_OF_RESOURCES);
+    if (response->status == VT_STATUS_SUCCESS || vt_status_warning(response->status))
         atomic_fetch_add(&session->traffic->received, 1);
-    return vt_assoc_send_command(session->assoc, context_id, &response, err);
+    if (response->status == VT_STATUS_SUCCESS)
+        return;
+    snprintf(response->comment, sizeof response->comment, "%.*s", VT_COMMENT_MAX,
+             result ? result->comment : why->text);
+    for (size_t i = 0; result && i < result->offending_count && i < VT_OFFENDING_MAX; i++)
+        response->offending[response->offending_count++] = result->offending[i];
+}
+
+static void answer_later(void *context, const struct vt_receive_result *result,
+                         const struct vt_err *why)
+{
+    complete_response(context, result, why);
+}
+
+/* In the thread that committed, or in ours. */
+static void answer_beside(void *context, const struct vt_receive_result *result,
+                          const struct vt_err *why)
+{
+    struct vt_session *session = context;
+
+    complete_response(session, result, why);
+    vt_session_waiting(session, true);
+    vt_assoc_answer_beside(session->assoc, session->storing_context, &session->storing_response);
+}
+
+static bool commit(struct vt_session *session, uint8_t context_id, const struct vt_command *command,
+                   struct vt_err *err)
+{
+    session->storing_response = vt_command_response(command, VT_STATUS_SUCCESS);
+    session->storing_context = context_id;
+    session->storing = vt_assoc_answers_beside(session->assoc);
+    vt_receive_commit_then(session->receive, session->storing ? answer_beside : answer_later,
+                           session);
+    if (session->storing)
+        return true;
+    vt_receive_wait(session->receive);
+    return vt_assoc_send_command(session->assoc, context_id, &session->storing_response, err);
+}
+
+bool vt_session_settle(struct vt_session *session, struct vt_err *err)
+{
+    if (!session->storing)
+        return true;
+    session->storing = false;
+    vt_receive_wait(session->receive);
+    return vt_assoc_answer_rest(session->assoc, err);
 }
 
 static struct vt_receive_from arrival_from(const struct vt_session *session,
@@ -88,7 +131,6 @@ bool vt_serve_store(struct vt_session *session, uint8_t context_id,
                     const struct vt_command *command, struct vt_err *err)
 {
     const struct vt_context *context = vt_assoc_context(session->assoc, context_id);
-    struct vt_receive_result result;
     struct vt_err why = { 0 };
     uint16_t status;
     const char *fault = command_fault(context, command, &status);
@@ -112,7 +154,5 @@ bool vt_serve_store(struct vt_session *session, uint8_t context_id,
         vt_receive_abandon(session->receive);
         return answer_failure(session, context_id, command, &arrival.why, err);
     }
-    if (!vt_receive_commit(session->receive, &result, &why))
-        return answer_failure(session, context_id, command, &why, err);
-    return answer_result(session, context_id, command, &result, err);
+    return commit(session, context_id, command, err);
 }

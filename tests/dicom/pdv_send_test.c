@@ -1,5 +1,6 @@
 #include <setjmp.h>
 #include <stdarg.h>
+#include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -244,6 +245,79 @@ static void a_release_that_crosses_ours_is_answered(void **state)
     close(pair[1]);
 }
 
+/* ---- answers from another thread ---- */
+
+static void *read_all(void *context)
+{
+    int fd = *(int *)context;
+    uint8_t bytes[4096];
+    static size_t total;
+
+    total = 0;
+    for (ssize_t got = 1; got > 0; total += got > 0 ? (size_t)got : 0) {
+        struct pollfd item = { .fd = fd, .events = POLLIN };
+        if (poll(&item, 1, RAW_PATIENCE_MS) <= 0)
+            break;
+        got = recv(fd, bytes, sizeof bytes, 0);
+    }
+    return &total;
+}
+
+static struct vt_assoc *assoc_on(int pair[2])
+{
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+    struct vt_assoc *assoc = vt_assoc_new(vt_conn_new(pair[0], NULL));
+    assert_non_null(assoc);
+    return assoc;
+}
+
+static void an_answer_beside_is_sent_at_once(void **state)
+{
+    (void)state;
+    int pair[2];
+    VT_AUTO(vt_assoc) assoc = assoc_on(pair);
+    struct vt_command request = { .field = VT_C_STORE_RQ, .message_id = 7 };
+    struct vt_command response = vt_command_response(&request, VT_STATUS_SUCCESS);
+    struct vt_err err = { 0 };
+    uint16_t status;
+
+    assert_true(vt_assoc_answers_beside(assoc));
+    vt_assoc_answer_beside(assoc, 1, &response);
+    assert_int_equal(raw_response(pair[1], &status), VT_C_STORE_RSP);
+    assert_int_equal(status, VT_STATUS_SUCCESS);
+    assert_true(vt_assoc_answer_rest(assoc, &err));
+    assert_int_equal(raw_read_for(pair[1], NULL, NULL, 50), RAW_SILENT);
+    vt_assoc_abort(assoc, 0, 0);
+    close(pair[1]);
+}
+
+static void what_a_full_socket_did_not_take_is_sent_by_the_owner(void **state)
+{
+    (void)state;
+    int pair[2];
+    VT_AUTO(vt_assoc) assoc = assoc_on(pair);
+    struct vt_command request = { .field = VT_C_STORE_RQ, .message_id = 7 };
+    struct vt_command response = vt_command_response(&request, VT_STATUS_SUCCESS);
+    struct vt_err err = { 0 };
+    uint8_t bytes[4096] = { 0 };
+    size_t before = 0;
+    pthread_t reader;
+    void *total;
+
+    for (ssize_t sent; (sent = send(pair[0], bytes, sizeof bytes, MSG_DONTWAIT)) > 0;)
+        before += (size_t)sent;
+    assert_true(vt_assoc_answers_beside(assoc));
+    vt_assoc_answer_beside(assoc, 1, &response);
+    size_t whole = assoc->beside.size;
+    assert_int_equal(assoc->beside_sent, 0);
+    assert_int_equal(pthread_create(&reader, NULL, read_all, &pair[1]), 0);
+    assert_true(vt_assoc_answer_rest(assoc, &err));
+    shutdown(pair[0], SHUT_WR);
+    pthread_join(reader, &total);
+    assert_int_equal(*(size_t *)total, before + whole);
+    close(pair[1]);
+}
+
 #define WITH_SCP(test) cmocka_unit_test_setup_teardown(test, start_scp, stop_scp)
 
 int main(void)
@@ -259,6 +333,8 @@ int main(void)
         WITH_SCP(another_thread_can_end_a_wait),
         WITH_SCP(an_abort_is_seen_by_the_peer),
         WITH_SCP(a_release_that_crosses_ours_is_answered),
+        cmocka_unit_test(an_answer_beside_is_sent_at_once),
+        cmocka_unit_test(what_a_full_socket_did_not_take_is_sent_by_the_owner),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
