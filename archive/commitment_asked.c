@@ -14,7 +14,7 @@ bool vt_commitment_expect(struct vt_archive *archive, const char *transaction_ui
 {
     struct vt_db *db = vt_state_lock(archive->state);
     struct sqlite3_stmt *stmt = vt_db_prepare(
-        db, "INSERT OR IGNORE INTO commitment_asked (transaction_uid, peer, at) VALUES (?, ?, ?)",
+        db, "INSERT OR REPLACE INTO commitment_asked (transaction_uid, peer, at) VALUES (?, ?, ?)",
         err);
     bool ok = stmt &&
               vt_stmt_bind(db, stmt, err, "tti", transaction_uid, peer, vt_clock_wall()) &&

@@ -217,6 +217,10 @@ bool vt_commit_answered(struct vt_session *session, const struct vt_command *res
     if (!claim)
         return vt_fail(err, VT_E_PROTOCOL, "an answer to a report that was not sent");
     claim->status = response->status;
+    /* Before the peer's next request: one with the same Transaction UID is a new one then. */
+    if (response->status == VT_STATUS_SUCCESS &&
+        !vt_commitment_told(session->options->archive, claim->transaction, NULL, false, err))
+        return false;
     vt_claim_step(commits, claim, VT_CLAIM_SENT,
                   response->status == VT_STATUS_SUCCESS ? VT_CLAIM_TAKEN : VT_CLAIM_FAILED);
     return vt_commit_look(session, err);

@@ -219,16 +219,23 @@ static bool is_final(const struct vt_err *why)
     return why->code == VT_E_STATUS && why->dimse_status >= 0x0113 && why->dimse_status <= 0x0115;
 }
 
-static bool tell_outcome(struct work *work, const char *way, const struct vt_err *why,
-                         bool give_up, struct vt_err *err)
+static void publish(const struct work *work, const char *way, const struct vt_err *why)
 {
     const struct vt_commitment *commitment = &work->commitment;
+
+    vt_tell(work->commits->options.events,
+            why ? "commitment.undelivered" : "commitment.reported", commitment->peer_ae_title,
+            "transaction", commitment->transaction_uid, "way", way, "text", why ? why->text : "",
+            NULL);
+}
+
+static bool tell_outcome(const struct work *work, const struct vt_err *why, bool give_up,
+                         struct vt_err *err)
+{
     bool told = !vt_failed(why);
 
-    vt_tell(work->commits->options.events, told ? "commitment.reported" : "commitment.undelivered",
-            commitment->peer_ae_title, "transaction", commitment->transaction_uid, "way", way,
-            "text", why->text, NULL);
-    return vt_commitment_told(work->commits->options.archive, commitment->id,
+    publish(work, "association", told ? NULL : why);
+    return vt_commitment_told(work->commits->options.archive, work->commitment.id,
                               told ? NULL : why->text, give_up, err);
 }
 
@@ -256,7 +263,7 @@ static enum vt_job_end deliver(struct work *work, struct vt_err *err)
     }
     vt_commit_list_fini(&list);
     bool final = !known || !known->host || is_final(&why);
-    if (!tell_outcome(work, "association", &why, final, vt_failed(&why) ? &ignored : err))
+    if (!tell_outcome(work, &why, final, vt_failed(&why) ? &ignored : err))
         return VT_JOB_END_AGAIN;
     if (!vt_failed(&why))
         return VT_JOB_END_DONE;
@@ -266,15 +273,15 @@ static enum vt_job_end deliver(struct work *work, struct vt_err *err)
 
 static enum vt_job_end report(struct work *work, struct vt_err *err)
 {
-    const struct vt_err none = { 0 };
     struct vt_claim *claim = take_ready(work->commits, work->commitment.id);
 
     if (claim) {
         enum vt_claim_state state = wait_for_session(work->commits, claim, work->run);
         vt_claim_drop(work->commits, claim);
-        if (state == VT_CLAIM_TAKEN)
-            return tell_outcome(work, "same association", &none, false, err) ? VT_JOB_END_DONE
-                                                                             : VT_JOB_END_AGAIN;
+        if (state == VT_CLAIM_TAKEN) {
+            publish(work, "same association", NULL);
+            return VT_JOB_END_DONE;
+        }
         if (vt_job_should_stop(work->run))
             return VT_JOB_END_STOPPED;
     }
