@@ -7,6 +7,7 @@
 
 #include <jansson.h>
 
+#include "cmd/job_verbs.h"
 #include "cmd/verbs_commitment.h"
 #include "cmd/walk.h"
 #include "core/err.h"
@@ -422,6 +423,13 @@ static const struct vt_admin_verb verbs[] = {
     { { "backup", NULL }, 1, 1, true, backup },
     { { "status", NULL }, 0, 0, false, status },
     { { "import", NULL }, 1, 4096, true, import },
+    { { "job", "list" }, 0, 0, false, vt_verb_job_list },
+    { { "job", "show" }, 1, 1, false, vt_verb_job_show },
+    { { "job", "cancel" }, 0, 4096, true, vt_verb_job_cancel },
+    { { "job", "pause" }, 0, 4096, true, vt_verb_job_pause },
+    { { "job", "resume" }, 0, 4096, true, vt_verb_job_resume },
+    { { "job", "retry" }, 0, 4096, true, vt_verb_job_retry },
+    { { "send", NULL }, 2, 65, true, vt_verb_send },
 };
 
 const struct vt_admin_verb *vt_admin_verb_at(size_t i)

@@ -10,6 +10,7 @@
 
 struct json_t;
 struct vt_err;
+struct vt_job_world;
 
 struct vt_admin_call {
     struct vt_admin admin;
@@ -17,6 +18,7 @@ struct vt_admin_call {
     size_t arg_count;
     const struct json_t *options; /* object or NULL: {"reason":"...","all":true} */
     const struct vt_query_rules *rules;
+    struct vt_job_world *world; /* of the node that runs; NULL: none does */
     void (*status)(void *context,
                    struct json_t *row); /* see vt_control_options; NULL: nothing to add */
     void *status_context;

@@ -44,6 +44,13 @@ static const struct vt_column_spec study_columns[] = {
     { NULL, NULL },
 };
 
+static const struct vt_column_spec job_columns[] = {
+    { "id", "id" },         { "kind", "kind" },         { "peer", "peer" },
+    { "state", "state" },   { "done", "done" },         { "instances", "of" },
+    { "failed", "failed" }, { "attempts", "attempts" }, { "next_attempt", "next attempt" },
+    { "subject", "subject" }, { "reason", "reason" },   { NULL, NULL },
+};
+
 static const struct vt_column_spec instance_columns[] = {
     { "SOPInstanceUID", "SOPInstanceUID" },
     { "TransferSyntaxUID", "TransferSyntaxUID" },
@@ -119,6 +126,13 @@ static const struct showing showings[] = {
     { { "import", NULL }, ROWS, "{stored} stored, {duplicates} were there already, {versions} new "
       "versions, {quarantined} quarantined, {skipped} other files passed over, {failed} failed",
       NULL, NULL },
+    { { "job", "list" }, ROWS, NULL, "there are no such jobs", job_columns },
+    { { "job", "show" }, RECORD, NULL, NULL, NULL },
+    { { "job", "cancel" }, ROWS, "{jobs} jobs cancelled", NULL, NULL },
+    { { "job", "pause" }, ROWS, "{jobs} jobs paused", NULL, NULL },
+    { { "job", "resume" }, ROWS, "{jobs} jobs go on", NULL, NULL },
+    { { "job", "retry" }, ROWS, "{jobs} jobs are tried again", NULL, NULL },
+    { { "send", NULL }, ROWS, "{text}", NULL, NULL },
 };
 /* clang-format on */
 

@@ -7,6 +7,11 @@
                 "patient study series image" }
 #define MODEL { "--model", NULL, "MODEL", "study or patient root", "study patient" }
 #define REASON { "--reason", NULL, "TEXT", "why, for the log", NULL }
+#define JOB_CHOICE \
+    { "--peer", NULL, "PEER", "jobs of this peer", "@peer" }, \
+    { "--kind", NULL, "KIND", "jobs of this kind", "send fetch" }, \
+    { "--state", NULL, "STATE", "jobs in this state", \
+      "waiting running paused done failed cancelled" }
 
 #define KEYS \
     "KEY is a keyword or tag: PatientID, 0010,0020, RequestAttributesSequence.StudyInstanceUID.\n" \
@@ -30,18 +35,21 @@ const struct vt_cli_command vt_cli_commands[] = {
     },
     {
         .words = { "send" },
-        .arguments = "PEER FILE|DIR...",
-        .help = "files and folders to a peer (C-STORE)",
+        .arguments = "PEER FILE|DIR...|KEY=VALUE...",
+        .help = "files and folders, or studies of the archive, to a peer (C-STORE)",
         .more =
             "Folders are searched; what is no DICOM Part 10 file in them is passed over.\n"
-            "Files go out as they are stored.",
+            "Files go out as they are stored. With keys, vitrined sends what matches in its archive,\n"
+            "as a job for each study; Ctrl-C ends the waiting, not the jobs.",
         .examples =
+            "  vitrine send ARCHIVE StudyInstanceUID=1.2.3\n"
             "  vitrine send ARCHIVE /data/study1\n"
             "  vitrine send ARCHIVE /data --failed failed.txt; "
             "vitrine send ARCHIVE --from failed.txt",
         .options = {
             { "--failed", NULL, "FILE", "writes the paths that failed into FILE", "@file" },
             { "--from", NULL, "FILE", "sends the paths that FILE lists too", "@file" },
+            { "--background", NULL, NULL, "does not wait for jobs", NULL },
         },
         .min_args = 1,
         .max_args = VT_CLI_NO_LIMIT,
@@ -414,6 +422,58 @@ const struct vt_cli_command vt_cli_commands[] = {
         .min_args = 1,
         .max_args = VT_CLI_NO_LIMIT,
         .complete = "@file",
+        .run = vt_cli_archive,
+    },
+    {
+        .words = { "job", "list" },
+        .arguments = "",
+        .help = "what the node works on, waits with and has done; newest first",
+        .more = "200 of them, all with --all. A job that ended stays listed for 30 days.",
+        .examples = "  vitrine job list --state failed",
+        .options = { JOB_CHOICE,
+                     { "--all", NULL, NULL, "all of them", NULL } },
+        .run = vt_cli_archive,
+    },
+    {
+        .words = { "job", "show" },
+        .arguments = "NUMBER",
+        .help = "one job, and what of it failed and why",
+        .min_args = 1,
+        .max_args = 1,
+        .run = vt_cli_archive,
+    },
+    {
+        .words = { "job", "cancel" },
+        .arguments = "[NUMBER...]",
+        .help = "jobs that are not to be done",
+        .options = { JOB_CHOICE },
+        .max_args = VT_CLI_NO_LIMIT,
+        .run = vt_cli_archive,
+    },
+    {
+        .words = { "job", "pause" },
+        .arguments = "[NUMBER...]",
+        .help = "jobs that are to wait for 'job resume'",
+        .examples = "  vitrine job pause --peer ARCHIVE2",
+        .options = { JOB_CHOICE },
+        .max_args = VT_CLI_NO_LIMIT,
+        .run = vt_cli_archive,
+    },
+    {
+        .words = { "job", "resume" },
+        .arguments = "[NUMBER...]",
+        .help = "paused jobs go on where they were",
+        .options = { JOB_CHOICE },
+        .max_args = VT_CLI_NO_LIMIT,
+        .run = vt_cli_archive,
+    },
+    {
+        .words = { "job", "retry" },
+        .arguments = "[NUMBER...]",
+        .help = "failed jobs once more; those that wait for their next attempt, now",
+        .examples = "  vitrine job retry 17\n  vitrine job retry --peer ARCHIVE2",
+        .options = { JOB_CHOICE },
+        .max_args = VT_CLI_NO_LIMIT,
         .run = vt_cli_archive,
     },
 

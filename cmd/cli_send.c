@@ -304,6 +304,15 @@ static int send_all(struct sending *sending, struct vt_cli_peer *peer, struct vt
     return sending->failed ? VT_EXIT_FAILED : VT_EXIT_DONE;
 }
 
+/* KEY=VALUE of the archive; a file of such a name is a file. */
+static bool are_keys(const struct vt_cli *cli)
+{
+    for (int i = 1; i < cli->arg_count; i++)
+        if (!strchr(cli->args[i], '=') || access(cli->args[i], F_OK) == 0)
+            return false;
+    return true;
+}
+
 int vt_cli_send(struct vt_cli *cli, struct vt_err *err)
 {
     struct sending sending = { .cli = cli };
@@ -311,6 +320,8 @@ int vt_cli_send(struct vt_cli *cli, struct vt_err *err)
     const char *list = vt_cli_value(cli, "--failed");
     int status = VT_EXIT_FAILED;
 
+    if (cli->arg_count >= 2 && are_keys(cli))
+        return vt_cli_archive(cli, err);
     if (cli->arg_count < 2 && !vt_cli_value(cli, "--from")) {
         vt_fail(err, VT_E_INVALID, "name files or folders to send, or a list with --from");
         return VT_EXIT_USAGE;

@@ -21,6 +21,7 @@
 struct json_t;
 struct vt_err;
 struct vt_control;
+struct vt_job_world;
 
 enum {
     VT_CONTROL_LINE_MAX = 1 << 20,    /* of a request */
@@ -32,6 +33,7 @@ enum {
 
 struct vt_control_options {
     struct vt_archive *archive;  /* borrowed until vt_control_stop */
+    struct vt_job_world *world;  /* borrowed; of the verbs that make jobs */
     struct vt_query_rules rules; /* of `study list`, `verify` words (vt_query_conf_read) */
     /* Adds to the row of `status` what only the daemon knows (associations, ports); NULL: nothing.
      * In the caller's thread. */

@@ -124,6 +124,7 @@ static bool run_request(struct caller *caller, const json_t *request, json_t **o
         .arg_count = arg_count,
         .options = verb_options,
         .rules = &options->rules,
+        .world = options->world,
         .status = options->status,
         .status_context = options->context,
     };

@@ -14,6 +14,7 @@
 #include "cmd/options.h"
 #include "cmd/upkeep.h"
 #include "cmd/vitrined_conf.h"
+#include "cmd/vitrined_jobs.h"
 #include "cmd/vitrined_log.h"
 #include "core/buf.h"
 #include "core/clock.h"
@@ -57,6 +58,7 @@ struct node {
     struct vt_server *server;
     struct vt_control *control;
     struct vt_upkeep *upkeep;
+    struct vt_job_world world;
 
     /* of the upkeep's thread: instances received at the last look and at the last trim */
     uint64_t seen, trimmed;
@@ -131,6 +133,7 @@ static bool start_server(struct node *node, struct vt_err *err)
         dicom->listeners[i].tls = node->tls;
     dicom->options.archive = node->archive;
     dicom->options.events = node->events;
+    dicom->options.commits = node->world.commits;
     node->server = vt_server_open(&dicom->options, err);
     return node->server != NULL;
 }
@@ -191,6 +194,22 @@ static bool start_upkeep(struct node *node, struct vt_err *err)
     return node->upkeep != NULL;
 }
 
+/* What takes longer than a moment; its workers start when everything else stands. */
+static bool open_world(struct node *node, struct vt_err *err)
+{
+    node->world = (struct vt_job_world){
+        .conf = node->options.conf,
+        .archive = node->archive,
+        .peers = node->dicom.peers,
+        .events = node->events,
+        .ae_title = node->dicom.ae_title,
+        .max_pdu = node->dicom.options.max_pdu,
+        .wake = node->dicom.options.wake,
+        .wake_context = node->dicom.options.wake_context,
+    };
+    return vt_world_open(&node->world, err);
+}
+
 static bool start_node(struct node *node, struct vt_err *err)
 {
     struct vt_net_options net = { 0 };
@@ -204,16 +223,17 @@ static bool start_node(struct node *node, struct vt_err *err)
         return false;
     node->archive_conf.options.events = node->events;
     node->archive = vt_archive_open(&node->archive_conf.options, err);
-    if (!node->archive || !start_server(node, err))
+    if (!node->archive || !open_world(node, err) || !start_server(node, err))
         return false;
     struct vt_control_options control = {
         .archive = node->archive,
+        .world = &node->world,
         .rules = node->rules,
         .status = add_status,
         .context = node,
     };
     node->control = vt_control_start(&control, err);
-    return node->control != NULL && start_upkeep(node, err);
+    return node->control != NULL && start_upkeep(node, err) && vt_world_start(&node->world, err);
 }
 
 /* ready aet=VITRINE dicom=127.0.0.1:11112 path=/var/lib/vitrine */
@@ -242,10 +262,12 @@ static void stop_node(struct node *node)
 {
     vt_notify("STOPPING=1");
     vt_upkeep_stop(node->upkeep);
+    vt_world_stop(&node->world);
     vt_control_stop(node->control);
     if (node->server)
         vt_server_stop(node->server, node->dicom.stop_grace);
     vt_server_free(node->server);
+    vt_world_close(&node->world);
     vt_archive_free(node->archive);
     vt_events_free(node->events);
     vt_tls_free(node->tls);

@@ -122,10 +122,10 @@ static void every_archive_verb_has_a_command_that_takes_as_many_words(void **sta
         assert_non_null(c->help);
         assert_non_null(c->arguments);
         assert_non_null(c->run);
-        if (c->run != vt_cli_archive)
-            continue;
-        commands++;
         verb = vt_admin_verb_find(c->words, c->words[1] ? 2 : 1);
+        commands += verb != NULL;
+        if (c->run != vt_cli_archive)
+            continue; /* `send` does more than its verb */
         assert_non_null(verb);
         assert_int_equal(verb->min_args, c->min_args);
         assert_true(verb->max_args >= (size_t)c->max_args || c->max_args == VT_CLI_NO_LIMIT);
