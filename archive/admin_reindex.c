@@ -12,91 +12,95 @@
 #include "archive/admin_rows.h"
 #include "archive/inside.h"
 #include "archive/rebuild.h"
+#include "archive/reindex.h"
 #include "core/clock.h"
 #include "core/err.h"
 #include "core/event.h"
 #include "core/io.h"
 
-#define FRESH "reindex"
-#define FRESH_DB FRESH "/index.db"
+enum {
+    FOLLOW_ROUNDS =
+        100, /* of following beside others: who stores faster than we follow must wait at the end */
+    FOLLOW_LAST = 256 << 10, /* bytes of notes that may be left for when nobody else is there */
+};
 
-static void remove_fresh(struct vt_archive *archive)
+static struct vt_index *open_fresh(struct vt_archive *archive, struct vt_err *err)
 {
-    static const char *const names[] = { FRESH_DB, FRESH_DB "-wal", FRESH_DB "-shm" };
-
-    for (size_t i = 0; i < VT_COUNT(names); i++)
-        unlinkat(archive->root, names[i], 0);
-    unlinkat(archive->root, FRESH, AT_REMOVEDIR);
-}
-
-static struct vt_index *build_fresh(const struct vt_admin *admin, uint64_t *out_instances,
-                                    struct vt_err *err)
-{
-    struct vt_archive *archive = admin->archive;
     char path[PATH_MAX];
     struct vt_index_options options = { .path = path, .readers = archive->options.readers };
 
-    snprintf(path, sizeof path, "%s/" FRESH, archive->path);
-    remove_fresh(archive);
-    if (!vt_io_make_folder(path, err))
-        return NULL;
-    VT_AUTO(vt_index) fresh = vt_index_open(archive->options.index, &options, err);
-    if (!fresh || !vt_rebuild_index(archive, fresh, admin, out_instances, err))
-        return NULL;
-    return vt_take(&fresh);
+    snprintf(path, sizeof path, "%s/" VT_REINDEX_FOLDER, archive->path);
+    return vt_index_open(archive->options.index, &options, err);
 }
 
-/* Readers of the old file go on in it, though it has no name any more. It goes before its log: what
- * a reader kept from the file is in the log alone, and without it the file would pass for an index
- * that lacks the last rows. Without either a start says that there is none. The log must be gone
- * before the new file comes, or it would be taken for the new one's. */
-static bool swap_files(struct vt_archive *archive, struct vt_err *err)
+/* Others go on: the walk, then what they changed during it, then what they changed during that. */
+static bool build_beside(const struct vt_admin *admin, struct vt_index *fresh,
+                         uint64_t *out_instances, struct vt_err *err)
 {
-    static const char *const old[] = { "index.db", "index.db-wal", "index.db-shm" };
-    int root = archive->root;
+    uint64_t left = 0;
 
-    for (size_t i = 0; i < VT_COUNT(old); i++) {
-        unlinkat(root, old[i], 0);
-        vt_point("unnamed");
-    }
-    if (renameat(root, FRESH_DB, root, "index.db") < 0)
-        return vt_fail_errno(err, "putting the new index in place");
-    return vt_io_sync_folder(root, archive->path, err);
+    vt_point("reindex-begun");
+    if (!vt_rebuild_index(admin->archive, fresh, admin, out_instances, err))
+        return false;
+    vt_point("reindex-walked");
+    for (int round = 0; round == 0 || (round < FOLLOW_ROUNDS && left > FOLLOW_LAST); round++)
+        if (!vt_reindex_follow(admin->archive, fresh, false, &left, err))
+            return false;
+    return true;
 }
 
-static bool take_over(struct vt_archive *archive, struct vt_index *fresh, struct vt_err *err)
+/* Nobody else is there. A failure before the files change places leaves the old index as it was. */
+static bool take_over(struct vt_archive *archive, struct vt_index **fresh, struct vt_err *err)
 {
     struct vt_index_options options = { .path = archive->path,
                                         .readers = archive->options.readers };
-    struct vt_index *index = fresh;
+    struct vt_index *index = *fresh;
+    uint64_t left = 0;
 
+    if (!vt_reindex_follow(archive, index, true, &left, err))
+        return false;
     if (archive->options.index == &vt_index_sqlite) {
-        vt_index_free(fresh); /* folds its log into the file */
-        if (!swap_files(archive, err))
+        vt_index_free(index);
+        *fresh = NULL;
+        if (!vt_reindex_ready(archive, err))
+            return false;
+        if (!vt_reindex_take_place(archive, err))
             return vt_archive_break(archive, err);
         index = vt_index_open(archive->options.index, &options, err);
         if (!index)
             return vt_archive_break(archive, err);
     }
+    *fresh = NULL;
     archive->retired[archive->retired_count++] = atomic_exchange(&archive->index, index);
     return true;
+}
+
+static bool build(const struct vt_admin *admin, uint64_t *out_instances, struct vt_err *err)
+{
+    struct vt_archive *archive = admin->archive;
+    VT_AUTO(vt_index) fresh = open_fresh(archive, err);
+
+    if (!fresh || !build_beside(admin, fresh, out_instances, err) ||
+        !vt_exclusive_begin(archive, err))
+        return false;
+    bool ok = take_over(archive, &fresh, err);
+    vt_exclusive_end(archive);
+    return ok;
 }
 
 bool vt_admin_reindex(const struct vt_admin *admin, uint64_t *out_instances, struct vt_err *err)
 {
     struct vt_archive *archive = admin->archive;
 
-    if (!vt_exclusive_begin(archive, err))
+    if (!vt_archive_writable(archive, err) || !vt_reindex_begin(archive, err))
         return false;
     bool ok = archive->retired_count < VT_COUNT(archive->retired) ||
               vt_fail(err, VT_E_LIMIT,
                       "reindexed %zu times since the start: restart before the next time",
                       VT_COUNT(archive->retired));
-    ok = ok && vt_archive_cut_all(archive, err);
-    struct vt_index *fresh = ok ? build_fresh(admin, out_instances, err) : NULL;
-    ok = fresh && take_over(archive, fresh, err);
-    remove_fresh(archive);
-    vt_exclusive_end(archive);
+    ok = ok && build(admin, out_instances, err);
+    vt_reindex_remove(archive);
+    vt_reindex_end(archive);
     if (!ok || !vt_state_log(archive->state, admin->who, "reindex", NULL, NULL, err))
         return false;
     vt_events_publish(archive->options.events, "index.rebuilt", archive->path, NULL);

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "archive/inside.h"
+#include "archive/reindex.h"
 #include "core/err.h"
 #include "core/io.h"
 
@@ -58,10 +59,10 @@ bool vt_apply_undo_state(struct vt_archive *archive, const struct vt_record_body
     struct vt_db *db = vt_state_lock(archive->state);
     struct sqlite3_stmt *stmt = vt_db_prepare(
         db, "DELETE FROM version WHERE sop_uid = ? AND file = ? AND arrived = ?", err);
-    bool ok = stmt &&
-              vt_stmt_bind(db, stmt, err, "tti", instance->sop_uid, instance->file,
-                           instance->arrived) &&
-              vt_stmt_run(db, stmt, err);
+    bool ok =
+        stmt &&
+        vt_stmt_bind(db, stmt, err, "tti", instance->sop_uid, instance->file, instance->arrived) &&
+        vt_stmt_run(db, stmt, err);
 
     vt_stmt_free(stmt);
     vt_state_unlock(archive->state);
@@ -82,6 +83,7 @@ void vt_apply_undo_file(struct vt_archive *archive, const struct vt_record_body 
     int folder = vt_folders_of(archive->folders, body->instance->file, false, &ignored);
     if (folder >= 0)
         unlinkat(folder, vt_folders_name(body->instance->file), 0);
+    vt_reindex_note_undone(archive, body->instance->sop_uid);
 }
 
 static bool same_bytes(int fd, const struct vt_record_body *body)
@@ -134,7 +136,7 @@ bool vt_apply_file_again(struct vt_archive *archive, const struct vt_record_body
 
 /* Of a place whose first arrival failed, the row is the second one's. */
 #define INSERT_VERSION                                                                             \
-    "INSERT OR REPLACE INTO version (sop_uid, version, file, study_uid, size, digest, "             \
+    "INSERT OR REPLACE INTO version (sop_uid, version, file, study_uid, size, digest, "            \
     "pixel_digest,"                                                                                \
     " transfer_syntax, arrived) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 #define BIND_VERSION(db, stmt, x, err)                                                             \
@@ -219,8 +221,7 @@ bool vt_apply_is_named(struct vt_archive *archive, const struct vt_instance *ins
         return true;
     struct vt_db *db = vt_state_lock(archive->state);
     struct sqlite3_stmt *stmt = vt_db_prepare(db, NAMED, err);
-    bool ok = stmt &&
-              vt_stmt_bind(db, stmt, err, "tii", instance->file, instance->arrived, own) &&
+    bool ok = stmt && vt_stmt_bind(db, stmt, err, "tii", instance->file, instance->arrived, own) &&
               vt_stmt_step(db, stmt, &row, err);
     vt_stmt_free(stmt);
     vt_state_unlock(archive->state);
@@ -233,5 +234,8 @@ bool vt_apply_index(struct vt_archive *archive, enum vt_record kind,
 {
     if (kind != VT_RECORD_STORE && kind != VT_RECORD_VERSION)
         return true;
-    return vt_index_put(atomic_load(&archive->index), body->instance, out_flags, err);
+    if (!vt_index_put(atomic_load(&archive->index), body->instance, out_flags, err))
+        return false;
+    vt_reindex_note_put(archive, body->instance);
+    return true;
 }

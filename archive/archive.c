@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "archive/inside.h"
+#include "archive/reindex.h"
 #include "archive/keys.h"
 #include "archive/commit.h"
 #include "archive/operation.h"
@@ -167,7 +168,7 @@ static bool open_parts(struct vt_archive *archive, struct vt_err *err)
     if (!archive->pool || !archive->locks || !archive->folders)
         return vt_fail(err, VT_E_NOMEM, "no memory for the archive");
     archive->state = vt_state_open(archive->path, err);
-    if (!archive->state || !open_index(archive, err))
+    if (!archive->state || !vt_reindex_recover(archive, err) || !open_index(archive, err))
         return false;
     archive->journal = vt_journal_open(path, archive->options.journal_segment, err);
     return archive->journal != NULL;

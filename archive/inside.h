@@ -73,6 +73,7 @@ struct vt_archive {
     struct vt_index
         *retired[4]; /* replaced ones: readers may still be in them; freed with the archive */
     size_t retired_count;
+    struct vt_reindex *reindex; /* while an index is built beside this one; under apply_stage.lock */
 
     pthread_t cutter;
     bool cutter_runs;

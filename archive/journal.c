@@ -126,8 +126,8 @@ bool vt_journal_read_record(const struct segment *segment, uint64_t at, struct r
     return true;
 }
 
-/* Without its checksum: could a record lie here, with a number in between? Most of what lies in a hole is
- * told apart without reading a body. */
+/* Without its checksum: could a record lie here, with a number in between? Most of what lies in a
+ * hole is told apart without reading a body. */
 static bool is_plausible(const struct segment *segment, uint64_t at, uint64_t after, uint64_t until,
                          const char *path, struct vt_err *err)
 {
@@ -137,7 +137,8 @@ static bool is_plausible(const struct segment *segment, uint64_t at, uint64_t af
            record.kind <= VT_RECORD_ABORT && record.sequence > after && record.sequence <= until;
 }
 
-/* The record behind `after` at *in_out_at, or, up to the number `until`, behind a hole that begins there. */
+/* The record behind `after` at *in_out_at, or, up to the number `until`, behind a hole that begins
+ * there. */
 static bool next_record(const struct segment *segment, uint64_t after, uint64_t until,
                         uint64_t *in_out_at, struct record *out, struct vt_buf *body,
                         bool *out_there, const char *path, struct vt_err *err)
@@ -190,9 +191,9 @@ static bool is_blank(const uint8_t block[static HEADER_SIZE])
     return block[0] == 0 && memcmp(block, block + 1, HEADER_SIZE - 1) == 0;
 }
 
-/* A blank header means empty: it is written together with the first group of its first use, and nobody
- * was answered before both were synced. One that is neither blank nor whole is damaged, since all of it
- * lies in one sector. */
+/* A blank header means empty: it is written together with the first group of its first use, and
+ * nobody was answered before both were synced. One that is neither blank nor whole is damaged,
+ * since all of it lies in one sector. */
 static bool read_header(struct vt_journal *journal, int i, struct vt_err *err)
 {
     struct segment *segment = &journal->segments[i];
@@ -448,7 +449,8 @@ bool vt_journal_append(struct vt_journal *journal, enum vt_record kind, const vo
                        struct vt_err *err)
 {
     static const uint8_t zeros[8];
-    uint64_t size = (uint64_t)head_size + tail_size, total = vt_journal_align(sizeof(struct record) + size);
+    uint64_t size = (uint64_t)head_size + tail_size,
+             total = vt_journal_align(sizeof(struct record) + size);
 
     if (journal->broken)
         return vt_fail(err, VT_E_IO, "the journal failed before");

@@ -61,8 +61,8 @@ uint64_t vt_journal_align(uint64_t size);
 bool vt_journal_read_record(const struct segment *segment, uint64_t at, struct record *out,
                             struct vt_buf *body, bool *out_there, const char *path,
                             struct vt_err *err);
-/* Finds first, last and end from `begin` on. `until` 0: up to the first record that does not follow;
- * else records up to that number are looked for behind what does not fit. */
+/* Finds first, last and end from `begin` on. `until` 0: up to the first record that does not
+ * follow; else records up to that number are looked for behind what does not fit. */
 bool vt_journal_scan(struct vt_journal *journal, int i, uint64_t until, struct vt_err *err);
 /* Marks it as empty, synced. */
 bool vt_journal_write_empty(struct vt_journal *journal, int i, struct vt_err *err);

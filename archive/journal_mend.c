@@ -1,9 +1,9 @@
 /* Segments whose header is damaged, or that do not follow each other.
  *
- * A header tells the generation that seeds the checksums of the records behind it. When it is lost, the
- * generation is found again by trying those that can have been: the other segment's neighbours first.
- * Whether such a segment was live or released nobody can tell any more: its records are replayed as
- * doubtful (archive/recover.c). */
+ * A header tells the generation that seeds the checksums of the records behind it. When it is lost,
+ * the generation is found again by trying those that can have been: the other segment's neighbours
+ * first. Whether such a segment was live or released nobody can tell any more: its records are
+ * replayed as doubtful (archive/recover.c). */
 #include "archive/journal_inside.h"
 
 #include <errno.h>
@@ -17,9 +17,9 @@
 #include "core/io.h"
 
 enum {
-    GUESSES_NEAR = 4,    /* tried at every place of the segment */
-    GUESSES_MAX = 2048,  /* tried where the first record should be */
-    SKIPPED = 1 << 16,   /* generations left out when the last one is not known */
+    GUESSES_NEAR = 4,   /* tried at every place of the segment */
+    GUESSES_MAX = 2048, /* tried where the first record should be */
+    SKIPPED = 1 << 16,  /* generations left out when the last one is not known */
     COPY_BLOCK = 1 << 20,
 };
 
@@ -111,8 +111,8 @@ static struct vt_journal_damage *note(struct vt_journal *journal, int i, const c
 
 /* ---- the generation ---- */
 
-/* What the damaged header still says comes first, then the other segment's neighbours, downwards, or
- * the first generations when the other was never used. */
+/* What the damaged header still says comes first, then the other segment's neighbours, downwards,
+ * or the first generations when the other was never used. */
 static uint64_t guess(const struct vt_journal *journal, const struct header *header, size_t n)
 {
     uint64_t next = journal->generation + 1;
@@ -156,7 +156,8 @@ static bool try_at(struct vt_journal *journal, int i, uint64_t at, size_t guesse
     return true;
 }
 
-/* The first record that fits, where it should be, or behind what is damaged together with the header. */
+/* The first record that fits, where it should be, or behind what is damaged together with the
+ * header. */
 static bool find_first(struct vt_journal *journal, int i, struct vt_err *err)
 {
     struct segment *segment = &journal->segments[i];
@@ -214,8 +215,7 @@ static bool is_stale(const struct segment *older, const struct segment *current)
 static bool compare_ends(struct vt_journal *journal, struct vt_err *err)
 {
     int i = !journal->current;
-    struct segment *older = &journal->segments[i],
-                   *current = &journal->segments[journal->current];
+    struct segment *older = &journal->segments[i], *current = &journal->segments[journal->current];
 
     if (older->generation == 0 || current->generation == 0 || older->last == current->first)
         return true;

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "archive/inside.h"
+#include "archive/reindex.h"
 #include "core/clock.h"
 #include "core/err.h"
 #include "core/event.h"
@@ -217,8 +218,10 @@ static bool put_row(struct vt_archive *archive, const struct vt_move *move,
     bool removed = false, whole = false;
     unsigned flags = 0;
 
-    if (move->action == VT_MOVE_REMOVE)
+    if (move->action == VT_MOVE_REMOVE) {
+        vt_reindex_note_remove(archive, move->sop_uid);
         return vt_index_remove(index, move->sop_uid, &removed, err);
+    }
     if (!in_objects)
         return true;
     if (!read_moved(archive, move, instance, &whole, err))
@@ -228,7 +231,10 @@ static bool put_row(struct vt_archive *archive, const struct vt_move *move,
     if ((move->action == VT_MOVE_FILE || instance->version > 1) &&
         !add_version(archive, instance, err))
         return false;
-    return move->action != VT_MOVE_PUT || vt_index_put(index, instance, &flags, err);
+    if (move->action != VT_MOVE_PUT)
+        return true;
+    vt_reindex_note_put(archive, instance);
+    return vt_index_put(index, instance, &flags, err);
 }
 
 static bool do_moves(struct vt_archive *archive, int64_t id, struct vt_err *err)

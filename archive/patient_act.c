@@ -8,6 +8,7 @@
 #include "archive/inside.h"
 #include "archive/patient.h"
 #include "archive/patient_inside.h"
+#include "archive/reindex.h"
 #include "core/clock.h"
 #include "core/err.h"
 
@@ -73,6 +74,9 @@ static bool move_all(struct moving *moving, struct vt_err *err)
              vt_exclusive_commit(moving->archive, err);
         if (!ok)
             vt_index_rollback(index);
+        else
+            vt_reindex_note_move(moving->archive, moving->uids[i], attributes->data,
+                                 attributes->size);
     }
     vt_instance_fini(&instance);
     return ok && vt_index_checkpoint(index, err);
@@ -96,6 +100,8 @@ static bool follow(struct vt_archive *archive, const char *study_uid,
                    const struct vt_identity *from, const struct vt_identity *to, struct vt_err *err)
 {
     struct moving moving = { .archive = archive };
+
+    vt_reindex_note_identities(archive);
     bool ok = vt_patients_reload(archive, err) && collect(&moving, study_uid, from, to, err) &&
               move_all(&moving, err);
 

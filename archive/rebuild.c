@@ -12,6 +12,7 @@
 #include "archive/inside.h"
 #include "archive/patient.h"
 #include "archive/place.h"
+#include "archive/reindex.h"
 #include "core/err.h"
 
 enum { WALK_DEPTH = 8, REBUILD_BATCH = 1000 };
@@ -123,6 +124,34 @@ static bool end_batch(struct rebuild *rebuild, struct vt_err *err)
            vt_fail(err, VT_E_CANCELLED, "reindex was cancelled");
 }
 
+/* Beside others a file may be half written, or gone again. Files are placed under the apply stage's
+ * lock: who held it once sees them whole. */
+static bool read_object(const struct rebuild *rebuild, const char *file, bool *out_gone,
+                        struct vt_instance *out, struct vt_err *err)
+{
+    struct vt_archive *archive = rebuild->archive;
+
+    *out_gone = false;
+    if (vt_archive_reread(archive, file, out, err))
+        return true;
+    if (!archive->reindex || err->code == VT_E_NOMEM)
+        return false;
+    pthread_mutex_lock(&archive->apply_stage.lock);
+    pthread_mutex_unlock(&archive->apply_stage.lock);
+    *out_gone = faccessat(archive->root, file, F_OK, 0) < 0 && errno == ENOENT;
+    vt_err_clear(err);
+    return *out_gone || vt_archive_reread(archive, file, out, err);
+}
+
+/* What a walk beside others finds of patients may be older than what they decided. */
+static bool note_conflict(const struct rebuild *rebuild, unsigned flags, struct vt_err *err)
+{
+    struct vt_archive *archive = rebuild->archive;
+
+    return (archive->reindex && vt_reindex_identities_changed(archive)) ||
+           vt_patient_note_conflict(archive, &rebuild->instance, flags, err);
+}
+
 /* A file that is no object stays where it is and is named. */
 static bool tell_unreadable(const struct rebuild *rebuild, const char *file, struct vt_err *err)
 {
@@ -148,12 +177,14 @@ static bool put_object(void *context, const char *file, struct vt_err *err)
     struct rebuild *rebuild = context;
     struct vt_index_entry there;
     unsigned flags = 0;
-    bool found = false;
+    bool found = false, gone = false;
 
     if ((vt_place_version(file) > 1) != rebuild->later_versions)
         return true;
-    if (!vt_archive_reread(rebuild->archive, file, &rebuild->instance, err))
+    if (!read_object(rebuild, file, &gone, &rebuild->instance, err))
         return tell_unreadable(rebuild, file, err);
+    if (gone)
+        return true;
     if (rebuild->later_versions &&
         !vt_index_lookup(rebuild->index, rebuild->instance.sop_uid, &there, &found, err))
         return false;
@@ -173,17 +204,18 @@ static bool put_object(void *context, const char *file, struct vt_err *err)
     if ((noted || rebuild->later_versions || rebuild->batch >= REBUILD_BATCH) &&
         !end_batch(rebuild, err))
         return false;
-    return !noted || vt_patient_note_conflict(rebuild->archive, &rebuild->instance, flags, err);
+    return !noted || note_conflict(rebuild, flags, err);
 }
 
 bool vt_rebuild_index(struct vt_archive *archive, struct vt_index *index,
                       const struct vt_admin *admin, uint64_t *out_instances, struct vt_err *err)
 {
-    struct rebuild rebuild = { .archive = archive,
-                               .index = index,
-                               .admin = admin,
-                               .sequence = vt_journal_last(archive->journal) };
+    struct rebuild rebuild = { .archive = archive, .index = index, .admin = admin };
     bool ok = true;
+
+    pthread_mutex_lock(&archive->journal_lock);
+    rebuild.sequence = vt_journal_last(archive->journal);
+    pthread_mutex_unlock(&archive->journal_lock);
 
     vt_instance_init(&rebuild.instance);
     for (int pass = 0; ok && pass < 2; pass++) {

@@ -1,5 +1,6 @@
 /* archive/rebuild.h: the index from the objects: walking the folder tree, reading each object,
- * putting its row. By the holder of vt_exclusive_begin, or before anyone else is there. */
+ * putting its row. Before anyone else is there, or into a new index beside the living one
+ * (archive/reindex.h). */
 #pragma once
 
 #include <stdbool.h>
@@ -19,7 +20,8 @@ bool vt_rebuild_walk(struct vt_archive *archive, const char *folder,
                      bool (*each)(void *context, const char *file, struct vt_err *err),
                      void *context, struct vt_err *err);
 
-/* Puts rows for all objects into an empty index, committed as of the journal's last record. `admin`
- * for progress and a row for each file that is no object; may be NULL. */
+/* Puts rows for all objects into an empty index, committed as of the journal's last record. Others may
+ * store, delete and correct meanwhile when vt_reindex_begin was called. `admin` for progress and a row for
+ * each file that is no object; may be NULL. */
 bool vt_rebuild_index(struct vt_archive *archive, struct vt_index *index,
                       const struct vt_admin *admin, uint64_t *out_instances, struct vt_err *err);

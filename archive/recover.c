@@ -105,8 +105,8 @@ static bool reread(struct recovery *recovery, struct vt_record_body *body, struc
     return true;
 }
 
-/* What the index has had already, and a segment holds that was perhaps released long ago: only what a row
- * still names is made again. Something else may have its place by now, or it was deleted. */
+/* What the index has had already, and a segment holds that was perhaps released long ago: only what
+ * a row still names is made again. Something else may have its place by now, or it was deleted. */
 static bool is_wanted(struct recovery *recovery, const struct vt_journal_entry *entry,
                       bool *out_wanted, struct vt_err *err)
 {

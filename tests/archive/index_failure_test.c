@@ -137,8 +137,8 @@ static bool send_described(struct vt_archive *archive, const char *description, 
     return receive && object_send(receive, &object, &result, err);
 }
 
-/* In the child: the first place is taken by one that fails, then by one that is stored; the second by a version
- * that fails, then by one that is stored; a third version is served in the end. */
+/* In the child: the first place is taken by one that fails, then by one that is stored; the second
+ * by a version that fails, then by one that is stored; a third version is served in the end. */
 static void fail_versions_and_crash(const char *path)
 {
     static const char *const words[] = { "first", "second", "third" };
