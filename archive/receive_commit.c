@@ -356,13 +356,17 @@ static void publish(struct vt_archive *archive, const struct vt_instance *instan
         [VT_DECISION_VERSION] = "instance.changed",
         [VT_DECISION_QUARANTINED] = "instance.quarantined",
     };
-    char detail[320];
+    char detail[400], title[VT_AE_TITLE_MAX + 1];
 
     if (!archive->options.events || result->decision == VT_DECISION_REFUSED)
         return;
+    snprintf(title, sizeof title, "%s", instance->calling_ae_title);
+    for (char *c = title; *c; c++)
+        if (*c == '"' || *c == '\\' || *c < ' ' || *c > '~')
+            *c = '?';
     snprintf(detail, sizeof detail,
-             "{\"study\":\"%s\",\"series\":\"%s\",\"class\":\"%s\",\"new_study\":%s}",
-             instance->study_uid, instance->series_uid, instance->sop_class,
+             "{\"study\":\"%s\",\"series\":\"%s\",\"class\":\"%s\",\"aet\":\"%s\",\"new_study\":%s}",
+             instance->study_uid, instance->series_uid, instance->sop_class, title,
              flags & VT_PUT_NEW_STUDY ? "true" : "false");
     vt_events_publish(archive->options.events, kinds[result->decision], instance->sop_uid, detail);
 }
