@@ -16,6 +16,7 @@
 #include "hypervisor/pool_service.h"
 
 enum { ANSWER_MAX = 256 };
+#define CATCH_UP_NS (2 * VT_NS_PER_S)
 
 /* ---- configuration ---- */
 
@@ -208,8 +209,11 @@ static bool keeper_answers(struct vt_pool *pool, struct vt_err *err)
     return status.answers || vt_fail(err, VT_E_REFUSED, "the pool does not answer: %.180s", status.why);
 }
 
+/* As current as an answer of the pool would be: what was just done is in it. */
 static bool copy_kept(struct vt_pool *pool, unsigned classes, struct vt_err *err)
 {
+    if (!pool->stale)
+        vt_keeper_catch_up(pool->keeper, pool->line, vt_clock_mono() + CATCH_UP_NS);
     struct vt_picture *copy = vt_keeper_copy(pool->keeper, classes, err);
 
     if (!copy)
@@ -333,6 +337,7 @@ void vt_pool_remember(struct vt_pool *pool)
     char path[VT_POOL_PATH_MAX];
 
     if (pool->keeper) {
+        pool->stale = true;
         copy_kept(pool, VT_PICTURE_ALL, &ignored);
         return;
     }

@@ -160,7 +160,8 @@ struct vt_xapi_watch {
     /* Behind each batch: how many objects the server has, by class in lower case; first: the batch
      * that began the state anew. May be NULL. */
     void (*batch)(void *context, const struct vt_xmlrpc_value *valid_ref_counts, bool first);
-    /* The connection is gone (err says why) or back (err NULL). May be NULL. */
+    /* The connection is gone (err says why; again when the reason changes) or back (err NULL). May be
+     * NULL. */
     void (*state)(void *context, const struct vt_err *err);
     /* Behind `batch`: up to here the events are known; tokens grow, as text. May be NULL. */
     void (*token)(void *context, const char *token);

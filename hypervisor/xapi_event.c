@@ -14,7 +14,8 @@ struct loop {
     struct vt_line *line;
     char token[VT_XAPI_TOKEN_MAX]; /* "" before the state is known */
     uint64_t login;                /* the token is of this one */
-    bool away;                     /* the watcher was told that nobody answers */
+    bool away;                     /* the watcher was told that nobody answers, */
+    enum vt_code why;              /* for this reason */
     unsigned misses;
 };
 
@@ -114,9 +115,10 @@ bool vt_xapi_watch(struct vt_xapi *xapi, struct vt_line *line, const char *const
             loop.misses = 1;
             continue;
         }
-        if (!loop.away && watch->state)
+        if ((!loop.away || loop.why != err->code) && watch->state)
             watch->state(watch->context, err);
         loop.away = true;
+        loop.why = err->code;
         pause_between(&loop);
     }
 }
