@@ -21,6 +21,12 @@
     "SOPInstanceUID) are asked for directly; with any other key the peer is searched first\n" \
     "and each match of --level is retrieved."
 
+#define TLS_OPTIONS \
+    { "--tls", NULL, NULL, "by TLS, also when the peer's entry does not say so", NULL }, \
+    { "--cert", NULL, "FILE", "our certificate for TLS; default dicom.tls_certificate", "@file" }, \
+    { "--key", NULL, "FILE", "its key; default dicom.tls_key", "@file" }, \
+    { "--ca", NULL, "FILE", "who signed the peer's certificate; default dicom.tls_ca", "@file" }
+
 const struct vt_cli_command vt_cli_commands[] = {
     /* ---- DICOM ---- */
     {
@@ -28,6 +34,7 @@ const struct vt_cli_command vt_cli_commands[] = {
         .arguments = "PEER",
         .help = "does the peer answer? (C-ECHO)",
         .examples = "  vitrine echo CT1\n  vitrine echo ORTHANC@10.0.0.7:4242",
+        .options = { TLS_OPTIONS },
         .min_args = 1,
         .max_args = 1,
         .complete = "@peer",
@@ -50,6 +57,7 @@ const struct vt_cli_command vt_cli_commands[] = {
             { "--failed", NULL, "FILE", "writes the paths that failed into FILE", "@file" },
             { "--from", NULL, "FILE", "sends the paths that FILE lists too", "@file" },
             { "--background", NULL, NULL, "does not wait for jobs", NULL },
+            TLS_OPTIONS,
         },
         .min_args = 1,
         .max_args = VT_CLI_NO_LIMIT,
@@ -71,6 +79,7 @@ const struct vt_cli_command vt_cli_commands[] = {
             { "--relational", NULL, NULL, "asks for relational queries", NULL },
             { "--combined", NULL, NULL, "asks for combined date and time ranges", NULL },
             { "--fuzzy", NULL, NULL, "asks for fuzzy matching of names", NULL },
+            TLS_OPTIONS,
         },
         .min_args = 1,
         .max_args = VT_CLI_NO_LIMIT,
@@ -85,7 +94,7 @@ const struct vt_cli_command vt_cli_commands[] = {
         .examples =
             "  vitrine get ARCHIVE -o out StudyInstanceUID=1.2.3\n"
             "  vitrine get ARCHIVE -o out PatientID=17 --level series Modality=CT",
-        .options = { { "--output", "-o", "DIR", "the folder to write to", "@file" }, LEVEL, MODEL },
+        .options = { { "--output", "-o", "DIR", "the folder to write to", "@file" }, LEVEL, MODEL, TLS_OPTIONS },
         .min_args = 2,
         .max_args = VT_CLI_NO_LIMIT,
         .complete = "@peer @key",
@@ -97,7 +106,8 @@ const struct vt_cli_command vt_cli_commands[] = {
         .help = "has a peer send instances to AET (C-MOVE)",
         .more = "The peer must know AET's host and port.\n" SEARCHED,
         .examples = "  vitrine move ARCHIVE --to WORKSTATION1 AccessionNumber=A100",
-        .options = { { "--to", NULL, "AET", "the AE title to send to", NULL }, LEVEL, MODEL },
+        .options = { { "--to", NULL, "AET", "the AE title to send to", NULL }, LEVEL, MODEL,
+                     TLS_OPTIONS },
         .min_args = 2,
         .max_args = VT_CLI_NO_LIMIT,
         .complete = "@peer @key",
@@ -117,6 +127,7 @@ const struct vt_cli_command vt_cli_commands[] = {
             { "--wait", NULL, "SECONDS", "for the report; 300", NULL },
             { "--listen", NULL, "PORT", "takes the report on this port; default dicom.port", NULL },
             { "--transaction", NULL, "UID", "the Transaction UID; default a new one", NULL },
+            TLS_OPTIONS,
         },
         .min_args = 2,
         .max_args = VT_CLI_NO_LIMIT,
@@ -134,6 +145,7 @@ const struct vt_cli_command vt_cli_commands[] = {
         .arguments = "[PEER...]",
         .help = "C-ECHO to these peers, or to all with a host",
         .examples = "  vitrine peer test\n  vitrine peer test CT1",
+        .options = { TLS_OPTIONS },
         .max_args = VT_CLI_NO_LIMIT,
         .complete = "@peer",
         .run = vt_cli_peer_test,

@@ -5,6 +5,7 @@
 
 #include "cmd/cli.h"
 #include "cmd/table.h"
+#include "cmd/tls.h"
 #include "core/clock.h"
 #include "core/err.h"
 #include "dicom/net.h"
@@ -28,6 +29,25 @@ static bool load_peers(const struct vt_cli *cli, struct vt_cli_peer *out, struct
            read_timeout(cli, &out->client.timeout, err);
 }
 
+/* The peer's entry says it, or the command line. */
+static bool use_tls(const struct vt_cli *cli, struct vt_peer *peer, struct vt_client *client,
+                    struct vt_err *err)
+{
+    static const char *const files[] = { "--cert", "--key", "--ca" };
+
+    for (size_t i = 0; i < VT_COUNT(files); i++)
+        if (vt_cli_value(cli, files[i])) {
+            peer->tls_files[i] = vt_cli_value(cli, files[i]);
+            peer->tls = true;
+        }
+    vt_tls_free(client->tls);
+    client->tls = NULL;
+    if (!peer->tls && !vt_cli_switch(cli, "--tls"))
+        return true;
+    client->tls = vt_tls_of_peer(cli->options->conf, peer, err);
+    return client->tls != NULL;
+}
+
 bool vt_cli_peer_open(const struct vt_cli *cli, const char *text, struct vt_cli_peer *out,
                       struct vt_err *err)
 {
@@ -40,11 +60,13 @@ bool vt_cli_peer_open(const struct vt_cli *cli, const char *text, struct vt_cli_
                        text);
     out->client.calling_ae_title = out->ae_title;
     out->client.peer = &out->peer;
-    return true;
+    return use_tls(cli, &out->peer, &out->client, err);
 }
 
 void vt_cli_peer_close(struct vt_cli_peer *peer)
 {
+    vt_tls_free(peer->client.tls);
+    peer->client.tls = NULL;
     vt_peers_free(peer->peers);
     peer->peers = NULL;
     vt_net_stop();
@@ -175,19 +197,20 @@ int vt_cli_peer_list(struct vt_cli *cli, struct vt_err *err)
 static bool test_peer(struct vt_cli *cli, struct vt_cli_peer *peers, const struct vt_peer *peer,
                       struct vt_table *table)
 {
+    struct vt_peer with_files = *peer;
     struct vt_client client = { .calling_ae_title = peers->ae_title,
-                                .peer = peer,
+                                .peer = &with_files,
                                 .timeout = peers->client.timeout };
     struct vt_echo_times times;
     struct vt_err why = { 0 };
-    bool fine = vt_client_echo(&client, &times, &why);
+    bool fine = use_tls(cli, &with_files, &client, &why) && vt_client_echo(&client, &times, &why);
     json_t *row = echo_row(peer->name ? peer->name : peer->ae_title, peer, fine ? &times : NULL,
                            fine ? NULL : why.text);
 
     if (row)
         vt_table_row(table, row);
     json_decref(row);
-    (void)cli;
+    vt_tls_free(client.tls);
     return fine;
 }
 

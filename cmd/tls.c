@@ -4,7 +4,9 @@
 #include <openssl/ssl.h>
 #include <sys/stat.h>
 
+#include "core/conf.h"
 #include "core/err.h"
+#include "scu/peers.h"
 
 static const char suites_13[] =
     "TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256";
@@ -35,6 +37,33 @@ static bool check_key_file(const char *path, struct vt_err *err)
     return true;
 }
 
+static bool set_identity(SSL_CTX *context, const struct vt_tls_options *options,
+                         struct vt_err *err)
+{
+    if (SSL_CTX_use_certificate_chain_file(context, options->certificate) != 1)
+        return fail_openssl(err, "dicom.tls_certificate", options->certificate);
+    if (!check_key_file(options->key, err))
+        return false;
+    return (SSL_CTX_use_PrivateKey_file(context, options->key, SSL_FILETYPE_PEM) == 1 &&
+            SSL_CTX_check_private_key(context) == 1) ||
+           fail_openssl(err, "dicom.tls_key", options->key);
+}
+
+static bool set_trust(SSL_CTX *context, const struct vt_tls_options *options, struct vt_err *err)
+{
+    X509_STORE *store = SSL_CTX_get_cert_store(context);
+
+    if (SSL_CTX_load_verify_locations(context, options->ca, NULL) != 1)
+        return fail_openssl(err, "dicom.tls_ca", options->ca);
+    if (!options->crl)
+        return true;
+    X509_LOOKUP *lookup = X509_STORE_add_lookup(store, X509_LOOKUP_file());
+    if (!lookup || X509_load_crl_file(lookup, options->crl, X509_FILETYPE_PEM) < 1)
+        return fail_openssl(err, "dicom.tls_crl", options->crl);
+    return X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL) == 1 ||
+           fail_openssl(err, "dicom.tls_crl", options->crl);
+}
+
 static bool set_up(SSL_CTX *context, const struct vt_tls_options *options, struct vt_err *err)
 {
     bool strict = options->profile == VT_TLS_MODIFIED_BCP195;
@@ -47,20 +76,49 @@ static bool set_up(SSL_CTX *context, const struct vt_tls_options *options, struc
     if (SSL_CTX_set_ciphersuites(context, suites_13) != 1 ||
         SSL_CTX_set_cipher_list(context, strict ? suites_12 : suites_12_wide) != 1)
         return fail_openssl(err, "TLS suites", strict ? suites_12 : suites_12_wide);
-    if (SSL_CTX_use_certificate_chain_file(context, options->certificate) != 1)
-        return fail_openssl(err, "dicom.tls_certificate", options->certificate);
-    if (!check_key_file(options->key, err))
+    return true;
+}
+
+static bool set_up_server(SSL_CTX *context, const struct vt_tls_options *options,
+                          struct vt_err *err)
+{
+    if (!set_up(context, options, err) || !set_identity(context, options, err))
         return false;
-    if (SSL_CTX_use_PrivateKey_file(context, options->key, SSL_FILETYPE_PEM) != 1 ||
-        SSL_CTX_check_private_key(context) != 1)
-        return fail_openssl(err, "dicom.tls_key", options->key);
     if (options->anonymous)
         return true;
-    if (SSL_CTX_load_verify_locations(context, options->ca, NULL) != 1)
-        return fail_openssl(err, "dicom.tls_ca", options->ca);
+    if (!set_trust(context, options, err))
+        return false;
     SSL_CTX_set_client_CA_list(context, SSL_load_client_CA_file(options->ca));
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
     return true;
+}
+
+static bool set_up_client(SSL_CTX *context, const struct vt_tls_options *options,
+                          struct vt_err *err)
+{
+    if (!set_up(context, options, err) ||
+        (options->certificate && !set_identity(context, options, err)))
+        return false;
+    if (options->anonymous)
+        return true;
+    SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
+    return set_trust(context, options, err);
+}
+
+static SSL_CTX *make(const SSL_METHOD *method,
+                     bool (*set)(SSL_CTX *, const struct vt_tls_options *, struct vt_err *),
+                     const struct vt_tls_options *options, struct vt_err *err)
+{
+    SSL_CTX *context = SSL_CTX_new(method);
+
+    if (!context) {
+        vt_fail(err, VT_E_NOMEM, "no memory for TLS");
+        return NULL;
+    }
+    if (set(context, options, err))
+        return context;
+    SSL_CTX_free(context);
+    return NULL;
 }
 
 struct ssl_ctx_st *vt_tls_server(const struct vt_tls_options *options, struct vt_err *err)
@@ -70,15 +128,81 @@ struct ssl_ctx_st *vt_tls_server(const struct vt_tls_options *options, struct vt
                 "dicom.tls_port needs tls_certificate, tls_key and tls_ca (or tls_verify = none)");
         return NULL;
     }
-    SSL_CTX *context = SSL_CTX_new(TLS_server_method());
-    if (!context) {
-        vt_fail(err, VT_E_NOMEM, "no memory for TLS");
+    return make(TLS_server_method(), set_up_server, options, err);
+}
+
+struct ssl_ctx_st *vt_tls_client(const struct vt_tls_options *options, struct vt_err *err)
+{
+    if (!options->ca && !options->anonymous) {
+        vt_fail(err, VT_E_INVALID,
+                "TLS needs the CA of the peer's certificate: dicom.tls_ca, or --ca FILE");
         return NULL;
     }
-    if (set_up(context, options, err))
-        return context;
-    SSL_CTX_free(context);
-    return NULL;
+    if (!options->certificate != !options->key) {
+        vt_fail(err, VT_E_INVALID, "a certificate for TLS needs its key, and a key its certificate");
+        return NULL;
+    }
+    return make(TLS_client_method(), set_up_client, options, err);
+}
+
+/* ---- from the configuration ---- */
+
+bool vt_tls_conf_read(const struct vt_conf *conf, struct vt_tls_options *out, struct vt_err *err)
+{
+    static const char *const verify[] = { "mutual", "none", NULL }, *const profiles[] = {
+        "bcp195", "modified", NULL
+    };
+    size_t verified, profile;
+
+    if (!vt_conf_choice(conf, "dicom", NULL, "tls_verify", verify, 0, &verified, err) ||
+        !vt_conf_choice(conf, "dicom", NULL, "tls_profile", profiles, 0, &profile, err))
+        return false;
+    *out = (struct vt_tls_options){
+        .certificate = vt_conf_text(conf, "dicom", NULL, "tls_certificate", NULL),
+        .key = vt_conf_text(conf, "dicom", NULL, "tls_key", NULL),
+        .ca = vt_conf_text(conf, "dicom", NULL, "tls_ca", NULL),
+        .crl = vt_conf_text(conf, "dicom", NULL, "tls_crl", NULL),
+        .anonymous = verified == 1,
+        .profile = (enum vt_tls_profile)profile,
+    };
+    return true;
+}
+
+struct ssl_ctx_st *vt_tls_of_peer(const struct vt_conf *conf, const struct vt_peer *peer,
+                                  struct vt_err *err)
+{
+    struct vt_tls_options options;
+
+    if (!vt_tls_conf_read(conf, &options, err))
+        return NULL;
+    /* tls_verify is about those who call us. */
+    options.anonymous = false;
+    if (peer->tls_files[0])
+        options.certificate = peer->tls_files[0];
+    if (peer->tls_files[1])
+        options.key = peer->tls_files[1];
+    if (peer->tls_files[2])
+        options.ca = peer->tls_files[2];
+    SSL_CTX *context = vt_tls_client(&options, err);
+    if (!context)
+        vt_fail_context(err, "peer %s", peer->name ? peer->name : peer->ae_title);
+    return context;
+}
+
+bool vt_tls_peers(const struct vt_conf *conf, struct vt_peers *peers, struct vt_err *err)
+{
+    const struct vt_peer *peer;
+
+    for (size_t i = 0; (peer = vt_peers_at(peers, i)) != NULL; i++) {
+        if (!peer->tls || !peer->host)
+            continue;
+        SSL_CTX *context = vt_tls_of_peer(conf, peer, err);
+        if (!context)
+            return false;
+        vt_peers_set_tls(peers, i, context);
+        SSL_CTX_free(context);
+    }
+    return true;
 }
 
 void vt_tls_free(struct ssl_ctx_st *context)

@@ -6,8 +6,10 @@
 #include "archive/admin_rows.h"
 #include "archive/commitment.h"
 #include "cmd/admin_verbs.h"
+#include "cmd/vitrined_jobs.h"
 #include "core/buf.h"
 #include "core/err.h"
+#include "scp/commit.h"
 #include "scu/commit.h"
 
 bool vt_verb_commitment_list(struct vt_admin_call *call, json_t *result, struct vt_err *err)
@@ -46,7 +48,7 @@ bool vt_verb_commitment_resend(struct vt_admin_call *call, json_t *result, struc
     if (!vt_commitment_resend(&call->admin, call->args[0], &id, err))
         return false;
     json_object_set_new(result, "commitment", json_integer(id));
-    return true;
+    return !call->world || !call->world->commits || vt_commits_resume(call->world->commits, err);
 }
 
 /* ---- what we ask of others ---- */

@@ -16,6 +16,7 @@
 #include "cmd/vitrined_conf.h"
 #include "cmd/vitrined_jobs.h"
 #include "cmd/vitrined_log.h"
+#include "cmd/vitrined_reload.h"
 #include "core/buf.h"
 #include "core/clock.h"
 #include "core/err.h"
@@ -45,9 +46,12 @@ static const char usage[] =
     "      --help, --version\n"
     "\n"
     "Without configuration: AE title VITRINE on 127.0.0.1:11112, data in /var/lib/vitrine.\n"
-    "Writes `ready ...` to standard error when it accepts work; SIGTERM ends it.\n";
+    "Writes `ready ...` to standard error when it accepts work; SIGHUP reads peers and\n"
+    "certificates again; SIGTERM ends it.\n";
 
 struct node {
+    int argc;
+    char **argv;
     struct vt_options options;
     struct vt_archive_conf archive_conf;
     struct vt_dicom_conf dicom;
@@ -85,6 +89,7 @@ static sigset_t block_signals(void)
 
     sigemptyset(&ends);
     sigaddset(&ends, SIGTERM);
+    sigaddset(&ends, SIGHUP);
     sigaddset(&ends, SIGINT);
     pthread_sigmask(SIG_BLOCK, &ends, NULL);
     signal(SIGPIPE, SIG_IGN);
@@ -284,7 +289,8 @@ static int run(struct node *node)
     raise_descriptor_limit();
     if (start_node(node, &err)) {
         say_ready(node);
-        sigwait(&ends, &signal_number);
+        while (sigwait(&ends, &signal_number) == 0 && signal_number == SIGHUP)
+            vt_reload(node->argc, node->argv, &node->dicom, node->server);
         vt_log(VT_LOG_INFO, "node.stopping", "signal=%s",
                signal_number == SIGTERM ? "SIGTERM" : "SIGINT");
     } else {
@@ -302,6 +308,8 @@ int main(int argc, char **argv)
     int status = EXIT_USAGE;
 
     mallopt(M_ARENA_MAX, ALLOCATOR_ARENAS);
+    node.argc = argc;
+    node.argv = argv;
     if (!vt_options_parse(&node.options, argc, argv, &err)) {
         fprintf(stderr, "vitrined: %s\n", err.text);
         status = err.code == VT_E_INVALID ? EXIT_USAGE : EXIT_FAILED;

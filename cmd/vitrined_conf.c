@@ -94,26 +94,6 @@ static bool add_listeners(struct vt_dicom_conf *out, char *addresses, uint16_t p
     return true;
 }
 
-static bool read_tls(const struct vt_conf *conf, struct vt_dicom_conf *out, struct vt_err *err)
-{
-    static const char *const verify[] = { "mutual", "none", NULL }, *const profiles[] = {
-        "bcp195", "modified", NULL
-    };
-    size_t verified, profile;
-
-    if (!vt_conf_choice(conf, "dicom", NULL, "tls_verify", verify, 0, &verified, err) ||
-        !vt_conf_choice(conf, "dicom", NULL, "tls_profile", profiles, 0, &profile, err))
-        return false;
-    out->tls = (struct vt_tls_options){
-        .certificate = vt_conf_text(conf, "dicom", NULL, "tls_certificate", NULL),
-        .key = vt_conf_text(conf, "dicom", NULL, "tls_key", NULL),
-        .ca = vt_conf_text(conf, "dicom", NULL, "tls_ca", NULL),
-        .anonymous = verified == 1,
-        .profile = (enum vt_tls_profile)profile,
-    };
-    return true;
-}
-
 /* strtok cuts the list once; the TLS listeners take the same addresses again. */
 static bool read_listeners(const struct vt_conf *conf, struct vt_dicom_conf *out,
                            struct vt_err *err)
@@ -122,7 +102,7 @@ static bool read_listeners(const struct vt_conf *conf, struct vt_dicom_conf *out
 
     if (!vt_conf_int(conf, "dicom", NULL, "port", 0, UINT16_MAX, 11112, &port, err) ||
         !vt_conf_int(conf, "dicom", NULL, "tls_port", 0, UINT16_MAX, 0, &tls_port, err) ||
-        !read_tls(conf, out, err) ||
+        !vt_tls_conf_read(conf, &out->tls, err) ||
         !copy_value(conf, "listen", "127.0.0.1", out->listen_text, err) ||
         !add_listeners(out, out->listen_text, (uint16_t)port, err))
         return false;
@@ -205,7 +185,7 @@ static bool read_peers(const struct vt_conf *conf, struct vt_dicom_conf *out, st
             beyond = true;
             first = out->listeners[i].address;
         }
-    if (!vt_peers_load(out->peers, conf, err) ||
+    if (!vt_peers_load(out->peers, conf, err) || !vt_tls_peers(conf, out->peers, err) ||
         !vt_conf_choice(conf, "dicom", NULL, "unknown_peers", unknown, beyond ? 1 : 0, &chosen,
                         err))
         return false;

@@ -21,6 +21,7 @@ extern "C" {
 
 struct vt_err;
 struct vt_assoc;
+struct vt_certificate_wanted;
 
 enum { VT_CONTEXTS_MAX = 128, VT_CONTEXT_SYNTAXES_MAX = 50, VT_PDU_MAX = 131072, VT_PDU_MIN = 4096 };
 
@@ -111,6 +112,7 @@ struct vt_assoc_request {
     uint16_t port;
     struct ssl_ctx_st *tls;            /* NULL: plain; where it verifies certificates, `host` must be in the peer's */
     bool tls_any_name;                 /* any certificate the context trusts will do, whatever name it bears */
+    const struct vt_certificate_wanted *tls_wanted;   /* or NULL (dicom/certificate.h): this instead of the name */
     const struct vt_propose *contexts; /* ids 1, 3, 5 ... in this order */
     size_t context_count;
     const struct vt_extended *extended;

@@ -9,6 +9,7 @@
 #include "core/clock.h"
 #include "core/err.h"
 #include "dicom/assoc_impl.h"
+#include "dicom/certificate.h"
 #include "dicom/listen.h"
 #include "dicom/negotiate.h"
 #include "dicom/request.h"
@@ -31,11 +32,13 @@ static bool is_literal(const char *host)
 /* The name is checked where the context checks certificates at all. */
 static bool expect_name(SSL *tls, const struct vt_assoc_request *request)
 {
+    bool any = request->tls_any_name || request->tls_wanted;
+
     if (is_literal(request->host))
-        return request->tls_any_name ||
+        return any ||
                X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(tls), request->host) == 1;
     return SSL_set_tlsext_host_name(tls, request->host) == 1 &&
-           (request->tls_any_name || SSL_set1_host(tls, request->host) == 1);
+           (any || SSL_set1_host(tls, request->host) == 1);
 }
 
 static bool await(int fd, short events, int64_t deadline)
@@ -185,6 +188,14 @@ struct vt_assoc *vt_assoc_request(const struct vt_assoc_request *request, struct
     assoc->over = true; /* nothing to abort before the request is out */
     if (request->tls && !start_tls(assoc->conn, request, connected_by, err))
         return blame(request, err);
+    if (request->tls && request->tls_wanted &&
+        !vt_assoc_certificate_is(assoc, request->tls_wanted)) {
+        struct vt_certificate is = { .subject = "none" };
+        vt_assoc_certificate(assoc, &is);
+        vt_fail(err, VT_E_REFUSED, "its certificate is another's: %.100s, SHA-256 %s", is.subject,
+                is.fingerprint);
+        return blame(request, err);
+    }
     assoc->over = false;
     if (!negotiate(assoc, request,
                    vt_clock_mono() + (request->timeout > 0 ? request->timeout : ANSWER_TIME), err))

@@ -15,6 +15,7 @@
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <openssl/x509_vfy.h>
 
 #include "core/clock.h"
 #include "core/err.h"
@@ -35,7 +36,7 @@ enum {
 struct listener {
     int fd;
     uint16_t port;
-    SSL_CTX *tls;
+    SSL_CTX *tls; /* a reference of ours, under tls_lock */
 };
 
 /* All but `pending_count` belongs to the door's thread once it runs. */
@@ -43,6 +44,7 @@ struct vt_door {
     struct vt_door_options options; /* listeners: not used after opening */
     struct listener listeners[VT_DOOR_LISTENERS_MAX];
     size_t listener_count;
+    pthread_mutex_t tls_lock;
     int epoll;
     int stop;    /* eventfd */
     int reserve; /* given up to accept and close when descriptors run out */
@@ -138,9 +140,11 @@ static enum progress shake_hands(struct vt_door *door, struct vt_incoming *incom
         return MORE;
     default: {
         const char *why = ERR_reason_error_string(ERR_peek_error());
-        char reason[128];
-        snprintf(reason, sizeof reason, "TLS handshake failed: %s",
-                 why ? why : "closed by the peer");
+        long verdict = SSL_get_verify_result(incoming->tls);
+        char reason[160];
+        snprintf(reason, sizeof reason, "TLS handshake failed: %s%s%s",
+                 why ? why : "closed by the peer", verdict == X509_V_OK ? "" : ": ",
+                 verdict == X509_V_OK ? "" : X509_verify_cert_error_string(verdict));
         drop(door, incoming, reason);
         return GONE;
     }
@@ -259,7 +263,16 @@ static void serve(struct vt_door *door, struct vt_incoming *incoming)
 
 /* ---- accepting ---- */
 
-static struct vt_incoming *new_incoming(int fd, const struct listener *listener)
+static SSL *new_session(struct vt_door *door, const struct listener *listener)
+{
+    pthread_mutex_lock(&door->tls_lock);
+    SSL *session = SSL_new(listener->tls);
+    pthread_mutex_unlock(&door->tls_lock);
+    return session;
+}
+
+static struct vt_incoming *new_incoming(struct vt_door *door, int fd,
+                                        const struct listener *listener)
 {
     struct vt_incoming *incoming = calloc(1, sizeof *incoming);
 
@@ -270,7 +283,7 @@ static struct vt_incoming *new_incoming(int fd, const struct listener *listener)
     incoming->fd = fd;
     incoming->shaken = listener->tls == NULL;
     if (listener->tls) {
-        incoming->tls = SSL_new(listener->tls);
+        incoming->tls = new_session(door, listener);
         if (!incoming->tls || SSL_set_fd(incoming->tls, fd) != 1) {
             vt_incoming_free(incoming);
             return NULL;
@@ -295,7 +308,7 @@ static void welcome(struct vt_door *door, const struct listener *listener, int f
              "closed to make room: too many connections without a request from this host");
     if (door->pending_count >= VT_DOOR_PENDING_MAX)
         drop(door, door->oldest, "closed to make room: too many connections without a request");
-    struct vt_incoming *incoming = new_incoming(fd, listener);
+    struct vt_incoming *incoming = new_incoming(door, fd, listener);
     struct epoll_event event = { .events = EPOLLIN, .data.ptr = incoming };
     if (!incoming || epoll_ctl(door->epoll, EPOLL_CTL_ADD, fd, &event) != 0) {
         tell(door, host, "no memory for a connection");
@@ -410,6 +423,8 @@ static bool open_listeners(struct vt_door *door, struct vt_err *err)
         if (listener->fd < 0)
             return false;
         listener->tls = wanted->tls;
+        if (listener->tls)
+            SSL_CTX_up_ref(listener->tls);
         door->listener_count++;
         struct epoll_event event = { .events = EPOLLIN, .data.ptr = listener };
         if (epoll_ctl(door->epoll, EPOLL_CTL_ADD, listener->fd, &event) != 0)
@@ -457,6 +472,7 @@ struct vt_door *vt_door_open(const struct vt_door_options *options, struct vt_er
     if (door->options.artim <= 0)
         door->options.artim = ARTIM_SECONDS * VT_NS_PER_S;
     door->epoll = door->stop = door->reserve = -1;
+    pthread_mutex_init(&door->tls_lock, NULL);
     return start(door, err) ? vt_take(&door) : NULL;
 }
 
@@ -474,8 +490,11 @@ void vt_door_free(struct vt_door *door)
         return;
     if (door->running && write(door->stop, &one, sizeof one) == sizeof one)
         pthread_join(door->thread, NULL);
-    for (size_t i = 0; i < door->listener_count; i++)
+    for (size_t i = 0; i < door->listener_count; i++) {
         close(door->listeners[i].fd);
+        SSL_CTX_free(door->listeners[i].tls);
+    }
+    pthread_mutex_destroy(&door->tls_lock);
     while (door->oldest) {
         struct vt_incoming *incoming = door->oldest;
         delist(door, incoming);
@@ -485,6 +504,20 @@ void vt_door_free(struct vt_door *door)
     close_open(door->stop);
     close_open(door->reserve);
     free(door);
+}
+
+void vt_door_set_tls(struct vt_door *door, SSL_CTX *tls)
+{
+    pthread_mutex_lock(&door->tls_lock);
+    for (size_t i = 0; i < door->listener_count; i++) {
+        struct listener *listener = &door->listeners[i];
+        if (!listener->tls)
+            continue;
+        SSL_CTX_up_ref(tls);
+        SSL_CTX_free(listener->tls);
+        listener->tls = tls;
+    }
+    pthread_mutex_unlock(&door->tls_lock);
 }
 
 uint16_t vt_door_port(const struct vt_door *door, size_t listener)

@@ -32,7 +32,7 @@ enum {
 struct vt_door_listener {
     const char *address;     /* "127.0.0.1", "::", "0.0.0.0" */
     uint16_t port;           /* 0: any free one, see vt_door_port */
-    struct ssl_ctx_st *tls;  /* NULL: plain; borrowed for the life of the door */
+    struct ssl_ctx_st *tls;  /* NULL: plain; the door holds a reference */
 };
 
 struct vt_door_options {
@@ -53,6 +53,9 @@ struct vt_door *vt_door_open(const struct vt_door_options *options, struct vt_er
 void vt_door_free(struct vt_door *door);
 VT_DEFINE_AUTO(vt_door)
 uint16_t vt_door_port(const struct vt_door *door, size_t listener);
+/* New connections of the TLS listeners use another context; those that are there keep theirs. Takes a reference of its
+ * own. From any thread. */
+void vt_door_set_tls(struct vt_door *door, struct ssl_ctx_st *tls);
 size_t vt_door_pending(const struct vt_door *door);
 
 /* Peer's address. Borrowed from incoming. */

@@ -9,6 +9,7 @@
 #include "core/clock.h"
 #include "core/err.h"
 #include "dicom/door.h"
+#include "scp/access.h"
 #include "scp/session.h"
 #include "scp/tell.h"
 #include "scu/peers.h"
@@ -107,7 +108,7 @@ static bool same_peer(const struct vt_session *session, const struct vt_peer *pe
                       const char *calling, const char *host)
 {
     if (peer || session->peer)
-        return session->peer == peer;
+        return peer && session->peer && strcmp(peer->ae_title, session->peer->ae_title) == 0;
     return strcmp(session->calling_ae_title, calling) == 0 && strcmp(session->host, host) == 0;
 }
 
@@ -270,6 +271,12 @@ struct vt_server *vt_server_open(const struct vt_server_options *options, struct
         return NULL;
     }
     server->options = *options;
+    server->traffic.usage = vt_usage_new();
+    if (!server->traffic.usage) {
+        vt_fail(err, VT_E_NOMEM, "no memory for the server");
+        free(vt_take(&server));
+        return NULL;
+    }
     pthread_mutex_init(&server->lock, NULL);
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
@@ -328,9 +335,15 @@ void vt_server_free(struct vt_server *server)
     if (!server)
         return;
     vt_server_stop(server, 0);
+    vt_usage_free(server->traffic.usage);
     pthread_cond_destroy(&server->ended);
     pthread_mutex_destroy(&server->lock);
     free(server);
+}
+
+void vt_server_set_tls(struct vt_server *server, struct ssl_ctx_st *tls)
+{
+    vt_door_set_tls(server->door, tls);
 }
 
 uint16_t vt_server_port(const struct vt_server *server, size_t listener)

@@ -19,6 +19,7 @@ struct vt_events;
 struct vt_peers;
 struct vt_server;
 struct vt_door_listener;
+struct ssl_ctx_st;
 
 enum {
     VT_SERVER_ASSOCIATIONS = 256, /* dicom.max_associations */
@@ -62,6 +63,8 @@ struct vt_server *vt_server_open(const struct vt_server_options *options, struct
 void vt_server_stop(struct vt_server *server, int64_t grace);
 void vt_server_free(struct vt_server *server);
 VT_DEFINE_AUTO(vt_server)
+/* New TLS connections use another context, from now on (a reference is taken). */
+void vt_server_set_tls(struct vt_server *server, struct ssl_ctx_st *tls);
 uint16_t vt_server_port(const struct vt_server *server, size_t listener);
 
 struct vt_server_status {

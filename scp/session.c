@@ -8,6 +8,7 @@
 #include "archive/query.h"
 #include "core/clock.h"
 #include "core/err.h"
+#include "scp/access.h"
 #include "scp/tell.h"
 
 struct vt_session *vt_session_new(struct vt_incoming *incoming)
@@ -256,10 +257,11 @@ static bool open_association(struct vt_session *session)
         tell_refused(session, vt_code_name(err.code), err.text);
         return false;
     }
-    if (session->peer && !vt_peer_admits(session->peer, session->host)) {
-        const struct vt_rejection *code = &vt_rejection_calling;
+    const char *text = "";
+    const struct vt_rejection *code = vt_access_judge(session, &text);
+    if (code) {
         vt_assoc_reject(session->assoc, code->result, code->source, code->reason);
-        tell_refused(session, "calling-address", "the peer's entry does not admit this address");
+        tell_refused(session, code->word, text);
         return false;
     }
     if (!negotiate(session, &err)) {

@@ -30,6 +30,7 @@ enum {
 /* Shared by all sessions. */
 struct vt_traffic {
     _Atomic uint64_t associations, refused, received, sent, queries;
+    struct vt_usage *usage; /* fixed: scp/access.h */
 };
 
 struct vt_session {

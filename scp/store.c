@@ -7,7 +7,9 @@
 #include <string.h>
 
 #include "archive/archive.h"
+#include "core/clock.h"
 #include "core/err.h"
+#include "scp/access.h"
 #include "scp/session.h"
 
 struct arrival {
@@ -137,6 +139,9 @@ bool vt_serve_store(struct vt_session *session, uint8_t context_id,
 
     if (fault)
         return vt_session_refuse(session, context_id, command, status, fault, err);
+    if (!vt_usage_may_store(session->traffic->usage, session->peer, vt_clock_wall()))
+        return vt_session_refuse(session, context_id, command, VT_STATUS_OUT_OF_RESOURCES,
+                                 "what this peer may store in a day is used up", err);
 
     struct vt_receive_from from = arrival_from(session, context, command);
     if (!session->receive)
@@ -146,10 +151,12 @@ bool vt_serve_store(struct vt_session *session, uint8_t context_id,
                answer_failure(session, context_id, command, &why, err);
 
     struct arrival arrival = { .receive = session->receive };
-    if (!vt_assoc_read_data(session->assoc, take_piece, &arrival, NULL, err)) {
+    uint64_t size = 0;
+    if (!vt_assoc_read_data(session->assoc, take_piece, &arrival, &size, err)) {
         vt_receive_abandon(session->receive);
         return false;
     }
+    vt_usage_add(session->traffic->usage, session->peer, vt_clock_wall(), size);
     if (arrival.failed) {
         vt_receive_abandon(session->receive);
         return answer_failure(session, context_id, command, &arrival.why, err);

@@ -2,11 +2,15 @@
 
 #include <arpa/inet.h>
 #include <netdb.h>
+#include <pthread.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
+
+#include <openssl/ssl.h>
 
 #include "core/clock.h"
 #include "core/conf.h"
@@ -20,15 +24,35 @@ enum {
     DICOM_PORT = 104,
 };
 
+/* The text of a peer, which its row owns. */
+static const size_t peer_texts[] = {
+    offsetof(struct vt_peer, name),
+    offsetof(struct vt_peer, host),
+    offsetof(struct vt_peer, from),
+    offsetof(struct vt_peer, charset),
+    offsetof(struct vt_peer, local_ae_title),
+    offsetof(struct vt_peer, called),
+    offsetof(struct vt_peer, certificate.subject),
+    offsetof(struct vt_peer, certificate.name),
+    offsetof(struct vt_peer, certificate.fingerprint),
+    offsetof(struct vt_peer, tls_files[0]),
+    offsetof(struct vt_peer, tls_files[1]),
+    offsetof(struct vt_peer, tls_files[2]),
+};
+
 /* Rows are allocated one by one, so that a borrowed row stays where it is when others are added. */
 struct row {
     struct vt_peer peer;
-    char *name, *host, *from, *charset, *local_ae_title;
+    char *texts[VT_COUNT(peer_texts)]; /* what the pointers of `peer` point to */
+    struct row *retired;               /* the next one that was replaced */
 };
 
 struct vt_peers {
+    pthread_rwlock_t lock;
+    /* guarded by lock */
     struct row **rows;
     size_t count;
+    struct row *retired; /* kept for those who borrowed them */
 };
 
 struct range {
@@ -162,18 +186,20 @@ static void row_free(struct row *row)
 {
     if (!row)
         return;
-    free(row->name);
-    free(row->host);
-    free(row->from);
-    free(row->charset);
-    free(row->local_ae_title);
+    for (size_t i = 0; i < VT_COUNT(row->texts); i++)
+        free(row->texts[i]);
+    SSL_CTX_free(row->peer.tls_context);
     free(row);
 }
 VT_DEFINE_AUTO(row)
 
 struct vt_peers *vt_peers_new(void)
 {
-    return calloc(1, sizeof(struct vt_peers));
+    struct vt_peers *peers = calloc(1, sizeof *peers);
+
+    if (peers)
+        pthread_rwlock_init(&peers->lock, NULL);
+    return peers;
 }
 
 void vt_peers_free(struct vt_peers *peers)
@@ -182,13 +208,33 @@ void vt_peers_free(struct vt_peers *peers)
         return;
     for (size_t i = 0; i < peers->count; i++)
         row_free(peers->rows[i]);
+    while (peers->retired) {
+        struct row *next = peers->retired->retired;
+        row_free(peers->retired);
+        peers->retired = next;
+    }
     free(peers->rows);
+    pthread_rwlock_destroy(&peers->lock);
     free(peers);
+}
+
+/* The lock is no part of what a table says. */
+static void read_lock(const struct vt_peers *peers)
+{
+    pthread_rwlock_rdlock(&((struct vt_peers *)(uintptr_t)peers)->lock);
+}
+
+static void unlock(const struct vt_peers *peers)
+{
+    pthread_rwlock_unlock(&((struct vt_peers *)(uintptr_t)peers)->lock);
 }
 
 const struct vt_peer *vt_peers_at(const struct vt_peers *peers, size_t i)
 {
-    return i < peers->count ? &peers->rows[i]->peer : NULL;
+    read_lock(peers);
+    const struct vt_peer *peer = i < peers->count ? &peers->rows[i]->peer : NULL;
+    unlock(peers);
+    return peer;
 }
 
 const struct vt_peer *vt_peers_by_title(const struct vt_peers *peers, const char *ae_title)
@@ -197,42 +243,46 @@ const struct vt_peer *vt_peers_by_title(const struct vt_peers *peers, const char
 
     if (!vt_ae_title_trim(ae_title, trimmed))
         return NULL;
-    for (size_t i = 0; i < peers->count; i++)
+    const struct vt_peer *found = NULL;
+    read_lock(peers);
+    for (size_t i = 0; i < peers->count && !found; i++)
         if (strcmp(peers->rows[i]->peer.ae_title, trimmed) == 0)
-            return &peers->rows[i]->peer;
-    return NULL;
+            found = &peers->rows[i]->peer;
+    unlock(peers);
+    return found;
 }
 
 const struct vt_peer *vt_peers_by_name(const struct vt_peers *peers, const char *name)
 {
-    for (size_t i = 0; i < peers->count; i++)
+    const struct vt_peer *found = NULL;
+
+    read_lock(peers);
+    for (size_t i = 0; i < peers->count && !found; i++)
         if (strcmp(peers->rows[i]->peer.name, name) == 0)
-            return &peers->rows[i]->peer;
-    return NULL;
+            found = &peers->rows[i]->peer;
+    unlock(peers);
+    return found;
 }
 
-static bool copy_text(char **out, const char *text)
+static const char **text_at(struct vt_peer *peer, size_t i)
 {
-    if (!text)
-        return true;
-    *out = strdup(text);
-    return *out != NULL;
+    return (const char **)(void *)((char *)peer + peer_texts[i]);
 }
 
 static struct row *row_new(const struct vt_peer *peer)
 {
     VT_AUTO(row) row = calloc(1, sizeof *row);
 
-    if (!row || !copy_text(&row->name, peer->name) || !copy_text(&row->host, peer->host) ||
-        !copy_text(&row->from, peer->from) || !copy_text(&row->charset, peer->charset) ||
-        !copy_text(&row->local_ae_title, peer->local_ae_title))
+    if (!row)
         return NULL;
     row->peer = *peer;
-    row->peer.name = row->name;
-    row->peer.host = row->host;
-    row->peer.from = row->from;
-    row->peer.charset = row->charset;
-    row->peer.local_ae_title = row->local_ae_title;
+    row->peer.tls_context = NULL;
+    for (size_t i = 0; i < VT_COUNT(peer_texts); i++) {
+        const char **text = text_at(&row->peer, i);
+        if (*text && !(row->texts[i] = strdup(*text)))
+            return NULL;
+        *text = row->texts[i];
+    }
     return vt_take(&row);
 }
 
@@ -286,6 +336,45 @@ bool vt_peers_add(struct vt_peers *peers, const struct vt_peer *peer, struct vt_
     return true;
 }
 
+bool vt_peers_replace(struct vt_peers *peers, struct vt_peers *fresh, struct vt_err *err)
+{
+    if (fresh->count > PEERS_MAX)
+        return vt_fail(err, VT_E_LIMIT, "more than %d peers", PEERS_MAX);
+    pthread_rwlock_wrlock(&peers->lock);
+    for (size_t i = 0; i < peers->count; i++) {
+        peers->rows[i]->retired = peers->retired;
+        peers->retired = peers->rows[i];
+    }
+    free(peers->rows);
+    peers->rows = vt_take(&fresh->rows);
+    peers->count = fresh->count;
+    fresh->count = 0;
+    pthread_rwlock_unlock(&peers->lock);
+    return true;
+}
+
+void vt_peers_set_tls(struct vt_peers *peers, size_t i, struct ssl_ctx_st *tls)
+{
+    struct vt_peer *peer = &peers->rows[i]->peer;
+
+    if (tls)
+        SSL_CTX_up_ref(tls);
+    SSL_CTX_free(peer->tls_context);
+    peer->tls_context = tls;
+}
+
+bool vt_peer_may_call(const struct vt_peer *peer, const char *called)
+{
+    size_t length;
+
+    if (!peer->called)
+        return true;
+    for (const char *at = peer->called; (length = next_word(&at)) > 0; at += length)
+        if (strlen(called) == length && strncmp(at, called, length) == 0)
+            return true;
+    return false;
+}
+
 /* ---- from the configuration ---- */
 
 static const struct {
@@ -316,6 +405,42 @@ static bool read_allow(const char *name, const char *list, unsigned *out, struct
         bits |= allow_words[i].bits;
     }
     *out = bits;
+    return true;
+}
+
+static const char *text_of(const struct vt_conf *conf, const char *name, const char *key)
+{
+    const char *text = vt_conf_text(conf, "peer", name, key, NULL);
+
+    return text && *text ? text : NULL;
+}
+
+/* Who it must be, by its certificate, and how much of it is taken. */
+static bool read_access(const struct vt_conf *conf, const char *name, struct vt_peer *out,
+                        struct vt_err *err)
+{
+    int64_t instances;
+
+    out->called = text_of(conf, name, "called");
+    out->certificate = (struct vt_certificate_wanted){
+        .subject = text_of(conf, name, "tls_subject"),
+        .name = text_of(conf, name, "tls_name"),
+        .fingerprint = text_of(conf, name, "tls_fingerprint"),
+    };
+    out->tls_files[0] = text_of(conf, name, "tls_certificate");
+    out->tls_files[1] = text_of(conf, name, "tls_key");
+    out->tls_files[2] = text_of(conf, name, "tls_ca");
+    if (!vt_conf_bool(conf, "peer", name, "tls", vt_certificate_is_wanted(&out->certificate),
+                      &out->tls, err) ||
+        !vt_conf_bool(conf, "peer", name, "tls_any_name", false, &out->tls_any_name, err) ||
+        !vt_conf_int(conf, "peer", name, "instances_per_day", 0, INT64_MAX, 0, &instances, err) ||
+        !vt_conf_size(conf, "peer", name, "bytes_per_day", 0, UINT64_MAX, 0, &out->bytes_per_day,
+                      err))
+        return false;
+    out->instances_per_day = (uint64_t)instances;
+    if (!out->tls && vt_certificate_is_wanted(&out->certificate))
+        return vt_fail(err, VT_E_INVALID,
+                       "peer.%s names a certificate and tls = no: set tls = yes", name);
     return true;
 }
 
@@ -352,6 +477,8 @@ static bool read_peer(const struct vt_conf *conf, const char *name, struct vt_pe
     if (!vt_transcoding_read(vt_conf_text(conf, "peer", name, "transcode_to", ""),
                              &out->transcoding, err))
         return vt_fail_context(err, "peer.%s.transcode_to", name);
+    if (!read_access(conf, name, out, err))
+        return false;
     out->commit_elsewhere = !same;
     out->port = out->host ? (uint16_t)port : 0;
     out->max_associations = (unsigned)max_associations;

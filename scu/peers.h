@@ -1,7 +1,8 @@
 /* scu/peers.h: the remote Application Entities this node knows, found by name and by AE title.
  *
- * Filled from the configuration ([peer "NAME"]), read-only afterwards: lookups take no lock. Titles compare as PS3.5 asks for VR AE:
- * outer spaces do not count, case does. */
+ * Filled from the configuration ([peer "NAME"]). vt_peers_replace may put other peers in their place at any time, from
+ * any thread; rows that were borrowed stay as they were until the table is freed. Titles compare as PS3.5 asks for VR
+ * AE: outer spaces do not count, case does. */
 #pragma once
 
 #include <stdbool.h>
@@ -9,8 +10,10 @@
 #include <stdint.h>
 
 #include "core/auto.h"
+#include "dicom/certificate.h"
 #include "dicom/uids.h"
 
+struct ssl_ctx_st;
 struct vt_conf;
 struct vt_err;
 struct vt_peers;
@@ -44,6 +47,13 @@ struct vt_peer {
     const char *charset;                     /* NULL: none */
     const char *local_ae_title;              /* ours towards this peer; NULL: dicom.ae_title */
     int64_t timeout;                         /* ns; 0: default */
+    const char *called;                      /* titles of ours it may call; NULL: all */
+    bool tls;                                /* associations both ways are by TLS */
+    struct vt_certificate_wanted certificate;   /* which its certificate must be, both ways */
+    bool tls_any_name;                       /* its certificate need not bear the name of its host */
+    const char *tls_files[3];                /* our certificate, key and the CA towards this peer; NULL: [dicom]'s */
+    struct ssl_ctx_st *tls_context;          /* of associations we ask for: vt_peers_set_tls; the table's; NULL: plain */
+    uint64_t instances_per_day, bytes_per_day;   /* that it may store; 0: no bound */
     bool commit_elsewhere;                   /* reports of storage commitment on an association of ours only */
 };
 
@@ -54,6 +64,13 @@ VT_DEFINE_AUTO(vt_peers)
 /* Copies. VT_E_INVALID: not an AE title, bad CIDR; VT_E_EXISTS: name or title taken. */
 bool vt_peers_add(struct vt_peers *peers, const struct vt_peer *peer, struct vt_err *err);
 bool vt_peers_load(struct vt_peers *peers, const struct vt_conf *conf, struct vt_err *err);
+
+/* All peers of `fresh` (emptied) in the place of those that are there. */
+bool vt_peers_replace(struct vt_peers *peers, struct vt_peers *fresh, struct vt_err *err);
+/* The context of associations that we ask of peer i; takes a reference. Before others use the table. */
+void vt_peers_set_tls(struct vt_peers *peers, size_t i, struct ssl_ctx_st *tls);
+/* May it call us by that title? */
+bool vt_peer_may_call(const struct vt_peer *peer, const char *called);
 
 /* NULL: nobody. */
 const struct vt_peer *vt_peers_by_title(const struct vt_peers *peers, const char *ae_title);

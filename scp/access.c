@@ -1,0 +1,130 @@
+#include "scp/access.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/clock.h"
+#include "dicom/certificate.h"
+#include "scp/negotiate.h"
+#include "scp/session.h"
+
+/* ---- who ---- */
+
+const struct vt_rejection *vt_access_judge(const struct vt_session *session, const char **out_text)
+{
+    static const struct vt_rejection called = { 1, 1, 7, "called-aet" };
+    const struct vt_assoc_info *info = vt_assoc_info(session->assoc);
+    const struct vt_peer *peer = session->peer;
+
+    if (!peer)
+        return NULL;
+    *out_text = "the peer's entry does not admit this address";
+    if (!vt_peer_admits(peer, session->host))
+        return &vt_rejection_calling;
+    *out_text = "the peer's entry asks for TLS";
+    if (peer->tls && !info->tls)
+        return &vt_rejection_calling;
+    *out_text = "the certificate is not the one of the peer's entry";
+    if (info->tls && !vt_assoc_certificate_is(session->assoc, &peer->certificate))
+        return &vt_rejection_calling;
+    *out_text = "the peer's entry does not allow this called AE title";
+    if (!vt_peer_may_call(peer, info->called_ae_title))
+        return &called;
+    return NULL;
+}
+
+/* ---- how much ---- */
+
+enum { USAGE_PEERS_MAX = 4096 };
+
+struct spent {
+    char ae_title[VT_AE_TITLE_MAX + 1];
+    int64_t day;
+    uint64_t instances, bytes;
+};
+
+struct vt_usage {
+    pthread_mutex_t lock;
+    /* guarded by lock */
+    struct spent *items;
+    size_t count, capacity;
+};
+
+struct vt_usage *vt_usage_new(void)
+{
+    struct vt_usage *usage = calloc(1, sizeof *usage);
+
+    if (usage)
+        pthread_mutex_init(&usage->lock, NULL);
+    return usage;
+}
+
+void vt_usage_free(struct vt_usage *usage)
+{
+    if (!usage)
+        return;
+    pthread_mutex_destroy(&usage->lock);
+    free(usage->items);
+    free(usage);
+}
+
+static bool is_bounded(const struct vt_usage *usage, const struct vt_peer *peer)
+{
+    return usage && peer && (peer->instances_per_day > 0 || peer->bytes_per_day > 0);
+}
+
+/* Under the lock; its counters begin anew each day. NULL: no memory. */
+static struct spent *spent_of(struct vt_usage *usage, const struct vt_peer *peer, int64_t wall)
+{
+    int64_t day = wall / (24 * 3600 * VT_NS_PER_S);
+    struct spent *spent = NULL;
+
+    for (size_t i = 0; i < usage->count && !spent; i++)
+        if (strcmp(usage->items[i].ae_title, peer->ae_title) == 0)
+            spent = &usage->items[i];
+    if (!spent && usage->count == usage->capacity && usage->count < USAGE_PEERS_MAX) {
+        size_t wanted = usage->capacity ? usage->capacity * 2 : 16;
+        struct spent *grown = reallocarray(usage->items, wanted, sizeof *grown);
+        if (!grown)
+            return NULL;
+        usage->items = grown;
+        usage->capacity = wanted;
+    }
+    if (!spent && usage->count < usage->capacity) {
+        spent = &usage->items[usage->count++];
+        *spent = (struct spent){ .day = day };
+        memcpy(spent->ae_title, peer->ae_title, sizeof spent->ae_title);
+    }
+    if (spent && spent->day != day) {
+        spent->day = day;
+        spent->instances = spent->bytes = 0;
+    }
+    return spent;
+}
+
+bool vt_usage_may_store(struct vt_usage *usage, const struct vt_peer *peer, int64_t wall)
+{
+    if (!is_bounded(usage, peer))
+        return true;
+    pthread_mutex_lock(&usage->lock);
+    const struct spent *spent = spent_of(usage, peer, wall);
+    bool may = spent &&
+               (peer->instances_per_day == 0 || spent->instances < peer->instances_per_day) &&
+               (peer->bytes_per_day == 0 || spent->bytes < peer->bytes_per_day);
+    pthread_mutex_unlock(&usage->lock);
+    return may;
+}
+
+void vt_usage_add(struct vt_usage *usage, const struct vt_peer *peer, int64_t wall, uint64_t bytes)
+{
+    if (!is_bounded(usage, peer))
+        return;
+    pthread_mutex_lock(&usage->lock);
+    struct spent *spent = spent_of(usage, peer, wall);
+    if (spent) {
+        spent->instances++;
+        spent->bytes += bytes;
+    }
+    pthread_mutex_unlock(&usage->lock);
+}

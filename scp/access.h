@@ -1,0 +1,27 @@
+/* scp/access.h: may this association be, and may it store more today? Judged by the peer's entry,
+ * the address, the certificate it showed and the titles; the same answer for every reason, so that
+ * nobody learns which check failed. Any thread. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/auto.h"
+
+struct vt_peer;
+struct vt_rejection;
+struct vt_session;
+struct vt_usage;
+
+/* Once the request is parsed. NULL: admitted. *out_text tells the log what was wrong. */
+const struct vt_rejection *vt_access_judge(const struct vt_session *session, const char **out_text);
+
+/* ---- what each peer stored today (UTC), in memory ---- */
+
+struct vt_usage *vt_usage_new(void); /* NULL when out of memory */
+void vt_usage_free(struct vt_usage *usage);
+VT_DEFINE_AUTO(vt_usage)
+/* false: the peer's bound of today is reached. usage and peer may be NULL: no bound. */
+bool vt_usage_may_store(struct vt_usage *usage, const struct vt_peer *peer, int64_t wall);
+void vt_usage_add(struct vt_usage *usage, const struct vt_peer *peer, int64_t wall, uint64_t bytes);
