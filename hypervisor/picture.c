@@ -51,6 +51,7 @@ const char *const vt_picture_class_names[VT_CLASSES] = {
     [VT_CLASS_VBD] = "VBD",
     [VT_CLASS_VDI] = "VDI",
     [VT_CLASS_TASK] = "task",
+    [VT_CLASS_PIF_METRICS] = "PIF_metrics",
 };
 
 #define FIELDS(...)                                                                                \
@@ -82,7 +83,9 @@ const char *const *const vt_class_fields[VT_CLASSES] = {
     [VT_CLASS_NETWORK] = FIELDS("name_label", "bridge", "VIFs", "PIFs", "tags"),
     [VT_CLASS_PIF] =
         FIELDS("device", "network", "host", "MAC", "VLAN", "physical", "currently_attached",
-               "ip_configuration_mode", "IP", "management", "bond_slave_of", "bond_master_of"),
+               "ip_configuration_mode", "IP", "management", "bond_slave_of", "bond_master_of",
+               "metrics"),
+    [VT_CLASS_PIF_METRICS] = FIELDS("carrier"),
     [VT_CLASS_SR] = FIELDS("name_label", "name_description", "type", "content_type", "shared",
                            "physical_size", "physical_utilisation", "virtual_allocation", "PBDs",
                            "VDIs", "is_tools_sr", "allowed_operations", "tags"),

@@ -38,6 +38,7 @@ enum vt_class {
     VT_CLASS_VBD,
     VT_CLASS_VDI,
     VT_CLASS_TASK,
+    VT_CLASS_PIF_METRICS,
     VT_CLASSES,
 };
 
