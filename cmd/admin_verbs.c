@@ -9,9 +9,11 @@
 
 #include "cmd/job_verbs.h"
 #include "cmd/verbs_commitment.h"
+#include "cmd/verbs_slide.h"
 #include "cmd/walk.h"
 #include "core/err.h"
 #include "dicom/command.h"
+#include "media/import.h"
 
 static const char *text_option(const struct vt_admin_call *call, const char *key)
 {
@@ -341,24 +343,51 @@ static bool count_import(struct importing *importing, const char *path,
     }
 }
 
+/* A file that the table of media/import.h knows. */
+static bool import_kind(struct importing *importing, const struct vt_import_kind *kind,
+                        const char *path, bool named, struct vt_err *why)
+{
+    struct vt_import_counts counts = { 0 };
+    bool ok = vt_verb_import_kind(importing->call, importing->receive, kind, path, named, &counts, why);
+
+    importing->stored += counts.stored;
+    importing->duplicates += counts.duplicates;
+    importing->versions += counts.versions;
+    importing->quarantined += counts.quarantined;
+    importing->skipped += counts.skipped;
+    importing->failed += counts.failed;
+    return ok;
+}
+
+static bool import_dicom(struct importing *importing, const char *path, struct vt_err *why)
+{
+    struct vt_receive_result result = { 0 };
+
+    if (!vt_archive_import_file(importing->call->admin.archive, importing->receive, path, &result, why))
+        return false;
+    count_import(importing, path, &result);
+    return true;
+}
+
 static bool import_file(void *context, const char *path, uint64_t size, bool named,
                         struct vt_err *err)
 {
     struct importing *importing = context;
     struct vt_admin_call *call = importing->call;
-    struct vt_receive_result result = { 0 };
-    struct vt_err why = { 0 };
-    bool more = !importing->stopped;
+    struct vt_err why = { 0 }, unreadable = { 0 };
+    const struct vt_import_kind *kind = vt_import_kind_of(path, &unreadable);
+    bool ok = kind ? import_kind(importing, kind, path, named, &why) : import_dicom(importing, path, &why);
+    bool more = !importing->stopped && (ok || why.code != VT_E_CANCELLED);
 
     (void)size;
-    if (vt_archive_import_file(call->admin.archive, importing->receive, path, &result, &why)) {
-        more = count_import(importing, path, &result) && more;
-    } else if (!named && why.dimse_status == 0 &&
-               (why.code == VT_E_INVALID || why.code == VT_E_CORRUPT)) {
-        importing->skipped++; /* in a folder, and no DICOM */
-    } else {
-        importing->failed++;
-        more = import_row(importing, path, "failed", "", why.dimse_status, why.text) && more;
+    if (!ok && more) {
+        if (!kind && !named && why.dimse_status == 0 &&
+            (why.code == VT_E_INVALID || why.code == VT_E_CORRUPT)) {
+            importing->skipped++; /* in a folder, and no DICOM */
+        } else {
+            importing->failed++;
+            more = import_row(importing, path, "failed", "", why.dimse_status, why.text);
+        }
     }
     importing->done++;
     if (more && call->admin.progress)

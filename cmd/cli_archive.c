@@ -51,6 +51,12 @@ static const struct vt_column_spec job_columns[] = {
     { "subject", "subject" }, { "reason", "reason" },   { NULL, NULL },
 };
 
+static const struct vt_column_spec import_columns[] = {
+    { "file", "file" },     { "result", "result" }, { "sop_instance_uid", "SOPInstanceUID" },
+    { "status", "status" }, { "bytes", "bytes" },   { "text", "text" },
+    { NULL, NULL },
+};
+
 static const struct vt_column_spec instance_columns[] = {
     { "SOPInstanceUID", "SOPInstanceUID" },
     { "TransferSyntaxUID", "TransferSyntaxUID" },

@@ -21,6 +21,15 @@
     "SOPInstanceUID) are asked for directly; with any other key the peer is searched first\n" \
     "and each match of --level is retrieved."
 
+#define SLIDE_OPTIONS \
+    { "--metadata", NULL, "FILE", "JSON or CSV: patient, accession, specimen", "@file" }, \
+    { "--mpp", NULL, "UM", "micrometres of a pixel, where the file does not say", NULL }, \
+    { "--label", NULL, "WHAT", "keep (default), drop or mask the label", "keep drop mask" }, \
+    { "--no-original", NULL, NULL, "does not keep what is needed to give the file back", NULL }, \
+    { "--concat-bytes", NULL, "N", "splits levels into instances of N bytes", NULL }, \
+    { "--fill-holes", NULL, NULL, "tiles without bytes become white anywhere", NULL }, \
+    { "--openslide", NULL, NULL, "read with OpenSlide, compressed again", NULL }
+
 #define TLS_OPTIONS \
     { "--tls", NULL, NULL, "by TLS, also when the peer's entry does not say so", NULL }, \
     { "--cert", NULL, "FILE", "our certificate for TLS; default dicom.tls_certificate", "@file" }, \
@@ -428,13 +437,61 @@ const struct vt_cli_command vt_cli_commands[] = {
     {
         .words = { "import" },
         .arguments = "PATH...",
-        .help = "files and folders of DICOM into the archive",
-        .more = "vitrined must be able to read them when it runs.",
-        .examples = "  vitrine import /media/cdrom",
+        .help = "files and folders of DICOM, and slides, into the archive",
+        .more =
+            "Slides (.svs and others) become whole slide images, tiles unchanged; what is known of a slide\n"
+            "beside it is read from --metadata, or from NAME.json, NAME.csv or slides.csv beside it.\n"
+            "vitrined must be able to read the files when it runs.",
+        .examples = "  vitrine import /media/cdrom\n  vitrine import scan.svs --metadata scan.json",
+        .options = { SLIDE_OPTIONS },
         .min_args = 1,
         .max_args = VT_CLI_NO_LIMIT,
         .complete = "@file",
+        .run = vt_cli_import,
+    },
+    {
+        .words = { "slide", "info" },
+        .arguments = "FILE",
+        .help = "what a slide file holds",
+        .options = { { "--mpp", NULL, "UM", "micrometres of a pixel, where the file does not say", NULL },
+                     { "--openslide", NULL, NULL, "read it with OpenSlide", NULL } },
+        .min_args = 1,
+        .max_args = 1,
+        .complete = "@file",
+        .run = vt_cli_slide_info,
+    },
+    {
+        .words = { "slide", "convert" },
+        .arguments = "FILE -o DIR",
+        .help = "a slide into DICOM files, without the archive",
+        .more = "Tiles pass through unchanged; 'slide restore DIR' gives the very same file back.",
+        .examples = "  vitrine slide convert scan.svs -o dicom --metadata scan.json",
+        .options = { { "--output", "-o", "DIR", "the folder to write to", "@file" }, SLIDE_OPTIONS },
+        .min_args = 1,
+        .max_args = 1,
+        .complete = "@file",
+        .run = vt_cli_slide_convert,
+    },
+    {
+        .words = { "slide", "list" },
+        .arguments = "[KEY=VALUE]...",
+        .help = "slides of the archive that can be given back",
+        .max_args = 64,
+        .complete = "@key",
         .run = vt_cli_archive,
+    },
+    {
+        .words = { "slide", "restore" },
+        .arguments = "DIR|KEY=VALUE... -o FILE",
+        .help = "the original slide file, byte for byte, from DICOM files or the archive",
+        .examples =
+            "  vitrine slide restore dicom -o scan.svs\n"
+            "  vitrine slide restore SeriesInstanceUID=1.2.3 -o scan.svs",
+        .options = { { "--output", "-o", "FILE", "the file to write", "@file" } },
+        .min_args = 1,
+        .max_args = 64,
+        .complete = "@file @key",
+        .run = vt_cli_slide_restore,
     },
     {
         .words = { "job", "list" },

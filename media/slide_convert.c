@@ -1,0 +1,174 @@
+#include "media/slide_convert.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <openssl/evp.h>
+
+#include "core/clock.h"
+#include "core/err.h"
+#include "media/slide_write.h"
+
+enum { PIECE = 1 << 20, PASSES = 3 };
+
+struct converting {
+    struct vt_slide *slide;
+    const struct vt_slide_convert_options *options;
+    const struct vt_slide_target *target;
+    uint64_t done, total;
+};
+
+static bool advance(struct converting *converting, uint64_t bytes, struct vt_err *err)
+{
+    const struct vt_slide_convert_options *options = converting->options;
+
+    converting->done += bytes;
+    if (converting->done > converting->total)
+        converting->done = converting->total;
+    return !options->progress ||
+           options->progress(options->context, converting->done, converting->total) ||
+           vt_fail(err, VT_E_CANCELLED, "%s: stopped", converting->slide->name);
+}
+
+/* ---- SHA-256 of the file ---- */
+
+static bool hash_all(struct converting *converting, EVP_MD_CTX *sha, uint8_t *bytes, struct vt_err *err)
+{
+    const struct vt_slide_source *source = &converting->slide->source;
+
+    for (uint64_t at = 0; at < source->size;) {
+        size_t part = source->size - at < PIECE ? (size_t)(source->size - at) : PIECE;
+        if (!vt_slide_read(source, bytes, part, at, err))
+            return false;
+        if (!EVP_DigestUpdate(sha, bytes, part))
+            return vt_fail(err, VT_E_NOMEM, "no memory for SHA-256");
+        at += part;
+        if (!advance(converting, part, err))
+            return false;
+    }
+    return true;
+}
+
+static bool hash_file(struct converting *converting, uint8_t out[static VT_SLIDE_SHA256],
+                      struct vt_err *err)
+{
+    EVP_MD_CTX *sha = EVP_MD_CTX_new();
+    vt_autofree uint8_t *bytes = malloc(PIECE);
+    uint8_t digest[EVP_MAX_MD_SIZE];
+    bool ok = sha && bytes && EVP_DigestInit_ex(sha, EVP_sha256(), NULL);
+
+    ok = ok ? hash_all(converting, sha, bytes, err) : vt_fail(err, VT_E_NOMEM, "no memory for SHA-256");
+    if (ok && !EVP_DigestFinal_ex(sha, digest, NULL))
+        ok = vt_fail(err, VT_E_NOMEM, "no memory for SHA-256");
+    EVP_MD_CTX_free(sha);
+    if (ok)
+        memcpy(out, digest, VT_SLIDE_SHA256);
+    return ok;
+}
+
+/* ---- writing ---- */
+
+static bool passed(void *context, uint64_t bytes, struct vt_err *err)
+{
+    return advance(context, bytes, err);
+}
+
+static bool unchanged(const struct vt_slide *slide, struct vt_err *err)
+{
+    struct stat status;
+
+    if (fstat(slide->source.fd, &status) < 0)
+        return vt_fail_errno(err, "%s", slide->name);
+    if ((uint64_t)status.st_size == slide->source.size &&
+        status.st_mtim.tv_sec * VT_NS_PER_S + status.st_mtim.tv_nsec == slide->modified)
+        return true;
+    return vt_fail(err, VT_E_BUSY, "%s changed while it was read: is it still being written?", slide->name);
+}
+
+static bool write_all(struct converting *converting, const struct vt_slide_plan *plan, struct vt_err *err)
+{
+    const struct vt_slide_writing writing = { converting->slide, plan, converting->target, passed, converting };
+
+    for (size_t i = 0; i < plan->count; i++) {
+        const struct vt_slide_instance *instance = &plan->instances[i];
+        bool ok = instance->image ? vt_slide_write_image(&writing, instance, err)
+                                  : vt_slide_write_raw(&writing, instance, err);
+        if (!ok)
+            return false;
+    }
+    return unchanged(converting->slide, err);
+}
+
+/* ---- checking ---- */
+
+struct checking {
+    struct converting *converting;
+    uint64_t before;
+    struct vt_err *err;
+};
+
+static bool checked(void *context, uint64_t done, uint64_t total)
+{
+    struct checking *checking = context;
+
+    (void)total;
+    checking->converting->done = checking->before + done;
+    return advance(checking->converting, 0, checking->err);
+}
+
+static bool verify(struct converting *converting, const struct vt_slide_plan *plan, struct vt_err *err)
+{
+    const struct vt_slide_finder *finder = &converting->target->finder;
+    struct vt_err ignored = { 0 };
+    struct checking checking = { converting, 2 * converting->slide->source.size, &ignored };
+    struct vt_slide_part raw = { .fd = -1 };
+
+    if (!finder->open(finder->context, plan->instances[plan->count - 1].sop_uid, &raw, err))
+        return false;
+    VT_AUTO(vt_slide_original) original = vt_slide_original_open(&raw, finder, err);
+    return original && vt_slide_original_verify(original, checked, &checking, err);
+}
+
+static void tell(const struct vt_slide *slide, const struct vt_slide_plan *plan, struct vt_slide_result *out)
+{
+    *out = (struct vt_slide_result){ .bytes = slide->source.size,
+                                     .instances = (unsigned)plan->count,
+                                     .levels = (unsigned)slide->level_count,
+                                     .kept = plan->original };
+    memcpy(out->study_uid, plan->study_uid, sizeof out->study_uid);
+    memcpy(out->series_uid, plan->series_uid, sizeof out->series_uid);
+    if (plan->original)
+        memcpy(out->raw_uid, plan->instances[plan->count - 1].sop_uid, sizeof out->raw_uid);
+    for (size_t i = 0; i < VT_SLIDE_SHA256; i++)
+        snprintf(out->sha256 + 2 * i, 3, "%02x", plan->sha256[i]);
+    for (size_t i = 0; i < slide->image_count; i++) {
+        out->filled += slide->images[i].holes;
+        out->reencoded = out->reencoded || slide->images[i].way == VT_SLIDE_REENCODED;
+    }
+}
+
+bool vt_slide_convert(struct vt_slide *slide, const struct vt_slide_convert_options *options,
+                      const struct vt_slide_target *target, struct vt_slide_result *out,
+                      struct vt_err *err)
+{
+    struct converting converting = { slide, options, target, 0, PASSES * slide->source.size };
+    uint8_t sha256[VT_SLIDE_SHA256];
+
+    if (!hash_file(&converting, sha256, err))
+        return false;
+    VT_AUTO(vt_slide_plan) plan = vt_slide_plan_new(slide, sha256, &options->plan, err);
+    if (!plan || !write_all(&converting, plan, err))
+        return false;
+    struct vt_slide_result result;
+    tell(slide, plan, &result);
+    if (!target->settle(target->context, &result.tally, err))
+        return false;
+    if (plan->original) {
+        if (!verify(&converting, plan, err))
+            return vt_fail_context(err, "%s is stored, but keep the original", slide->name);
+        result.verified = true;
+    }
+    *out = result;
+    return true;
+}

@@ -1,0 +1,29 @@
+/* media/slide_import.h: a slide straight into the archive, and out of it again. Its bytes are written once; nothing is committed before
+ * all of it has been written; the original is declared deletable only when it was rebuilt from what the archive holds. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "core/auto.h"
+#include "media/slide_convert.h"
+
+struct vt_err;
+struct vt_archive;
+
+/* options.plan and progress as in vt_slide_convert; the slide's own options beside. `from` is noted as the calling AE title's host
+ * ("import"). */
+bool vt_slide_import(struct vt_archive *archive, const char *path, const struct vt_slide_options *reading,
+                     const struct vt_slide_convert_options *options, struct vt_slide_result *out,
+                     struct vt_err *err);
+
+/* The metadata file beside a slide: its name with .json or .csv instead of the suffix, else slides.csv in its folder (a line for each). false:
+ * there is none. */
+bool vt_slide_sidecar(const char *path, char *out, size_t room);
+
+/* A slide that the archive holds, by the SOP Instance UID of its Raw Data instance. Borrowed: the archive. */
+struct vt_slide_original *vt_slide_original_of(struct vt_archive *archive, const char *raw_uid,
+                                               struct vt_err *err);
+/* The Raw Data instances of slides below what the words (KEY=VALUE) match; the callback gets their SOP Instance UIDs; false stops. */
+bool vt_slide_originals(struct vt_archive *archive, const char *const words[], size_t count,
+                        bool (*found)(void *context, const char *raw_uid), void *context,
+                        struct vt_err *err);

@@ -1,0 +1,18 @@
+/* media/slide_write.h: the bytes of one instance, in order, to a target. Private to media/. */
+#pragma once
+
+#include "media/slide_convert.h"
+
+/* Called after each frame with the bytes of the file that it came from; false stops. */
+struct vt_slide_writing {
+    struct vt_slide *slide;
+    const struct vt_slide_plan *plan;
+    const struct vt_slide_target *target;
+    bool (*passed)(void *context, uint64_t bytes, struct vt_err *err);
+    void *context;
+};
+
+bool vt_slide_write_image(const struct vt_slide_writing *writing, const struct vt_slide_instance *instance,
+                          struct vt_err *err);
+bool vt_slide_write_raw(const struct vt_slide_writing *writing, const struct vt_slide_instance *instance,
+                        struct vt_err *err);
