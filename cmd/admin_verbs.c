@@ -458,6 +458,7 @@ static const struct vt_admin_verb verbs[] = {
     { { "job", "pause" }, 0, 4096, true, vt_verb_job_pause },
     { { "job", "resume" }, 0, 4096, true, vt_verb_job_resume },
     { { "job", "retry" }, 0, 4096, true, vt_verb_job_retry },
+    { { "fetch", NULL }, 2, 65, true, vt_verb_fetch },
     { { "send", NULL }, 2, 65, true, vt_verb_send },
 };
 

@@ -144,6 +144,23 @@ const struct vt_cli_command vt_cli_commands[] = {
         .run = vt_cli_commit,
     },
     {
+        .words = { "fetch" },
+        .arguments = "PEER KEY=VALUE...",
+        .help = "studies of a remote archive into ours (C-MOVE to ourselves, else C-GET)",
+        .more =
+            "vitrined asks what is there, skips what it holds, and fetches the rest as a job for each\n"
+            "study; Ctrl-C ends the waiting, not the jobs. The peer must know us as a move destination,\n"
+            "or offer C-GET ([peer] fetch = get).",
+        .examples =
+            "  vitrine fetch ARCHIVE2 AccessionNumber=A100\n"
+            "  vitrine fetch ARCHIVE2 PatientID=4711 StudyDate=2025* --background",
+        .options = { { "--background", NULL, NULL, "does not wait for the jobs", NULL } },
+        .min_args = 2,
+        .max_args = 65,
+        .complete = "@peer @key",
+        .run = vt_cli_archive,
+    },
+    {
         .words = { "peer", "list" },
         .arguments = "",
         .help = "the peers that are configured",

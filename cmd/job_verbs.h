@@ -19,6 +19,7 @@ bool vt_verb_job_cancel(struct vt_admin_call *call, struct json_t *result, struc
 bool vt_verb_job_pause(struct vt_admin_call *call, struct json_t *result, struct vt_err *err);
 bool vt_verb_job_resume(struct vt_admin_call *call, struct json_t *result, struct vt_err *err);
 bool vt_verb_job_retry(struct vt_admin_call *call, struct json_t *result, struct vt_err *err);
+bool vt_verb_fetch(struct vt_admin_call *call, struct json_t *result, struct vt_err *err);
 bool vt_verb_send(struct vt_admin_call *call, struct json_t *result, struct vt_err *err);
 
 /* Waits for jobs, with progress; stops waiting, not the jobs, when the caller goes away. Adds to

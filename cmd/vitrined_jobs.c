@@ -8,6 +8,7 @@
 
 #include "archive/archive.h"
 #include "cmd/vitrined_commit.h"
+#include "cmd/vitrined_fetch.h"
 #include "cmd/vitrined_send.h"
 #include "core/clock.h"
 #include "core/conf.h"
@@ -19,6 +20,7 @@ enum { WORKERS = 8, BACK_OFF_MAX = 16, BACK_OFF_TEXT_MAX = 256 };
 /* Each registers its kind of job. */
 static bool (*const kinds[])(struct vt_job_world *world, struct vt_err *err) = {
     vt_send_kind,
+    vt_fetch_kind,
     vt_commit_kind,
 };
 
