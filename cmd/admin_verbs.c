@@ -452,6 +452,8 @@ static const struct vt_admin_verb verbs[] = {
     { { "backup", NULL }, 1, 1, true, backup },
     { { "status", NULL }, 0, 0, false, status },
     { { "import", NULL }, 1, 4096, true, import },
+    { { "slide", "list" }, 0, 64, false, vt_verb_slide_list },
+    { { "slide", "restore" }, 1, 64, false, vt_verb_slide_restore },
     { { "job", "list" }, 0, 0, false, vt_verb_job_list },
     { { "job", "show" }, 1, 1, false, vt_verb_job_show },
     { { "job", "cancel" }, 0, 4096, true, vt_verb_job_cancel },

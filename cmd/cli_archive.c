@@ -129,9 +129,11 @@ static const struct showing showings[] = {
     { { "reindex", NULL }, ROWS, "{instances} instances indexed anew", NULL, NULL },
     { { "backup", NULL }, ROWS, "{instances} instances copied", NULL, NULL },
     { { "status", NULL }, RECORD, NULL, NULL, NULL },
+    { { "slide", "list" }, ROWS, NULL, "no slide matches", NULL },
+    { { "slide", "restore" }, ROWS, "{file}: {name} as it was, SHA-256 equal", NULL, NULL },
     { { "import", NULL }, ROWS, "{stored} stored, {duplicates} were there already, {versions} new "
       "versions, {quarantined} quarantined, {skipped} other files passed over, {failed} failed",
-      NULL, NULL },
+      NULL, import_columns },
     { { "job", "list" }, ROWS, NULL, "there are no such jobs", job_columns },
     { { "job", "show" }, RECORD, NULL, NULL, NULL },
     { { "job", "cancel" }, ROWS, "{jobs} jobs cancelled", NULL, NULL },
