@@ -93,7 +93,7 @@ struct sending {
     size_t front;           /* all below are settled */
     uint64_t done, bytes;
     int64_t checkpointed;
-    size_t later;           /* failed for now */
+    size_t later, never;    /* failed for now, for good */
     char reason[VT_ERR_TEXT_MAX];
 };
 
@@ -183,6 +183,7 @@ static void note(struct sending *sending, size_t place, enum vt_send_fate fate, 
     } else {
         ok = vt_job_fail_item(sending->run, uid, fate == VT_SEND_NEVER, reason, &err);
         sending->later += fate == VT_SEND_LATER;
+        sending->never += fate == VT_SEND_NEVER;
         snprintf(sending->reason, sizeof sending->reason, "%s", reason);
     }
     if (ok) {
@@ -304,6 +305,8 @@ static enum vt_job_end send_planned(struct sending *sending, const struct vt_job
         vt_fail(err, VT_E_STATUS, "%zu instances were not taken, at last: %s", sending->later, sending->reason);
         return VT_JOB_END_AGAIN;
     }
+    if (sending->never > 0)
+        vt_fail(err, VT_E_STATUS, "%zu instances failed for good, at last: %s", sending->never, sending->reason);
     return VT_JOB_END_DONE;
 }
 

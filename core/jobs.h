@@ -52,7 +52,7 @@ const char *vt_job_state_name(enum vt_job_state state);   /* "waiting" ... */
 bool vt_job_state_parse(const char *name, enum vt_job_state *out_state);
 
 enum vt_job_end {
-    VT_JOB_END_DONE,      /* also when single items failed for good */
+    VT_JOB_END_DONE,      /* also when single items failed for good: err may say so */
     VT_JOB_END_AGAIN,     /* a temporary failure, err says which: later, as the back-off says; at its end, failed */
     VT_JOB_END_LATER,     /* no failure: goes on at the time that vt_job_later named; costs no attempt */
     VT_JOB_END_FAILED,    /* for good, err says why */
@@ -64,7 +64,7 @@ struct vt_job_kind {
     const char *name;      /* "send", "fetch", "commit.report" */
     unsigned parallel;     /* running at once of this kind; 0: as many as there are workers */
     unsigned per_key;      /* running at once of this kind with one key; 0: 1 */
-    /* In a worker's thread; err is told for AGAIN and FAILED. */
+    /* In a worker's thread; what err says for DONE, AGAIN and FAILED becomes the job's reason. */
     enum vt_job_end (*run)(void *context, struct vt_job_run *run, struct vt_err *err);
     /* After the row was set to its new state; NULL: nobody asks. Not when it is only to wait for the next start. */
     void (*ended)(void *context, int64_t id, enum vt_job_state state);

@@ -217,9 +217,7 @@ static struct ending decide(const struct vt_job_run *run, enum vt_job_end end, c
     int64_t now = vt_clock_wall();
 
     snprintf(ending.reason, sizeof ending.reason, "%s",
-             end == VT_JOB_END_AGAIN || end == VT_JOB_END_FAILED ? why->text
-             : end == VT_JOB_END_DONE                            ? ""
-                                                                 : run->job->reason);
+             end == VT_JOB_END_LATER || end == VT_JOB_END_STOPPED ? run->job->reason : why->text);
     if (end == VT_JOB_END_DONE || end == VT_JOB_END_FAILED) {
         ending.state = end == VT_JOB_END_DONE ? VT_JOB_DONE : VT_JOB_FAILED;
     } else if (run->intent != VT_JOB_GO_ON) {
