@@ -204,7 +204,7 @@ bool vt_slide_choose_codec(struct vt_slide *slide, struct vt_slide_image *image,
     const struct vt_tiff_page *page = image->page;
     bool level = image->role == VT_SLIDE_LEVEL;
     bool jpeg = page->compression == VT_TIFF_JPEG;
-    uint32_t first;
+    uint32_t first = 0;
 
     image->lossy_bytes = all_bytes(page);
     /* Tiles may share bytes (a blank one), but not so many that a small file becomes a huge one. */

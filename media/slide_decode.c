@@ -111,9 +111,46 @@ static void copy_rows(const uint32_t *raster, uint32_t width, uint32_t rows, uin
     }
 }
 
+/* Pixels that are what they look like, but for their compression. */
+static bool is_plain(const struct vt_slide_image *image)
+{
+    const struct vt_tiff_page *page = image->page;
+
+    return page->planar == 1 && page->bits == 8 && page->sample_format == 1 &&
+           ((page->photometric == VT_TIFF_RGB && page->samples >= 3) ||
+            (page->photometric == VT_TIFF_MONO && page->samples >= 1) ||
+            (page->compression == VT_TIFF_JPEG && page->photometric == VT_TIFF_YCBCR));
+}
+
+/* A whole tile with all its samples; those that are kept. */
+static bool decode_plain(struct vt_slide *slide, const struct vt_slide_image *image, uint32_t i,
+                         uint8_t *out, struct vt_err *err)
+{
+    size_t pixels = (size_t)image->tile_width * image->tile_height, samples = image->page->samples;
+    uint8_t *raster = (uint8_t *)get_raster(slide, (pixels * samples + 3) / 4, err);
+
+    if (!raster || !ready(slide, image, err))
+        return false;
+    if (image->page->compression == VT_TIFF_JPEG)
+        TIFFSetField(slide->decoder, TIFFTAG_JPEGCOLORMODE, JPEGCOLORMODE_RGB);
+    if (TIFFReadEncodedTile(slide->decoder, i, raster, (tmsize_t)(pixels * samples)) !=
+        (tmsize_t)(pixels * samples))
+        return damaged(slide, image, i, err);
+    for (size_t pixel = 0; pixel < pixels; pixel++)
+        for (size_t sample = 0; sample < image->samples; sample++)
+            *out++ = raster[pixel * samples + sample];
+    return true;
+}
+
 bool vt_slide_decode_tile(struct vt_slide *slide, const struct vt_slide_image *image, uint32_t i,
                           uint8_t *out, struct vt_err *err)
 {
+    if (is_plain(image))
+        return decode_plain(slide, image, i, out, err);
+    /* libtiff makes other rows of tiles that are larger than their image. */
+    if (image->width < image->tile_width || image->height < image->tile_height)
+        return vt_fail(err, VT_E_UNSUPPORTED, "%s: page %zu cannot be decoded", slide->name,
+                       (size_t)(image->page - slide->tiff->pages));
     uint32_t *raster = get_raster(slide, (uint64_t)image->tile_width * image->tile_height, err);
 
     if (!raster || !ready(slide, image, err))

@@ -25,7 +25,7 @@ enum { HEADER_MAX = 16, SUBS_MAX = 64 };
 struct directory {
     struct vt_tiff_page page;
     struct vt_tiff_entry offsets, counts, subs;
-    uint64_t next;
+    uint64_t next = 0;
 };
 
 struct reading {
@@ -317,7 +317,7 @@ struct vt_tiff *vt_tiff_read(const struct vt_slide_source *source, struct vt_err
     VT_AUTO(vt_tiff) tiff = calloc(1, sizeof *tiff);
     vt_autofree struct reading *reading = calloc(1, sizeof *reading);
     struct directory dir;
-    uint64_t next;
+    uint64_t next = 0;
 
     if (!tiff || !reading) {
         vt_fail(err, VT_E_NOMEM, "no memory for a TIFF file");
