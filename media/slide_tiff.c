@@ -25,7 +25,7 @@ enum { HEADER_MAX = 16, SUBS_MAX = 64 };
 struct directory {
     struct vt_tiff_page page;
     struct vt_tiff_entry offsets, counts, subs;
-    uint64_t next = 0;
+    uint64_t next;
 };
 
 struct reading {
