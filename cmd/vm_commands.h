@@ -29,5 +29,7 @@ int vt_cli_pool_eject(struct vt_cli *cli, struct vt_err *err);
 int vt_cli_pool_emergency(struct vt_cli *cli, struct vt_err *err);
 int vt_cli_host_login(struct vt_cli *cli, struct vt_err *err);   /* the emergency logon to one host */
 
+int vt_cli_watch(struct vt_cli *cli, struct vt_err *err);   /* watch ..., pool metrics: when nobody does them */
+
 /* Asks vitrine-poold, when it runs and keeps the pool that is meant, to do the command (cmd/vm_remote.c). */
 int vt_cli_pool_ask(struct vt_cli *cli, bool *out_done, struct vt_err *err);
