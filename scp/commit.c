@@ -115,7 +115,7 @@ static bool answer_action(struct vt_session *session, uint8_t context_id,
     response.has_action_type = command->has_action_type;
     response.action_type = command->action_type;
     if (comment)
-        snprintf(response.comment, sizeof response.comment, "%s", comment);
+        snprintf(response.comment, sizeof response.comment, "%.64s", comment);
     return vt_assoc_send_command(session->assoc, context_id, &response, err);
 }
 
