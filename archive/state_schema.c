@@ -60,6 +60,8 @@ const struct vt_db_migration vt_state_migrations[] = {
       " event INTEGER, report BLOB) WITHOUT ROWID;" },
     /* 4: jobs */
     { VT_JOBS_SCHEMA },
+    /* 5: how far those who make jobs have come */
+    { VT_JOBS_SCHEMA_MARKS },
     /* Next step here. */
 };
 const size_t vt_state_migration_count = VT_COUNT(vt_state_migrations);

@@ -126,6 +126,10 @@ bool vt_jobs_add(struct vt_jobs *jobs, const struct vt_job_new *job, int64_t *ou
 bool vt_jobs_add_all(struct vt_jobs *jobs, const struct vt_job_new *list, size_t count, int64_t *out_ids,
                      struct vt_err *err);
 
+/* How far somebody who makes jobs has come; 0: never set. Safe from a kill, from a power cut a moment later. */
+bool vt_jobs_mark(struct vt_jobs *jobs, const char *name, int64_t *out_value, struct vt_err *err);
+bool vt_jobs_set_mark(struct vt_jobs *jobs, const char *name, int64_t value, struct vt_err *err);
+
 /* ---- for the run of a kind ---- */
 
 const struct vt_job *vt_job_of(const struct vt_job_run *run);   /* as it was when the run began */

@@ -202,6 +202,30 @@ bool vt_jobs_retry(struct vt_jobs *jobs, int64_t id, struct vt_err *err)
     return steer(jobs, id, RETRY, err);
 }
 
+/* ---- marks ---- */
+
+bool vt_jobs_mark(struct vt_jobs *jobs, const char *name, int64_t *out_value, struct vt_err *err)
+{
+    struct sqlite3_stmt *stmt = jobs->statements[VT_JOBS_MARK];
+    bool row = false;
+
+    pthread_mutex_lock(&jobs->lock);
+    bool ok = vt_stmt_bind(jobs->db, stmt, err, "t", name) && vt_stmt_step(jobs->db, stmt, &row, err);
+    if (ok)
+        *out_value = row ? sqlite3_column_int64(stmt, 0) : 0;
+    sqlite3_reset(stmt);
+    pthread_mutex_unlock(&jobs->lock);
+    return ok;
+}
+
+bool vt_jobs_set_mark(struct vt_jobs *jobs, const char *name, int64_t value, struct vt_err *err)
+{
+    pthread_mutex_lock(&jobs->lock);
+    bool ok = vt_jobs_do(jobs, VT_JOBS_SET_MARK, false, err, "ti", name, value);
+    pthread_mutex_unlock(&jobs->lock);
+    return ok;
+}
+
 /* ---- waiting ---- */
 
 static bool look(struct vt_jobs *jobs, int64_t id, enum vt_job_state *out_state, struct vt_err *err)

@@ -34,6 +34,8 @@ const char *const vt_jobs_sql[VT_JOBS_STATEMENTS] = {
     [VT_JOBS_ITEM_COUNT] = "SELECT count(*) FROM job_item WHERE job = ?",
     [VT_JOBS_ITEM_GONE] = "DELETE FROM job_item WHERE job = ? AND item = ?",
     [VT_JOBS_COUNT_STATE] = "SELECT count(*) FROM job WHERE state = ?",
+    [VT_JOBS_MARK] = "SELECT value FROM job_mark WHERE name = ?",
+    [VT_JOBS_SET_MARK] = "INSERT OR REPLACE INTO job_mark (name, value) VALUES (?, ?)",
     [VT_JOBS_PRUNE] = "DELETE FROM job WHERE state >= 3 AND (ended < ?1 OR id <="
                       " (SELECT id FROM job WHERE state >= 3 ORDER BY id DESC LIMIT 1 OFFSET ?2))",
 };

@@ -19,4 +19,7 @@
     " job INTEGER NOT NULL REFERENCES job (id) ON DELETE CASCADE, item TEXT NOT NULL," \
     " permanent INTEGER NOT NULL, reason TEXT NOT NULL, at INTEGER NOT NULL," \
     " PRIMARY KEY (job, item)) WITHOUT ROWID;"
+/* Numbers by name, for those who make jobs out of what happens: how far they have come. */
+#define VT_JOBS_SCHEMA_MARKS \
+    "CREATE TABLE job_mark (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;"
 /* clang-format on */

@@ -99,7 +99,7 @@ static int fresh(void **state)
     if (system(command) != 0)
         return -1;
     VT_AUTO(vt_db) db = vt_db_open(path, &database, &err);
-    return db && vt_db_exec(db, VT_JOBS_SCHEMA, &err) ? 0 : -1;
+    return db && vt_db_exec(db, VT_JOBS_SCHEMA VT_JOBS_SCHEMA_MARKS, &err) ? 0 : -1;
 }
 
 static struct vt_jobs *opened(void)
@@ -490,6 +490,21 @@ static void the_way_of_a_job_is_told_as_events(void **state)
     assert_non_null(strstr(told.detail, "\"state\":\"done\",\"done\":5,\"total\":10"));
 }
 
+static void a_mark_is_what_was_set_last(void **state)
+{
+    (void)state;
+    struct vt_err err = { 0 };
+    int64_t value = 7;
+    VT_AUTO(vt_jobs) jobs = opened();
+
+    assert_true(vt_jobs_mark(jobs, "routes", &value, &err));
+    assert_int_equal(value, 0);
+    assert_true(vt_jobs_set_mark(jobs, "routes", 5, &err));
+    assert_true(vt_jobs_set_mark(jobs, "routes", -9, &err));
+    assert_true(vt_jobs_mark(jobs, "routes", &value, &err));
+    assert_int_equal(value, -9);
+}
+
 static bool add_and_steer(void *context, struct vt_err *err)
 {
     const struct vt_job_new job = { .kind = "send", .key = "PACS", .subject = "s" };
@@ -526,6 +541,7 @@ int main(void)
         cmocka_unit_test_setup(a_list_can_be_narrowed, fresh),
         cmocka_unit_test_setup(a_text_that_is_too_long_is_refused, fresh),
         cmocka_unit_test_setup(the_way_of_a_job_is_told_as_events, fresh),
+        cmocka_unit_test_setup(a_mark_is_what_was_set_last, fresh),
         cmocka_unit_test_setup(without_memory_it_fails_and_leaks_nothing, fresh),
     };
 
