@@ -29,7 +29,7 @@ def install():
 
 class XenApi(Simulator):
     def run_client(self):
-        done = subprocess.run(["node", "client.mjs", self.url(1), BIN.resolve(), str(self.port)], cwd=WORK, timeout=60,
+        done = subprocess.run(["node", "client.mjs", self.url(1), BIN.resolve(), str(self.port)], cwd=WORK, timeout=200,
                               capture_output=True, text=True)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
