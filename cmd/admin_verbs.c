@@ -8,6 +8,7 @@
 #include <jansson.h>
 
 #include "cmd/job_verbs.h"
+#include "cmd/verbs_audit.h"
 #include "cmd/verbs_commitment.h"
 #include "cmd/verbs_slide.h"
 #include "cmd/walk.h"
@@ -490,7 +491,9 @@ bool vt_admin_verb_run(const struct vt_admin_verb *verb, struct vt_admin_call *c
     json_t *result = json_object();
     if (!result)
         return vt_fail(err, VT_E_NOMEM, "no memory for a result");
-    if (!verb->run(call, result, err)) {
+    bool done = verb->run(call, result, err);
+    vt_verb_audit(verb, call, done);
+    if (!done) {
         json_decref(result);
         return false;
     }

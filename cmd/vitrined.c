@@ -13,6 +13,7 @@
 #include "cmd/notify.h"
 #include "cmd/options.h"
 #include "cmd/upkeep.h"
+#include "cmd/vitrined_audit.h"
 #include "cmd/vitrined_conf.h"
 #include "cmd/vitrined_jobs.h"
 #include "cmd/vitrined_log.h"
@@ -58,6 +59,7 @@ struct node {
     struct vt_query_rules rules;
     struct ssl_ctx_st *tls;
     struct vt_events *events;
+    struct vt_node_audit *audit;
     struct vt_archive *archive;
     struct vt_server *server;
     struct vt_control *control;
@@ -139,6 +141,7 @@ static bool start_server(struct node *node, struct vt_err *err)
     dicom->options.archive = node->archive;
     dicom->options.events = node->events;
     dicom->options.commits = node->world.commits;
+    dicom->options.audit = vt_node_audit_trail(node->audit);
     node->server = vt_server_open(&dicom->options, err);
     return node->server != NULL;
 }
@@ -207,6 +210,7 @@ static bool open_world(struct node *node, struct vt_err *err)
         .archive = node->archive,
         .peers = node->dicom.peers,
         .events = node->events,
+        .audit = vt_node_audit_trail(node->audit),
         .ae_title = node->dicom.ae_title,
         .max_pdu = node->dicom.options.max_pdu,
         .wake = node->dicom.options.wake,
@@ -225,6 +229,9 @@ static bool start_node(struct node *node, struct vt_err *err)
     if (!node->events)
         return vt_fail(err, VT_E_NOMEM, "no memory for events");
     if (!vt_log_events(node->events, err))
+        return false;
+    node->audit = vt_node_audit_open(node->options.conf, node->dicom.ae_title, node->events, err);
+    if (!node->audit)
         return false;
     node->archive_conf.options.events = node->events;
     node->archive = vt_archive_open(&node->archive_conf.options, err);
@@ -274,6 +281,7 @@ static void stop_node(struct node *node)
     vt_server_free(node->server);
     vt_world_close(&node->world);
     vt_archive_free(node->archive);
+    vt_node_audit_close(node->audit);
     vt_events_free(node->events);
     vt_tls_free(node->tls);
     vt_dicom_conf_fini(&node->dicom);

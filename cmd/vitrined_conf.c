@@ -124,6 +124,21 @@ static bool read_listeners(const struct vt_conf *conf, struct vt_dicom_conf *out
 
 /* ---- limits ---- */
 
+static bool read_identities(const struct vt_conf *conf, struct vt_dicom_conf *out,
+                            struct vt_err *err)
+{
+    static const char *const words[] = { "ignore", "check", "require", NULL };
+    size_t chosen;
+
+    if (!vt_conf_choice(conf, "dicom", NULL, "identity", words, VT_IDENTITY_IGNORE, &chosen, err))
+        return false;
+    out->identities = vt_identities_read(conf, err);
+    out->options.identity = (enum vt_identity_policy)chosen;
+    out->options.identify = vt_identities_know;
+    out->options.identify_context = out->identities;
+    return out->identities != NULL;
+}
+
 static bool read_limits(const struct vt_conf *conf, struct vt_dicom_conf *out, struct vt_err *err)
 {
     const int64_t hour = 3600 * VT_NS_PER_S;
@@ -208,11 +223,14 @@ bool vt_dicom_conf_read(const struct vt_conf *conf, struct vt_dicom_conf *out, s
     out->options.private_syntaxes = out->syntaxes.list;
     out->options.private_syntax_count = out->syntaxes.count;
     return read_titles(conf, out, err) && read_listeners(conf, out, err) &&
-           read_limits(conf, out, err) && read_query(conf, out, err) && read_peers(conf, out, err);
+           read_limits(conf, out, err) && read_query(conf, out, err) && read_identities(conf, out, err) &&
+           read_peers(conf, out, err);
 }
 
 void vt_dicom_conf_fini(struct vt_dicom_conf *dicom)
 {
     vt_peers_free(dicom->peers);
     dicom->peers = NULL;
+    vt_identities_free(dicom->identities);
+    dicom->identities = NULL;
 }

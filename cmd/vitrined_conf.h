@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 
+#include "cmd/identity.h"
 #include "cmd/options.h"
 #include "cmd/tls.h"
 #include "core/conf.h"
@@ -29,6 +30,7 @@ struct vt_dicom_conf {
     size_t tls_from;
     int64_t stop_grace;
     struct vt_peers *peers;           /* owned */
+    struct vt_identities *identities; /* owned */
     struct vt_server_options options; /* points into this record: do not move it */
 };
 

@@ -14,6 +14,7 @@
 
 struct json_t;
 struct vt_archive;
+struct vt_audit;
 struct vt_conf;
 struct vt_err;
 struct vt_events;
@@ -24,6 +25,7 @@ struct vt_job_world {
     struct vt_archive *archive;
     const struct vt_peers *peers;
     struct vt_events *events;
+    struct vt_audit *audit; /* NULL: no trail */
     const char *ae_title;
     struct ssl_ctx_st *tls; /* of associations that we ask for; NULL: plain */
     uint32_t max_pdu;

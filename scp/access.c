@@ -8,6 +8,7 @@
 #include "dicom/certificate.h"
 #include "scp/negotiate.h"
 #include "scp/session.h"
+#include "scp/trail.h"
 
 /* ---- who ---- */
 
@@ -32,6 +33,55 @@ const struct vt_rejection *vt_access_judge(const struct vt_session *session, con
     if (!vt_peer_may_call(peer, info->called_ae_title))
         return &called;
     return NULL;
+}
+
+enum { IDENTITY_MAX = 256 };
+
+/* false: too long, or a zero byte in it. */
+static bool copy_field(const uint8_t *bytes, size_t size, char out[static IDENTITY_MAX])
+{
+    if (size >= IDENTITY_MAX || memchr(bytes ? bytes : (const uint8_t *)"", 0, bytes ? size : 0))
+        return false;
+    if (size > 0)
+        memcpy(out, bytes, size);
+    out[size] = '\0';
+    return true;
+}
+
+static bool is_known(struct vt_session *session, bool with_passcode)
+{
+    const struct vt_server_options *options = session->options;
+    const uint8_t *primary, *secondary;
+    size_t primary_size, secondary_size;
+    char user[IDENTITY_MAX], passcode[IDENTITY_MAX];
+
+    vt_assoc_identity(session->assoc, &primary, &primary_size, &secondary, &secondary_size);
+    if (!copy_field(primary, primary_size, user)) {
+        vt_trail_user(session, "too long", false);
+        return false;
+    }
+    bool known = copy_field(secondary, secondary_size, passcode) && options->identify &&
+                 options->identify(options->identify_context, user,
+                                   with_passcode ? passcode : NULL);
+    explicit_bzero(passcode, sizeof passcode);
+    vt_trail_user(session, user, known);
+    return known;
+}
+
+const struct vt_rejection *vt_access_identify(struct vt_session *session, const char **out_text)
+{
+    static const struct vt_rejection refused = { 1, 1, 1, "user-identity" };
+    uint8_t type = vt_assoc_info(session->assoc)->identity_type;
+    bool named = type == VT_IDENTITY_USER || type == VT_IDENTITY_USER_PASSCODE;
+
+    if (session->options->identity == VT_IDENTITY_IGNORE)
+        return NULL;
+    *out_text = "no user was named";
+    if (!named)
+        return session->options->identity == VT_IDENTITY_REQUIRE ? &refused : NULL;
+    *out_text = "the user is not known, or the passcode is wrong";
+    session->identified = is_known(session, type == VT_IDENTITY_USER_PASSCODE);
+    return session->identified ? NULL : &refused;
 }
 
 /* ---- how much ---- */

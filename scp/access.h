@@ -17,6 +17,9 @@ struct vt_usage;
 /* Once the request is parsed. NULL: admitted. *out_text tells the log what was wrong. */
 const struct vt_rejection *vt_access_judge(const struct vt_session *session, const char **out_text);
 
+/* The user it names (PS3.7 D.3.3.7), by options->identity; fills session->identified. NULL: let in. */
+const struct vt_rejection *vt_access_identify(struct vt_session *session, const char **out_text);
+
 /* ---- what each peer stored today (UTC), in memory ---- */
 
 struct vt_usage *vt_usage_new(void); /* NULL when out of memory */

@@ -11,6 +11,7 @@
 #include "core/err.h"
 #include "scp/session.h"
 #include "scp/tell.h"
+#include "scp/trail.h"
 
 enum {
     FIND_MATCHES_MAX = 50000,  /* query.max_matches */
@@ -180,6 +181,7 @@ bool vt_serve_find(struct vt_session *session, uint8_t context_id, const struct 
     if (!vt_session_identifier(session, context_id, command, &read, err) || !read)
         return !vt_failed(err);
     atomic_fetch_add(&session->traffic->queries, 1);
+    vt_trail_query(session, context_id);
     bool ok = run(&find, err);
     find_fini(&find);
     return ok;

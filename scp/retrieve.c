@@ -10,6 +10,7 @@
 #include "dicom/element.h"
 #include "dicom/tags.h"
 #include "scp/tell.h"
+#include "scp/trail.h"
 
 enum { READ_AHEAD_MAX = 4 << 20 }; /* bytes of the next instance that the disk is asked for early */
 
@@ -93,8 +94,15 @@ void vt_tally_counters(const struct vt_tally *tally, struct vt_command *response
 
 /* ---- the request ---- */
 
+static const char *destination_of(const struct vt_retrieval *retrieval)
+{
+    return retrieval->command->field == VT_C_MOVE_RQ ? retrieval->command->move_destination
+                                                     : retrieval->session->calling_ae_title;
+}
+
 void vt_retrieval_fini(struct vt_retrieval *retrieval)
 {
+    vt_trail_end_sent(retrieval->session, vt_take(&retrieval->trail), destination_of(retrieval));
     vt_selection_free(retrieval->selection);
     retrieval->selection = NULL;
 }
@@ -154,6 +162,8 @@ bool vt_retrieval_begin(struct vt_retrieval *retrieval, bool *out_go, struct vt_
         return !vt_failed(err);
     *out_go = select_instances(retrieval, &offending, &why);
     retrieval->pending_time = vt_clock_mono();
+    if (*out_go)
+        retrieval->trail = vt_trail_new(retrieval->session);
     return *out_go || answer_failure(retrieval, &offending, &why, err);
 }
 
@@ -290,6 +300,8 @@ bool vt_reader_open(struct vt_reader *reader, size_t i, struct vt_stored *out, s
         if (!open_stored(reader->retrieval, i, out, err))
             return false;
     }
+    vt_trail_sent(reader->retrieval->session, reader->retrieval->trail,
+                  destination_of(reader->retrieval), out->entry.study_uid, out->entry.sop_class);
     if (out->data_set_size > READ_AHEAD_MAX)
         (void)posix_fadvise(out->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
     look_ahead(reader, i + reader->step);

@@ -12,6 +12,8 @@
 #include "scp/selection.h"
 #include "scp/session.h"
 
+struct vt_trail;
+
 enum {
     VT_PENDING_EVERY = 16, /* sub-operations */
     VT_PENDING_MS = 1000,
@@ -45,6 +47,7 @@ struct vt_retrieval {
     uint8_t context_id;
     const struct vt_command *command;
     struct vt_selection *selection;
+    struct vt_trail *trail; /* what goes out, for the audit trail */
     size_t pending_at; /* sub-operations done when the last pending answer was sent */
     int64_t pending_time;
 };

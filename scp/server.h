@@ -13,6 +13,7 @@
 #include "dicom/uids.h"
 
 struct vt_archive;
+struct vt_audit;
 struct vt_commits;
 struct vt_err;
 struct vt_events;
@@ -24,6 +25,13 @@ struct ssl_ctx_st;
 enum {
     VT_SERVER_ASSOCIATIONS = 256, /* dicom.max_associations */
     VT_SERVER_PER_PEER = 64,      /* dicom.max_per_peer; one more is kept for Verification */
+};
+
+/* User identity negotiation (PS3.7 D.3.3.7). */
+enum vt_identity_policy {
+    VT_IDENTITY_IGNORE,  /* nobody looks into it, and no response is given */
+    VT_IDENTITY_CHECK,   /* who says a name must be that; who says none is let in */
+    VT_IDENTITY_REQUIRE, /* who says none, or in another way than by name, is refused */
 };
 
 struct vt_server_options {
@@ -50,6 +58,11 @@ struct vt_server_options {
     struct vt_archive *archive; /* all borrowed for the life of the server */
     const struct vt_peers *peers;
     struct vt_events *events;
+    struct vt_audit *audit;     /* NULL: no trail */
+    enum vt_identity_policy identity;
+    /* Is that the user's passcode (NULL: a name alone)? Any thread. NULL: nobody is known. */
+    bool (*identify)(void *context, const char *user, const char *passcode);
+    void *identify_context;
     struct vt_commits *commits; /* storage commitment (scp/commit.h); NULL: not offered */
     /* Wake and wait (design 3): called before sub-operations to a destination; may take long;
      * false: unreachable. NULL: none. */

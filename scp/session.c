@@ -10,6 +10,7 @@
 #include "core/err.h"
 #include "scp/access.h"
 #include "scp/tell.h"
+#include "scp/trail.h"
 
 struct vt_session *vt_session_new(struct vt_incoming *incoming)
 {
@@ -201,15 +202,6 @@ static bool answer_extended(struct vt_session *session, size_t i, struct vt_err 
                                                      answer, answered, err);
 }
 
-/* A user's name, with or without a passcode, is taken as the peer's word: peers are known by title
- * and address. Tickets and assertions are left without an answer, since nobody looked into them. */
-static bool has_user_name(const struct vt_session *session)
-{
-    uint8_t type = vt_assoc_info(session->assoc)->identity_type;
-
-    return type == VT_IDENTITY_USER || type == VT_IDENTITY_USER_PASSCODE;
-}
-
 static bool negotiate(struct vt_session *session, struct vt_err *err)
 {
     size_t count = vt_assoc_context_count(session->assoc);
@@ -223,7 +215,7 @@ static bool negotiate(struct vt_session *session, struct vt_err *err)
     for (size_t i = 0; i < count; i++)
         if (!answer_extended(session, i, err))
             return false;
-    return vt_assoc_acknowledge(session->assoc, has_user_name(session), err);
+    return vt_assoc_acknowledge(session->assoc, session->identified, err);
 }
 
 static void tell_refused(struct vt_session *session, const char *reason, const char *text)
@@ -242,6 +234,7 @@ static void rest(void *context)
 
     if (!vt_session_settle(session, &err))
         vt_assoc_interrupt(session->assoc);
+    vt_trail_end_stored(session, vt_take(&session->trail));
     if (session->receive)
         vt_receive_rest(session->receive);
 }
@@ -259,6 +252,8 @@ static bool open_association(struct vt_session *session)
     }
     const char *text = "";
     const struct vt_rejection *code = vt_access_judge(session, &text);
+    if (!code)
+        code = vt_access_identify(session, &text);
     if (code) {
         vt_assoc_reject(session->assoc, code->result, code->source, code->reason);
         tell_refused(session, code->word, text);
@@ -394,6 +389,7 @@ void vt_session_run(struct vt_session *session)
         bool whole = serve_all(session, &end, &err);
         share(session, NULL);
         vt_commit_leave(session);
+        vt_trail_end_stored(session, vt_take(&session->trail));
         session->leaving(session->leaving_context, session);
         if (whole && end == VT_NEXT_RELEASE)
             vt_assoc_acknowledge_release(session->assoc);

@@ -19,6 +19,7 @@
 struct vt_claim;
 struct vt_err;
 struct vt_receive;
+struct vt_trail;
 
 enum {
     VT_SESSION_IDLE_S = 60,      /* between messages; dicom.idle, or the peer's timeout */
@@ -50,10 +51,12 @@ struct vt_session {
     struct vt_incoming *incoming; /* until the association is there */
     struct vt_assoc *assoc;
     struct vt_negotiation rules;
+    bool identified; /* the user was known: it is answered so */
     struct vt_receive *receive; /* made with the first instance */
     bool storing;               /* the archive has an instance and answers by itself */
     uint8_t storing_context;
     struct vt_command storing_response; /* the archive's while `storing` */
+    struct vt_trail *trail;     /* what it stored, for the audit trail; made with the first instance */
     struct vt_claim *claims;    /* commitments whose report may go out here (scp/commit.h) */
     struct vt_buf identifier;   /* of the request that is served */
 

@@ -11,6 +11,7 @@
 #include "core/err.h"
 #include "scp/access.h"
 #include "scp/session.h"
+#include "scp/trail.h"
 
 struct arrival {
     struct vt_receive *receive;
@@ -47,6 +48,8 @@ static void complete_response(struct vt_session *session, const struct vt_receiv
         result ? result->status : vt_session_status(why, VT_STATUS_OUT_OF_RESOURCES);
     if (response->status == VT_STATUS_SUCCESS || vt_status_warning(response->status))
         atomic_fetch_add(&session->traffic->received, 1);
+    if (result && response->status == VT_STATUS_SUCCESS)
+        vt_trail_add(session->trail, result->study_uid, response->sop_class_uid);
     if (response->status == VT_STATUS_SUCCESS)
         return;
     snprintf(response->comment, sizeof response->comment, "%.*s", VT_COMMENT_MAX,
@@ -143,6 +146,9 @@ bool vt_serve_store(struct vt_session *session, uint8_t context_id,
         return vt_session_refuse(session, context_id, command, VT_STATUS_OUT_OF_RESOURCES,
                                  "what this peer may store in a day is used up", err);
 
+    if (!session->trail)
+        session->trail = vt_trail_new(session);
+    vt_trail_room_stored(session, session->trail);
     struct vt_receive_from from = arrival_from(session, context, command);
     if (!session->receive)
         session->receive = vt_receive_new(session->options->archive, &why);
