@@ -333,9 +333,9 @@ class Disk:
         if kind in (SYNC_FILE_SYSTEM, SYNC_ALL):
             return "syncfs"
         relative = node.path[len(self.root):].strip("/")
-        first = relative.split("/")[0] if relative else "root"
-        if first.startswith(("index.db", "state.db")):
-            return first.split(".")[0]
+        first, last = relative.split("/")[0] if relative else "root", relative.rsplit("/")[-1]
+        if last.startswith(("index.db", "state.db")):
+            return last.split(".")[0] + ("-log" if last.endswith("-wal") else "")
         return f"{first}-folder" if node.folder else f"{first}-file"
 
     def begin_sync(self, number, kind, fd, stack):

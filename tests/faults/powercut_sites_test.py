@@ -58,10 +58,10 @@ class Recording:
         self.root.mkdir()
         self.before, self.archive = work / "before", self.root / archive
 
-    def begin(self):
+    def begin(self, options=OPTIONS):
         """What lies there by now is durable."""
         shutil.copytree(self.root, self.before)
-        node = nodes.Node(self.archive, OPTIONS,
+        node = nodes.Node(self.archive, options,
                           {"LD_PRELOAD": SHIM, "VT_SHIM_ROOT": str(self.root), "VT_SHIM_TRACE": str(self.trace)})
         if self.archive.exists() and not any(self.archive.iterdir()):       # the node shall make it
             self.archive.rmdir()
@@ -214,9 +214,9 @@ class Owing(Disk):
 
 
 class Turn(Recording):
-    """The cut comes where most was answered between the end of a full segment and the next sync of everything."""
-    def find(self):
-        disk, answers, told, since, most = Owing(self.root, mutated("find_room")), Answers(), [], 0, 0
+    """The cut comes where most was answered between the call of that name and another sync that covers it."""
+    def find(self, word):
+        disk, answers, told, since, most = Owing(self.root, mutated(word)), Answers(), [], 0, 0
         disk.load(self.before)
         for kind, fd, data, whole in disk.replay(self.trace, self.end):
             if kind == "close":
@@ -227,7 +227,7 @@ class Turn(Recording):
             if found and since > most:
                 most, self.moment, self.told = since, disk.sequence, list(told)
         if most == 0:
-            raise RuntimeError("nothing was answered between a full segment and the next sync of everything")
+            raise RuntimeError(f"nothing was answered between {word} and another sync of the same")
 
     def leave(self, folder, seed, ignore=None):
         disk = Disk(self.root, ignore)
@@ -248,7 +248,7 @@ def segment_full(work):
     acks = read_acks(file)
     if len(acks) != 3000:
         raise RuntimeError(f"the ingest failed: {said}")
-    run.find()
+    run.find("find_room")
     return run, lambda left: all_there(left / "archive", {sop: acks[sop] for sop in run.told})
 
 
@@ -334,7 +334,7 @@ SCENARIOS = {
     segment_used_again: ["write_empty"],
     merge_beside_a_reader: ["sync_file"],
     log_begun_again: [sqlite_checkpoint],
-    reindexed: ["swap_files"],
+    reindexed: ["take_place"],
     backup: ["run admin_backup.c"],
 }
 
@@ -359,15 +359,15 @@ def judged(scenario, work, words):
     return faults
 
 
-def main():
-    wanted = [s for s in SCENARIOS if not sys.argv[1:] or s.__name__ in sys.argv[1:]]
+def main(scenarios):
+    wanted = [s for s in scenarios if not sys.argv[1:] or s.__name__ in sys.argv[1:]]
     faults = []
     for scenario in wanted:
         with nodes.work_folder("sites") as work:
-            faults += judged(scenario, pathlib.Path(work, "run"), SCENARIOS[scenario])
+            faults += judged(scenario, pathlib.Path(work, "run"), scenarios[scenario])
     print("\n".join(faults) or f"{len(wanted)} scenarios, each call is needed")
     return 1 if faults else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(SCENARIOS))

@@ -190,7 +190,7 @@ def lines_of(stack):
     out = []
     for frame in stack.splitlines():
         program, _, offset = frame.rpartition("+")
-        if "vitrined" in program:
+        if program.rpartition("/")[2].startswith("vitrine"):
             # the address returned to: one byte back is the call
             said = subprocess.run(["addr2line", "-f", "-s", "-e", program, hex(int(offset, 16) - 1)], capture_output=True,
                                   text=True, check=False).stdout.split()
