@@ -273,6 +273,11 @@ static bool after(struct request *request, struct vt_err *err)
     return true;
 }
 
+static bool after_left(struct request *request, struct vt_err *err)
+{
+    return vt_buf_printf(request->out, err, "%u\n", request->world->faults.after_calls);
+}
+
 void vt_sim_control_count(struct vt_sim_world *world, struct vt_sim_server *server)
 {
     struct vt_sim_faults *faults = &world->faults;
@@ -391,6 +396,7 @@ static const struct command {
     { "hide-field", "CLASS.FIELD", 1, hide_field },
     { "set", "CLASS.FIELD NAME VALUE", 3, set_field },
     { "after", "CALLS COMMAND...", ANY, after },
+    { "after-left", "", 0, after_left },
     { "hosts", "", 0, list_hosts },
 };
 

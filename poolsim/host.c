@@ -107,8 +107,12 @@ static bool host_preventers(struct vt_sim_call *call, struct vt_sim_failure *fai
 static bool finish_power(struct vt_sim_job *job, struct vt_sim_failure *failure)
 {
     struct vt_sim_machine *machine = vt_sim_machine_of(job->pool, job->object);
+    struct vt_sim_object *host = vt_sim_get(job->pool->db, job->object);
+    struct vt_sim_object *metrics = host ? vt_sim_follow(job->pool->db, host, VT_host_metrics) : NULL;
 
     (void)failure;
+    if (metrics) /* it says goodbye: nobody waits for its heartbeat */
+        vt_sim_set_bool(job->pool->db, metrics, VT_host_metrics_live, false);
     if (machine && job->flag)
         vt_sim_machine_restart(machine, 20000);
     else if (machine)
