@@ -355,7 +355,7 @@ bool vt_incidents_open_each(struct vt_incidents *incidents,
     struct vt_rows rows;
     bool ok = vt_rows_begin(
         &rows, incidents, err,
-        "SELECT id, class, opened, cause, reason, vm_uuid, vm_name FROM incident"
+        "SELECT id, class, opened, cause, incident.reason, vm_uuid, vm_name FROM incident"
         " LEFT JOIN incident_vm ON incident = id AND left_at IS NULL WHERE closed IS NULL"
         " ORDER BY id",
         "");

@@ -139,14 +139,17 @@ static void find_cause(const struct vt_monitor *monitor, const struct vt_watched
     snprintf(out, VT_INCIDENT_TEXT_MAX, "%s", cause);
 }
 
-/* The class of an incident stays while nobody can tell better, and a shared one for a while, so that
- * those that come back last do not become incidents of their own. */
+/* The class of an incident stays while something is done with the VM (our own snapshot is such an
+ * operation), while nobody can tell better, and a shared one for a while, so that those that come back
+ * last do not become incidents of their own. */
 static bool stays(struct vt_watched *vm, enum vt_loss next, int64_t now)
 {
     bool blind = next == VT_LOSS_CONTROL_LOST || next == VT_LOSS_ISOLATED;
     bool shared = vm->loss == VT_LOSS_LINK_LOST || vm->loss == VT_LOSS_HOST_LOST;
+    bool busy = next == VT_LOSS_OPERATION || next == VT_LOSS_MIGRATING ||
+                next == VT_LOSS_MAINTENANCE || next == VT_LOSS_UNMONITORABLE;
 
-    if (next == vm->loss || (blind && vm->loss != VT_LOSS_CONTROL_LOST &&
+    if (next == vm->loss || busy || (blind && vm->loss != VT_LOSS_CONTROL_LOST &&
                              vm->loss != VT_LOSS_ISOLATED)) {
         vm->differs_since = 0;
         return true;

@@ -175,8 +175,8 @@ static json_t *detail_of(const struct vt_watched *vm, int64_t incident, struct v
 
 static void tell_closed(struct vt_monitor *monitor, const struct vt_watched *vm, int64_t incident)
 {
-    json_t *detail = json_pack("{s:I, s:s, s:s}", "incident", (json_int_t)incident, "vm", vm->name,
-                               "vm_uuid", vm->uuid);
+    json_t *detail = json_pack("{s:I, s:s, s:s, s:s}", "incident", (json_int_t)incident, "vm",
+                               vm->name, "vm_uuid", vm->uuid, "reason", vm->reason);
     struct vt_err ignored = { 0 };
     json_t *whole = vt_incident_json(monitor->incidents, incident, &ignored);
 

@@ -243,6 +243,13 @@ static uint8_t guest_addresses(const struct vt_object *metrics,
     return found;
 }
 
+/* A VM that is lost stays so until it answers. */
+static void hear_anew(struct vt_watched *vm)
+{
+    if (vm->incident == 0)
+        vt_detector_reset(&vm->detector);
+}
+
 static void take_addresses(struct vt_watched *vm, const struct vt_probe_address *list,
                            uint8_t count, bool configured)
 {
@@ -259,8 +266,7 @@ static void take_addresses(struct vt_watched *vm, const struct vt_probe_address 
     }
     memcpy(vm->addresses, list, count * sizeof *list);
     vm->address_count = count;
-    if (vm->incident == 0)
-        vt_detector_reset(&vm->detector);
+    hear_anew(vm);
 }
 
 static void find_addresses(struct vt_watched *vm, const struct vt_object *metrics)
@@ -319,7 +325,7 @@ static void note_move(struct vt_watched *vm)
 {
     vt_remark(&vm->remarks, "moved to another host");
     settle(vm, VT_SETTLING_MOVE, vm->settings->grace / MOVE_PART);
-    vt_detector_reset(&vm->detector);
+    hear_anew(vm);
 }
 
 /* A new domain on the same host: it was rebooted, from inside perhaps. */
@@ -327,7 +333,7 @@ static void note_reboot(struct vt_watched *vm)
 {
     vt_remark(&vm->remarks, "rebooted");
     settle(vm, VT_SETTLING_START, vm->settings->grace);
-    vt_detector_reset(&vm->detector);
+    hear_anew(vm);
 }
 
 static void find_work(struct vt_watched *vm, const struct vt_object *object)
@@ -347,7 +353,7 @@ static void find_work(struct vt_watched *vm, const struct vt_object *object)
         vt_remark(&vm->remarks, "operation ended");
         settle(vm, vm->moving ? VT_SETTLING_MOVE : VT_SETTLING_WORK,
                vm->settings->grace / (vm->moving ? MOVE_PART : WORK_PART));
-        vt_detector_reset(&vm->detector);
+        hear_anew(vm);
     }
     vm->working = working;
     vm->moving = moving;
