@@ -13,6 +13,7 @@ pkg_check_modules(curl REQUIRED IMPORTED_TARGET libcurl)
 pkg_check_modules(xml2 REQUIRED IMPORTED_TARGET libxml-2.0)
 pkg_check_modules(tiff REQUIRED IMPORTED_TARGET libtiff-4)
 pkg_check_modules(jpeg REQUIRED IMPORTED_TARGET libjpeg)
+pkg_check_modules(microhttpd REQUIRED IMPORTED_TARGET libmicrohttpd)
 pkg_check_modules(zstd REQUIRED IMPORTED_TARGET libzstd)
 
 # DCMTK's own CMake files name more libraries than we use; these are the ones the bridge needs.
@@ -21,3 +22,15 @@ foreach(lib dcmnet dcmjpeg dcmjpls dcmimage dcmimgle dcmdata oflog ofstd)
     find_library(DCMTK_${lib} ${lib} REQUIRED)
     target_link_libraries(PkgConfig::dcmtk INTERFACE ${DCMTK_${lib}})
 endforeach()
+
+# The driver for QEMU/KVM and Xen under libvirt.
+pkg_check_modules(libvirt IMPORTED_TARGET libvirt)
+option(VITRINE_LIBVIRT "build the libvirt driver" ${libvirt_FOUND})
+if(VITRINE_LIBVIRT)
+    target_compile_definitions(PkgConfig::libvirt INTERFACE VT_HAVE_LIBVIRT)
+    set(VT_LIBVIRT PkgConfig::libvirt)
+    set(VT_WITHOUT_LIBVIRT "")
+else()
+    set(VT_LIBVIRT "")
+    set(VT_WITHOUT_LIBVIRT "/libvirt[a-z_]*\\.c$")
+endif()

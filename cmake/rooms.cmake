@@ -1,5 +1,5 @@
-# vt_room(NAME ROOMS room... LIBS target...): the static library vt_NAME made of every source in
-# NAME/. A directory that has no source yet makes no library; rooms that name it link nothing.
+# vt_room(NAME ROOMS room... LIBS target... WITHOUT regex): the static library vt_NAME made of every
+# source in NAME/ but those that the expression matches. A directory that has no source yet makes no library; rooms that name it link nothing.
 # vt_program(NAME SOURCES file... ROOMS room... LIBS target...): one of our programs.
 
 set(VT_C_WARNINGS -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes
@@ -20,8 +20,11 @@ if(VITRINE_SANITIZE)
 endif()
 
 function(vt_room name)
-    cmake_parse_arguments(ARG "" "" "ROOMS;LIBS" ${ARGN})
+    cmake_parse_arguments(ARG "" "WITHOUT" "ROOMS;LIBS" ${ARGN})
     file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${name}/*.c ${CMAKE_SOURCE_DIR}/${name}/*.cc)
+    if(ARG_WITHOUT)
+        list(FILTER sources EXCLUDE REGEX "${ARG_WITHOUT}")
+    endif()
     if(NOT sources)
         return()
     endif()

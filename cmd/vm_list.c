@@ -11,6 +11,7 @@
 #include "cmd/vm_rows.h"
 #include "core/clock.h"
 #include "core/err.h"
+#include "hypervisor/driver.h"
 #include "hypervisor/pool_service.h"
 
 #define TRUST_WAIT_NS (20 * VT_NS_PER_S)
@@ -82,7 +83,7 @@ static int with_pool(struct vt_cli *cli, unsigned classes, print_fn print, struc
 {
     struct vt_pool pool;
 
-    if (vt_pool_open(cli, &pool, err) && vt_pool_look(&pool, classes, err))
+    if (vt_pool_open_any(cli, &pool, err) && vt_pool_look(&pool, classes, err))
         print(&pool, err);
     vt_pool_close(&pool);
     return vt_pool_status(err);
@@ -393,6 +394,9 @@ static bool trust_anew(struct vt_pool *pool, const char *address, struct vt_err 
 {
     if (pool->cli->call && vt_call_is_console(pool->cli->call))
         return vt_fail(err, VT_E_DENIED, "--trust is not for the console: ask an administrator");
+    if (!pool->xapi)
+        return vt_fail(err, VT_E_UNSUPPORTED, "the driver %s has no certificates",
+                       pool->driver->name);
     if (!vt_xapi_forget_pin(pool->xapi, address, err))
         return false;
     return !pool->keeper || vt_keeper_again(pool->keeper, vt_clock_mono() + TRUST_WAIT_NS);
@@ -403,7 +407,7 @@ int vt_cli_pool_status(struct vt_cli *cli, struct vt_err *err)
     const char *trust = vt_cli_value(cli, "--trust");
     struct vt_pool pool;
 
-    if (vt_pool_open(cli, &pool, err) && (!trust || trust_anew(&pool, trust, err)) &&
+    if (vt_pool_open_any(cli, &pool, err) && (!trust || trust_anew(&pool, trust, err)) &&
         vt_pool_look(&pool, VMS | STORAGE | VT_CLASS_BIT(VT_CLASS_TASK), err) &&
         print_status(&pool, err) && pool.stale)
         vt_fail(err, VT_E_REFUSED,

@@ -12,6 +12,7 @@
 #include "core/clock.h"
 #include "core/err.h"
 #include "core/io.h"
+#include "hypervisor/driver.h"
 #include "hypervisor/explain.h"
 #include "hypervisor/pool_service.h"
 
@@ -152,6 +153,7 @@ static bool open_kept(struct vt_pool *pool, struct vt_err *err)
         return false;
     const char *name = vt_keeper_name(pool->keeper);
     pool->name = vt_conf_text(conf, "pool", name, "url", NULL) ? name : NULL;
+    pool->driver = &vt_driver_xapi;
     pool->user = setting(pool, "user") ? setting(pool, "user") : "root";
     snprintf(pool->state, sizeof pool->state, "%s", vt_keeper_folder(pool->keeper));
     pool->xapi = vt_keeper_xapi(pool->keeper);
@@ -162,13 +164,34 @@ static bool open_kept(struct vt_pool *pool, struct vt_err *err)
                           vt_fail(err, VT_E_NOMEM, "no memory for the picture of the pool"));
 }
 
+/* The operating system says who may: no password, no members. */
+static bool open_session(struct vt_pool *pool, struct vt_err *err)
+{
+    if (!choose_state(pool, err) || !(pool->session = pool->driver->open(setting(pool, "url"), err)))
+        return false;
+    pool->picture = vt_picture_new();
+    return pool->picture || vt_fail(err, VT_E_NOMEM, "no memory for the picture of the pool");
+}
+
 bool vt_pool_open(const struct vt_cli *cli, struct vt_pool *out, struct vt_err *err)
+{
+    if (!vt_pool_open_any(cli, out, err))
+        return false;
+    return out->xapi || vt_fail(err, VT_E_UNSUPPORTED, "the driver %s cannot do '%s %s'",
+                                out->driver->name, cli->command->words[0],
+                                cli->command->words[1] ? cli->command->words[1] : "");
+}
+
+bool vt_pool_open_any(const struct vt_cli *cli, struct vt_pool *out, struct vt_err *err)
 {
     *out = (struct vt_pool){ .cli = cli };
     if (cli->call)
         return open_kept(out, err);
     if (!choose_section(out, err))
         return false;
+    out->driver = vt_driver_for(setting(out, "url"));
+    if (out->driver->open)
+        return open_session(out, err);
     out->user = setting(out, "user") ? setting(out, "user") : "root";
     if (!read_password(out, err) || !choose_state(out, err))
         return false;
@@ -223,6 +246,19 @@ static bool copy_kept(struct vt_pool *pool, unsigned classes, struct vt_err *err
     return true;
 }
 
+static bool load_session(struct vt_pool *pool, struct vt_err *err)
+{
+    char path[VT_POOL_PATH_MAX];
+    struct vt_err ignored = { 0 };
+
+    if (!pool->driver->load(pool->session, pool->picture, err))
+        return false;
+    path_in(pool, "picture.json", path);
+    if (!vt_picture_save(pool->picture, path, &ignored))
+        vt_cli_complain(pool->cli, "the picture is not kept: %s", ignored.text);
+    return true;
+}
+
 bool vt_pool_load(struct vt_pool *pool, unsigned classes, struct vt_err *err)
 {
     if (pool->keeper)
@@ -230,6 +266,8 @@ bool vt_pool_load(struct vt_pool *pool, unsigned classes, struct vt_err *err)
     char path[VT_POOL_PATH_MAX];
     struct vt_err ignored = { 0 };
 
+    if (pool->session)
+        return load_session(pool, err);
     if (!vt_picture_load(pool->picture, pool->xapi, pool->line, classes, err)) {
         if (err->code == VT_E_DENIED && strstr(err->text, "certificate"))
             vt_fail_context(
@@ -357,6 +395,8 @@ void vt_pool_close(struct vt_pool *pool)
     vt_line_free(pool->line);
     if (!pool->keeper)
         vt_xapi_free(pool->xapi);
+    if (pool->session)
+        pool->driver->close(pool->session);
     explicit_bzero(pool->password, sizeof pool->password);
     *pool = (struct vt_pool){ 0 };
 }

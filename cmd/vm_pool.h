@@ -10,6 +10,7 @@
 #include "hypervisor/picture.h"
 #include "hypervisor/xapi.h"
 
+struct vt_driver;
 struct vt_err;
 struct vt_keeper;
 
@@ -22,6 +23,8 @@ struct vt_pool {
     char password[VT_POOL_PASSWORD_MAX];
     char state[VT_POOL_PATH_MAX]; /* the folder of members.json and picture.json */
     size_t known;                 /* members whose pins were known before */
+    const struct vt_driver *driver;
+    void *session; /* of a driver that is not xapi: then there is no xapi and no line */
     struct vt_xapi *xapi;
     struct vt_line *line;
     struct vt_picture *picture;
@@ -33,6 +36,8 @@ struct vt_pool {
 /* What the configuration says, and what the state folder remembers; nothing is sent. Release with
  * vt_pool_close in any case. VT_E_INVALID: configuration. */
 bool vt_pool_open(const struct vt_cli *cli, struct vt_pool *out, struct vt_err *err);
+/* For commands that work with every driver; the other one is VT_E_UNSUPPORTED without a XAPI pool. */
+bool vt_pool_open_any(const struct vt_cli *cli, struct vt_pool *out, struct vt_err *err);
 /* Logs in and reads those classes. Explains failures; says which certificates were learnt. */
 bool vt_pool_load(struct vt_pool *pool, unsigned classes, struct vt_err *err);
 /* The same; when no master answers, the picture of the last time, with `stale` set. */

@@ -98,8 +98,13 @@ static void uuid_of(struct vt_pool *pool, const struct vt_verb_job *job,
     struct vt_err ignored = { 0 };
 
     out[0] = '\0';
-    if (job->verb->args == VT_ARGS_VM_NAME && job->end == VT_JOB_DONE &&
-        vt_xapi_call(pool->xapi, pool->line, &reply, &ignored, "VM.get_uuid", "s", job->result))
+    if (job->verb->args != VT_ARGS_VM_NAME || job->end != VT_JOB_DONE)
+        return;
+    const char *colon = pool->session ? strrchr(job->result, ':') : NULL;
+    if (colon)
+        snprintf(out, VT_XAPI_UUID_MAX, "%s", colon + 1);
+    else if (pool->xapi &&
+             vt_xapi_call(pool->xapi, pool->line, &reply, &ignored, "VM.get_uuid", "s", job->result))
         snprintf(out, VT_XAPI_UUID_MAX, "%s", vt_xmlrpc_text(reply.value, ""));
 }
 
@@ -230,7 +235,11 @@ static void print_dry(const struct batch *batch)
 static bool run_batch(struct batch *batch, struct vt_err *err)
 {
     const struct vt_cli *cli = batch->pool->cli;
-    struct vt_verbs_run run = { .context = batch, .report = report, .tick = tick };
+    struct vt_verbs_run run = { .driver = batch->pool->driver,
+                                .session = batch->pool->session,
+                                .context = batch,
+                                .report = report,
+                                .tick = tick };
     long per_host = 0;
 
     if (!vt_cli_number(cli, "--parallel", 1, VT_VERB_PER_HOST_MAX, VT_VERB_PER_HOST, &per_host,
@@ -266,9 +275,10 @@ static const char *chosen_verb(const struct vt_cli *cli, const char **out_host, 
     return words[i].forced && vt_cli_switch(cli, "--force") ? words[i].forced : words[i].plain;
 }
 
-static const struct vt_verb *find_verb(const char *name, struct vt_err *err)
+static const struct vt_verb *find_verb(const struct vt_pool *pool, const char *name,
+                                      struct vt_err *err)
 {
-    const struct vt_driver *driver = &vt_driver_xapi;
+    const struct vt_driver *driver = pool->driver;
     const struct vt_verb *verb = vt_driver_verb(driver, name);
 
     if (!verb)
@@ -293,7 +303,7 @@ static bool prepare(struct vt_pool *pool, struct vt_verb_job *pattern, struct vt
 {
     const char *host = NULL, *name = chosen_verb(pool->cli, &host, err);
 
-    if (!name || !(pattern->verb = find_verb(name, err)))
+    if (!name || !(pattern->verb = find_verb(pool, name, err)))
         return false;
     if (host) {
         const struct vt_object *to = vt_pool_find(pool, VT_CLASS_HOST, host, err);
@@ -404,7 +414,7 @@ static int with_batch(struct vt_cli *cli, act_fn act, struct vt_err *err)
     struct vt_pool pool;
     struct batch batch = { .pool = &pool };
     bool ok =
-        vt_pool_open(cli, &pool, err) && vt_pool_look_now(&pool, CLASSES, err) && act(&batch, err);
+        vt_pool_open_any(cli, &pool, err) && vt_pool_look_now(&pool, CLASSES, err) && act(&batch, err);
 
     batch_fini(&batch);
     vt_pool_close(&pool);
@@ -441,7 +451,7 @@ static bool clone(struct batch *batch, struct vt_err *err)
 {
     struct vt_pool *pool = batch->pool;
     const struct vt_object *source = clone_source(pool, pool->cli->args[0], err);
-    struct vt_verb_job job = { .verb = source ? find_verb("clone", err) : NULL };
+    struct vt_verb_job job = { .verb = source ? find_verb(pool, "clone", err) : NULL };
 
     if (!job.verb)
         return false;
@@ -493,7 +503,7 @@ static bool revert(struct batch *batch, struct vt_err *err)
     struct vt_pool *pool = batch->pool;
     const struct vt_object *vm = vt_pool_find(pool, VT_CLASS_VM, pool->cli->args[0], err);
     const struct vt_object *snapshot = vm ? find_snapshot(pool, vm, pool->cli->args[1], err) : NULL;
-    struct vt_verb_job job = { .verb = snapshot ? find_verb("revert", err) : NULL };
+    struct vt_verb_job job = { .verb = snapshot ? find_verb(pool, "revert", err) : NULL };
     char question[200];
 
     if (!job.verb)
@@ -516,7 +526,7 @@ static bool snapshot_delete(struct batch *batch, struct vt_err *err)
 {
     struct vt_pool *pool = batch->pool;
     const struct vt_object *vm = vt_pool_find(pool, VT_CLASS_VM, pool->cli->args[0], err);
-    const struct vt_verb_job job = { .verb = vm ? find_verb("destroy", err) : NULL };
+    const struct vt_verb_job job = { .verb = vm ? find_verb(pool, "destroy", err) : NULL };
 
     if (!job.verb)
         return false;

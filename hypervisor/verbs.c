@@ -40,9 +40,22 @@ static const struct vt_verb xapi_verbs[] = {
 };
 /* clang-format on */
 
-const struct vt_driver vt_driver_xapi = { "xapi", xapi_verbs };
+const struct vt_driver vt_driver_xapi = { .name = "xapi", .verbs = xapi_verbs };
 
-static const struct vt_driver *const drivers[] = { &vt_driver_xapi };
+static const struct vt_driver *const drivers[] = {
+    &vt_driver_xapi,
+#ifdef VT_HAVE_LIBVIRT
+    &vt_driver_libvirt,
+#endif
+};
+
+const struct vt_driver *vt_driver_for(const char *url)
+{
+    for (size_t i = 0; i < sizeof drivers / sizeof *drivers; i++)
+        if (drivers[i]->takes && drivers[i]->takes(url))
+            return drivers[i];
+    return &vt_driver_xapi;
+}
 
 const struct vt_driver *vt_driver_find(const char *name)
 {

@@ -14,6 +14,7 @@
 #include "core/err.h"
 #include "hypervisor/xapi.h"
 
+struct vt_driver;
 struct vt_object;
 
 enum vt_power {
@@ -111,13 +112,15 @@ void vt_verb_do(struct vt_xapi *xapi, struct vt_line *line, struct vt_verb_job *
 
 struct vt_verbs_run {
     unsigned per_host; /* 0: VT_VERB_PER_HOST */
+    const struct vt_driver *driver; /* NULL: xapi; else its session does the jobs */
+    void *session;
     void *context;
     void (*report)(void *context, const struct vt_verb_job *job); /* one job has ended */
     bool (*tick)(void *context, double progress, size_t done,
                  size_t count); /* false: begin no more, cancel the tasks */
 };
 
-/* All jobs, at most per_host of a lane at a time; reports come in the order in which they end, in
+/* All jobs (xapi is NULL with a session of another driver), at most per_host of a lane at a time; reports come in the order in which they end, in
  * the caller's thread. true when every one is VT_JOB_DONE. err is for what concerns all (memory).
  */
 bool vt_verbs_run(struct vt_xapi *xapi, struct vt_verb_job *jobs, size_t count,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/clock.h"
+#include "hypervisor/driver.h"
 #include "hypervisor/picture.h"
 #include "hypervisor/verbs.h"
 
@@ -287,6 +288,7 @@ size_t vt_verbs_next(const struct vt_verb_job *jobs, size_t count, unsigned per_
 
 struct crew {
     struct vt_xapi *xapi; /* fixed */
+    const struct vt_verbs_run *run;
     size_t count;
     unsigned per_host;
 
@@ -348,8 +350,12 @@ static void *work(void *context)
     pthread_mutex_lock(&crew->lock);
     while (line && take_job(worker)) {
         struct vt_verb_job job = crew->jobs[worker->job];
+        const struct vt_driver *driver = crew->run->driver;
         pthread_mutex_unlock(&crew->lock);
-        vt_verb_do(crew->xapi, line, &job, on_progress, worker);
+        if (driver && driver->act)
+            driver->act(crew->run->session, &job);
+        else
+            vt_verb_do(crew->xapi, line, &job, on_progress, worker);
         pthread_mutex_lock(&crew->lock);
         crew->jobs[worker->job] = job;
         crew->ended[crew->ended_count++] = worker->job;
@@ -442,6 +448,7 @@ bool vt_verbs_run(struct vt_xapi *xapi, struct vt_verb_job *jobs, size_t count,
                   const struct vt_verbs_run *run, struct vt_err *err)
 {
     struct crew crew = { .xapi = xapi,
+                         .run = run,
                          .jobs = jobs,
                          .count = count,
                          .per_host = run->per_host ? run->per_host : VT_VERB_PER_HOST };

@@ -1,0 +1,409 @@
+/* What is done with domains: the table of verbs and what each does. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <libvirt/virterror.h>
+
+#include "core/clock.h"
+#include "core/err.h"
+#include "hypervisor/libvirt_state.h"
+#include "hypervisor/verbs.h"
+
+enum { LOOK_MS = 200 };
+
+#define HALTED VT_POWER_HALTED
+#define PAUSED VT_POWER_PAUSED
+#define RUNNING VT_POWER_RUNNING
+#define SUSPENDED VT_POWER_SUSPENDED
+
+/* clang-format off */
+static const struct vt_verb libvirt_verbs[] = {
+    { "start", "start", "", VT_ARGS_VM_FLAGS, HALTED, RUNNING, false, false, "starting", "started" },
+    { "clean_shutdown", "clean_shutdown", "", VT_ARGS_VM, RUNNING, HALTED, false, false, "shutting down", "shut down" },
+    { "hard_shutdown", "hard_shutdown", "", VT_ARGS_VM, PAUSED | SUSPENDED | RUNNING, HALTED, false, false,
+      "switching off", "switched off" },
+    { "clean_reboot", "clean_reboot", "", VT_ARGS_VM, RUNNING, 0, false, false, "rebooting", "told to reboot" },
+    { "hard_reboot", "hard_reboot", "", VT_ARGS_VM, PAUSED | RUNNING, 0, false, false, "resetting", "reset" },
+    { "suspend", "suspend", "", VT_ARGS_VM, RUNNING | PAUSED, SUSPENDED, false, false, "suspending", "suspended" },
+    { "resume", "resume", "", VT_ARGS_VM_FLAGS, SUSPENDED, RUNNING, false, false, "resuming", "resumed" },
+    { "pause", "pause", "", VT_ARGS_VM, RUNNING, PAUSED, false, false, "pausing", "paused" },
+    { "unpause", "unpause", "", VT_ARGS_VM, PAUSED, RUNNING, false, false, "unpausing", "unpaused" },
+    { "snapshot", "snapshot", "", VT_ARGS_VM_NAME, HALTED | PAUSED | RUNNING, 0, false, false,
+      "taking a snapshot of", "snapshot taken" },
+    { "checkpoint", "checkpoint", "", VT_ARGS_VM_NAME, PAUSED | RUNNING, 0, false, false,
+      "taking a checkpoint of", "checkpoint taken" },
+    { "revert", "revert", "", VT_ARGS_VM, VT_POWER_ANY, 0, false, true, "reverting", "reverted" },
+    { "destroy", "destroy", "", VT_ARGS_DESTROY, HALTED | SUSPENDED, 0, true, true, "destroying", "destroyed" },
+    { .name = NULL },
+};
+/* clang-format on */
+
+struct doing {
+    virConnectPtr connection;
+    virDomainPtr domain; /* NULL for what is done with a snapshot */
+    struct vt_verb_job *job;
+    struct vt_err *err;
+};
+
+/* ---- power ---- */
+
+static bool done(int result, struct vt_err *err, const char *what)
+{
+    return result == 0 || vt_libvirt_failed(err, what);
+}
+
+static bool start(struct doing *d) /* from a managed save too */
+{
+    return done(virDomainCreate(d->domain), d->err, "starting it");
+}
+
+static bool clean_shutdown(struct doing *d)
+{
+    int64_t deadline = vt_clock_mono() + VT_LIBVIRT_SHUTDOWN_S * VT_NS_PER_S;
+
+    if (!done(virDomainShutdown(d->domain), d->err, "asking the guest to shut down"))
+        return false;
+    while (virDomainIsActive(d->domain) == 1) {
+        if (vt_clock_mono() > deadline)
+            return vt_fail(d->err, VT_E_TIMEOUT,
+                           "the guest did not shut down in %d s: 'shutdown --force' switches it off",
+                           VT_LIBVIRT_SHUTDOWN_S);
+        vt_clock_sleep(LOOK_MS * VT_NS_PER_MS);
+    }
+    return true;
+}
+
+static bool hard_shutdown(struct doing *d)
+{
+    if (virDomainIsActive(d->domain) == 1)
+        return done(virDomainDestroy(d->domain), d->err, "switching it off");
+    return done(virDomainManagedSaveRemove(d->domain, 0), d->err, "dropping its saved memory");
+}
+
+static bool clean_reboot(struct doing *d)
+{
+    return done(virDomainReboot(d->domain, 0), d->err, "asking the guest to reboot");
+}
+
+static bool hard_reboot(struct doing *d)
+{
+    return done(virDomainReset(d->domain, 0), d->err, "resetting it");
+}
+
+static bool suspend(struct doing *d)
+{
+    return done(virDomainManagedSave(d->domain, 0), d->err, "saving its memory");
+}
+
+static bool pause_it(struct doing *d)
+{
+    return done(virDomainSuspend(d->domain), d->err, "pausing it");
+}
+
+static bool unpause(struct doing *d)
+{
+    int state = 0;
+
+    virDomainGetState(d->domain, &state, NULL, 0);
+    if (state == VIR_DOMAIN_PMSUSPENDED)
+        return done(virDomainPMWakeup(d->domain, 0), d->err, "waking it");
+    return done(virDomainResume(d->domain), d->err, "unpausing it");
+}
+
+/* ---- snapshots ---- */
+
+static bool keep_result(struct doing *d, virDomainSnapshotPtr snapshot)
+{
+    char own[VIR_UUID_STRING_BUFLEN], uuid[VT_LIBVIRT_UUID_MAX];
+
+    if (!snapshot || virDomainGetUUIDString(d->domain, own) != 0)
+        return vt_libvirt_failed(d->err, "the snapshot");
+    vt_libvirt_snapshot_uuid(own, virDomainSnapshotGetName(snapshot), uuid);
+    vt_libvirt_ref("snapshot", uuid, d->job->result);
+    virDomainSnapshotFree(snapshot);
+    return true;
+}
+
+static virDomainSnapshotPtr create(struct doing *d, const char *description, unsigned flags)
+{
+    vt_autofree char *xml = vt_libvirt_snapshot_xml(d->job->name, description);
+
+    if (!xml) {
+        vt_fail(d->err, VT_E_NOMEM, "no memory for a snapshot");
+        return NULL;
+    }
+    return virDomainSnapshotCreateXML(d->domain, xml, flags);
+}
+
+/* Inside the disks' own files, with the memory of a guest that runs. Disks that cannot hold one
+ * (raw) get overlay files instead, which libvirt cannot go back to. */
+static bool snapshot(struct doing *d)
+{
+    virDomainSnapshotPtr made = create(d, "", VIR_DOMAIN_SNAPSHOT_CREATE_ATOMIC);
+    const virError *error = virGetLastError();
+    int code = error ? error->code : 0;
+    bool cannot = code == VIR_ERR_CONFIG_UNSUPPORTED || code == VIR_ERR_OPERATION_INVALID ||
+                  code == VIR_ERR_OPERATION_UNSUPPORTED;
+
+    if (!made && cannot && strcmp(d->job->verb->name, "snapshot") == 0 && !vt_failed(d->err)) {
+        struct vt_err first = { 0 };
+        vt_libvirt_failed(&first, "the snapshot");
+        made = create(d, "disks only: it cannot be reverted to",
+                      VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY | VIR_DOMAIN_SNAPSHOT_CREATE_ATOMIC);
+        if (!made) {
+            *d->err = first;
+            return false;
+        }
+    }
+    return keep_result(d, made);
+}
+
+/* Cables that were cut when it was taken: who reverts wants a VM that works. */
+static bool raise_links(virDomainPtr domain, struct vt_err *err)
+{
+    vt_autofree char *xml = virDomainGetXMLDesc(domain, 0);
+    struct vt_libvirt_vif vifs[VT_LIBVIRT_VIFS_MAX];
+    size_t count = xml ? vt_libvirt_vifs(xml, vifs) : 0;
+    bool ok = xml || vt_libvirt_failed(err, "its interfaces");
+
+    for (size_t i = 0; i < count && ok; i++) {
+        if (vifs[i].up)
+            continue;
+        vt_autofree char *up = vt_libvirt_vif_xml(xml, vifs[i].mac, true);
+        ok = up && (virDomainUpdateDeviceFlags(domain, up, VIR_DOMAIN_AFFECT_CURRENT) == 0 ||
+                    vt_libvirt_failed(err, "raising a link"));
+    }
+    return ok;
+}
+
+static bool revert(struct doing *d)
+{
+    virDomainSnapshotPtr snapshot = vt_libvirt_snapshot(d->connection, d->job->vm, d->err);
+
+    if (!snapshot)
+        return false;
+    virDomainPtr domain = virDomainSnapshotGetDomain(snapshot); /* borrowed */
+    bool ok = done(virDomainRevertToSnapshot(snapshot, 0), d->err, "going back to it");
+    if (!ok && d->err->code == VT_E_UNSUPPORTED)
+        vt_fail(d->err, VT_E_UNSUPPORTED,
+                "the snapshot is of the disks only, in files of its own: libvirt cannot go back to it");
+    ok = ok && raise_links(domain, d->err);
+    virDomainSnapshotFree(snapshot);
+    return ok;
+}
+
+/* ---- destroying ---- */
+
+static bool delete_snapshot(struct doing *d)
+{
+    virDomainSnapshotPtr snapshot = vt_libvirt_snapshot(d->connection, d->job->vm, d->err);
+    bool ok = snapshot && done(virDomainSnapshotDelete(snapshot, 0), d->err, "deleting it");
+
+    if (snapshot)
+        virDomainSnapshotFree(snapshot);
+    return ok;
+}
+
+/* All of them in storage pools, or nothing is touched: what libvirt does not manage it cannot
+ * delete. */
+static bool delete_disks(struct doing *d, char **disks)
+{
+    bool ok = true;
+
+    for (int pass = 0; pass < 2 && ok; pass++) {
+        for (char **disk = disks; *disk && ok; disk++) {
+            virStorageVolPtr volume = virStorageVolLookupByPath(d->connection, *disk);
+            if (!volume)
+                return vt_fail(d->err, VT_E_DENIED,
+                               "its disk %.120s lies in no storage pool: destroy it with --keep-disks",
+                               *disk);
+            if (pass == 1)
+                ok = done(virStorageVolDelete(volume, 0), d->err, "deleting a disk");
+            virStorageVolFree(volume);
+        }
+        if (pass == 0)
+            ok = done(virDomainUndefineFlags(d->domain,
+                                             VIR_DOMAIN_UNDEFINE_MANAGED_SAVE |
+                                                 VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA |
+                                                 VIR_DOMAIN_UNDEFINE_NVRAM),
+                      d->err, "undefining it");
+    }
+    return ok;
+}
+
+static bool destroy(struct doing *d)
+{
+    char *none = NULL;
+
+    if (strncmp(d->job->vm, "libvirt:snapshot:", 17) == 0)
+        return delete_snapshot(d);
+    vt_autofree char *xml = virDomainGetXMLDesc(d->domain, 0);
+    char **disks = xml && !d->job->keep_disks ? vt_libvirt_disks(xml) : NULL;
+    bool ok = (xml || vt_libvirt_failed(d->err, "its disks")) && delete_disks(d, disks ? disks : &none);
+    for (char **disk = disks; disk && *disk; disk++)
+        free(*disk);
+    free(disks);
+    return ok;
+}
+
+/* ---- one job ---- */
+
+static const struct {
+    const char *verb;
+    bool (*run)(struct doing *d);
+} actions[] = {
+    { "start", start },
+    { "resume", start },
+    { "clean_shutdown", clean_shutdown },
+    { "hard_shutdown", hard_shutdown },
+    { "clean_reboot", clean_reboot },
+    { "hard_reboot", hard_reboot },
+    { "suspend", suspend },
+    { "pause", pause_it },
+    { "unpause", unpause },
+    { "snapshot", snapshot },
+    { "checkpoint", snapshot },
+    { "revert", revert },
+    { "destroy", destroy },
+};
+
+static bool run(struct doing *d)
+{
+    bool on_snapshot = strncmp(d->job->vm, "libvirt:snapshot:", 17) == 0;
+
+    if (!on_snapshot && !(d->domain = vt_libvirt_domain(d->connection, d->job->vm, d->err)))
+        return false;
+    for (size_t i = 0; i < VT_COUNT(actions); i++)
+        if (strcmp(actions[i].verb, d->job->verb->name) == 0)
+            return actions[i].run(d);
+    return vt_fail(d->err, VT_E_UNSUPPORTED, "the driver libvirt cannot %s", d->job->verb->name);
+}
+
+/* The answer was lost with the daemon: the VM is looked at through a new connection. */
+static void settle(struct vt_libvirt *libvirt, struct vt_verb_job *job)
+{
+    struct vt_err ignored = { 0 };
+    virConnectPtr connection = vt_libvirt_get(libvirt, &ignored);
+    virDomainPtr domain = connection ? vt_libvirt_domain(connection, job->vm, &ignored) : NULL;
+
+    job->end = VT_JOB_UNKNOWN;
+    if (domain && job->verb->after &&
+        vt_power_from(vt_libvirt_power(domain)) == job->verb->after) {
+        job->end = VT_JOB_DONE;
+        job->looked = true;
+        vt_err_clear(&job->err);
+    }
+    if (domain)
+        virDomainFree(domain);
+    if (connection)
+        virConnectClose(connection);
+}
+
+void vt_libvirt_do(struct vt_libvirt *libvirt, struct vt_verb_job *job)
+{
+    int64_t begun = vt_clock_mono();
+    char uuid[VIR_UUID_STRING_BUFLEN];
+
+    vt_err_clear(&job->err);
+    struct doing d = { .job = job, .err = &job->err };
+    d.connection = vt_libvirt_get(libvirt, d.err);
+    bool ok = d.connection && run(&d);
+    job->end = ok ? VT_JOB_DONE : VT_JOB_FAILED;
+    if (!ok && d.domain && job->err.code == VT_E_CLOSED)
+        settle(libvirt, job);
+    if (d.domain && virDomainGetUUIDString(d.domain, uuid) == 0)
+        vt_libvirt_touch(libvirt, uuid);
+    if (d.domain)
+        virDomainFree(d.domain);
+    if (d.connection)
+        virConnectClose(d.connection);
+    job->ns = vt_clock_mono() - begun;
+}
+
+/* ---- the cable ---- */
+
+static bool set_link(virDomainPtr domain, const char *vif, bool up, bool *out_found,
+                     struct vt_err *err)
+{
+    vt_autofree char *xml = virDomainGetXMLDesc(domain, 0);
+    struct vt_libvirt_vif vifs[VT_LIBVIRT_VIFS_MAX];
+    char own[VIR_UUID_STRING_BUFLEN], made[VT_LIBVIRT_UUID_MAX];
+    size_t count = xml && virDomainGetUUIDString(domain, own) == 0 ? vt_libvirt_vifs(xml, vifs) : 0;
+
+    for (size_t i = 0; i < count; i++) {
+        vt_libvirt_snapshot_uuid(own, vifs[i].mac, made);
+        if (strcmp(made, vt_libvirt_uuid(vif)) != 0)
+            continue;
+        *out_found = true;
+        vt_autofree char *wanted = vt_libvirt_vif_xml(xml, vifs[i].mac, up);
+        return wanted && (virDomainUpdateDeviceFlags(domain, wanted, VIR_DOMAIN_AFFECT_CURRENT) == 0 ||
+                          vt_libvirt_failed(err, up ? "raising the link" : "cutting the link"));
+    }
+    return true;
+}
+
+bool vt_libvirt_set_link(struct vt_libvirt *libvirt, const char *vif, bool up, struct vt_err *err)
+{
+    virConnectPtr connection = vt_libvirt_get(libvirt, err);
+    virDomainPtr *domains = NULL;
+    int count = connection ? virConnectListAllDomains(connection, &domains, 0) : 0;
+    bool ok = connection, found = false;
+
+    for (int i = 0; i < count; i++) {
+        if (ok && !found) {
+            ok = set_link(domains[i], vif, up, &found, err);
+            char uuid[VIR_UUID_STRING_BUFLEN];
+            if (found && virDomainGetUUIDString(domains[i], uuid) == 0)
+                vt_libvirt_touch(libvirt, uuid);
+        }
+        virDomainFree(domains[i]);
+    }
+    free(domains);
+    if (connection)
+        virConnectClose(connection);
+    return ok && (found || vt_fail(err, VT_E_NOTFOUND, "the interface is gone"));
+}
+
+/* ---- the driver ---- */
+
+static bool takes(const char *url)
+{
+    static const char *const schemes[] = { "qemu", "xen", "test", "lxc", "libvirt" };
+    size_t length = strcspn(url, "+:");
+
+    for (size_t i = 0; i < VT_COUNT(schemes); i++)
+        if (strlen(schemes[i]) == length && strncmp(url, schemes[i], length) == 0)
+            return true;
+    return false;
+}
+
+static void *open_session(const char *url, struct vt_err *err)
+{
+    return vt_libvirt_open(strncmp(url, "libvirt:", 8) == 0 ? url + 8 : url, err);
+}
+
+static void close_session(void *session)
+{
+    vt_libvirt_free(session);
+}
+
+static bool load(void *session, struct vt_picture *picture, struct vt_err *err)
+{
+    return vt_libvirt_load(session, picture, err);
+}
+
+static void act(void *session, struct vt_verb_job *job)
+{
+    vt_libvirt_do(session, job);
+}
+
+const struct vt_driver vt_driver_libvirt = {
+    .name = "libvirt",
+    .verbs = libvirt_verbs,
+    .takes = takes,
+    .open = open_session,
+    .close = close_session,
+    .load = load,
+    .act = act,
+};

@@ -1,0 +1,213 @@
+/* What is read out of libvirt's XML, and the little that is written. It comes from the hypervisor's
+ * own daemon: parsed without network, entities or DTDs all the same. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <strings.h>
+
+#include <libxml/parser.h>
+#include <libxml/tree.h>
+
+#include "hypervisor/libvirt_state.h"
+
+enum { DISKS_MAX = 64 };
+
+static xmlDocPtr parse(const char *xml)
+{
+    return xmlReadMemory(xml, (int)strlen(xml), NULL, NULL,
+                         XML_PARSE_NONET | XML_PARSE_NOWARNING | XML_PARSE_NOERROR);
+}
+
+static bool is(const xmlNode *node, const char *name)
+{
+    return node->type == XML_ELEMENT_NODE && strcmp((const char *)node->name, name) == 0;
+}
+
+static xmlNodePtr child(xmlNodePtr node, const char *name)
+{
+    for (xmlNodePtr at = node ? node->children : NULL; at; at = at->next)
+        if (is(at, name))
+            return at;
+    return NULL;
+}
+
+static void attribute(xmlNodePtr node, const char *name, char *out, size_t room)
+{
+    xmlChar *text = node ? xmlGetProp(node, (const xmlChar *)name) : NULL;
+
+    snprintf(out, room, "%s", text ? (const char *)text : "");
+    xmlFree(text);
+}
+
+static void content(xmlNodePtr node, char *out, size_t room)
+{
+    xmlChar *text = node ? xmlNodeGetContent(node) : NULL;
+
+    snprintf(out, room, "%s", text ? (const char *)text : "");
+    xmlFree(text);
+}
+
+/* <source bridge="br0"/>, network="default", dev="eth0" ... */
+static void network_of(xmlNodePtr interface, char *out, size_t room)
+{
+    static const char *const names[] = { "network", "bridge", "dev", "portgroup" };
+    xmlNodePtr source = child(interface, "source");
+
+    out[0] = '\0';
+    for (size_t i = 0; i < VT_COUNT(names) && !*out; i++)
+        attribute(source, names[i], out, room);
+}
+
+size_t vt_libvirt_vifs(const char *xml, struct vt_libvirt_vif out[static VT_LIBVIRT_VIFS_MAX])
+{
+    xmlDocPtr document = parse(xml);
+    xmlNodePtr devices = document ? child(xmlDocGetRootElement(document), "devices") : NULL;
+    size_t count = 0;
+
+    for (xmlNodePtr at = devices ? devices->children : NULL; at && count < VT_LIBVIRT_VIFS_MAX;
+         at = at->next) {
+        struct vt_libvirt_vif *vif = &out[count];
+        char state[8];
+        if (!is(at, "interface"))
+            continue;
+        attribute(child(at, "mac"), "address", vif->mac, sizeof vif->mac);
+        attribute(child(at, "link"), "state", state, sizeof state);
+        network_of(at, vif->network, sizeof vif->network);
+        vif->up = strcmp(state, "down") != 0;
+        count++;
+    }
+    xmlFreeDoc(document);
+    return count;
+}
+
+static xmlNodePtr find_vif(xmlDocPtr document, const char *mac)
+{
+    xmlNodePtr devices = document ? child(xmlDocGetRootElement(document), "devices") : NULL;
+    char own[24];
+
+    for (xmlNodePtr at = devices ? devices->children : NULL; at; at = at->next) {
+        if (!is(at, "interface"))
+            continue;
+        attribute(child(at, "mac"), "address", own, sizeof own);
+        if (strcasecmp(own, mac) == 0)
+            return at;
+    }
+    return NULL;
+}
+
+char *vt_libvirt_vif_xml(const char *xml, const char *mac, bool up)
+{
+    xmlDocPtr document = parse(xml);
+    xmlNodePtr vif = find_vif(document, mac), link = child(vif, "link");
+    xmlBufferPtr buffer = xmlBufferCreate();
+    char *copy = NULL;
+
+    if (vif && !link)
+        link = xmlNewChild(vif, NULL, (const xmlChar *)"link", NULL);
+    if (link && buffer) {
+        xmlSetProp(link, (const xmlChar *)"state", (const xmlChar *)(up ? "up" : "down"));
+        if (xmlNodeDump(buffer, document, vif, 0, 0) > 0)
+            copy = strdup((const char *)xmlBufferContent(buffer));
+    }
+    xmlBufferFree(buffer);
+    xmlFreeDoc(document);
+    return copy;
+}
+
+char **vt_libvirt_disks(const char *xml)
+{
+    static const char *const names[] = { "file", "dev", "name" };
+    xmlDocPtr document = parse(xml);
+    xmlNodePtr devices = document ? child(xmlDocGetRootElement(document), "devices") : NULL;
+    char **disks = calloc(DISKS_MAX + 1, sizeof *disks), kind[16], path[4096];
+    size_t count = 0;
+
+    for (xmlNodePtr at = devices ? devices->children : NULL; disks && at && count < DISKS_MAX;
+         at = at->next) {
+        if (!is(at, "disk") || child(at, "readonly"))
+            continue;
+        attribute(at, "device", kind, sizeof kind);
+        if (*kind && strcmp(kind, "disk") != 0)
+            continue;
+        path[0] = '\0';
+        for (size_t i = 0; i < VT_COUNT(names) && !*path; i++)
+            attribute(child(at, "source"), names[i], path, sizeof path);
+        if (*path && (disks[count] = strdup(path)))
+            count++;
+    }
+    xmlFreeDoc(document);
+    return disks;
+}
+
+void vt_libvirt_description(const char *xml, char *out, size_t room)
+{
+    xmlDocPtr document = parse(xml);
+
+    content(document ? child(xmlDocGetRootElement(document), "description") : NULL, out, room);
+    xmlFreeDoc(document);
+}
+
+bool vt_libvirt_has_memory(const char *snapshot_xml)
+{
+    xmlDocPtr document = parse(snapshot_xml);
+    xmlNodePtr memory = document ? child(xmlDocGetRootElement(document), "memory") : NULL;
+    char kind[16], state[24];
+
+    attribute(memory, "snapshot", kind, sizeof kind);
+    content(document ? child(xmlDocGetRootElement(document), "state") : NULL, state, sizeof state);
+    xmlFreeDoc(document);
+    if (*kind)
+        return strcmp(kind, "no") != 0;
+    return strcmp(state, "running") == 0 || strcmp(state, "paused") == 0;
+}
+
+bool vt_libvirt_is_external(const char *snapshot_xml)
+{
+    xmlDocPtr document = parse(snapshot_xml);
+    xmlNodePtr root = document ? xmlDocGetRootElement(document) : NULL, disks = child(root, "disks");
+    char kind[16];
+    bool external = false;
+
+    attribute(child(root, "memory"), "snapshot", kind, sizeof kind);
+    external = strcmp(kind, "external") == 0;
+    for (xmlNodePtr at = disks ? disks->children : NULL; at; at = at->next) {
+        if (!is(at, "disk"))
+            continue;
+        attribute(at, "snapshot", kind, sizeof kind);
+        external = external || strcmp(kind, "external") == 0;
+    }
+    xmlFreeDoc(document);
+    return external;
+}
+
+long long vt_libvirt_creation_time(const char *snapshot_xml)
+{
+    xmlDocPtr document = parse(snapshot_xml);
+    char text[32];
+
+    content(document ? child(xmlDocGetRootElement(document), "creationTime") : NULL, text,
+            sizeof text);
+    xmlFreeDoc(document);
+    return strtoll(text, NULL, 10);
+}
+
+char *vt_libvirt_snapshot_xml(const char *name, const char *description)
+{
+    xmlDocPtr document = xmlNewDoc((const xmlChar *)"1.0");
+    xmlNodePtr root = document ? xmlNewNode(NULL, (const xmlChar *)"domainsnapshot") : NULL;
+    xmlChar *text = NULL;
+    char *copy = NULL;
+    int size = 0;
+
+    if (root) {
+        xmlDocSetRootElement(document, root);
+        xmlNewTextChild(root, NULL, (const xmlChar *)"name", (const xmlChar *)name);
+        xmlNewTextChild(root, NULL, (const xmlChar *)"description", (const xmlChar *)description);
+        xmlDocDumpMemory(document, &text, &size);
+        copy = text ? strdup((const char *)text) : NULL;
+    }
+    xmlFree(text);
+    xmlFreeDoc(document);
+    return copy;
+}

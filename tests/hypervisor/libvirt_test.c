@@ -1,0 +1,350 @@
+/* The libvirt driver against libvirt's own test hypervisor, which lives in this process: no daemon,
+ * no guest. Real guests: tests/scenarios/libvirt_vms_test.py. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#ifndef VT_HAVE_LIBVIRT
+
+int main(void)
+{
+    puts("built without libvirt");
+    return 0;
+}
+
+#else
+
+#include <pthread.h>
+
+#include <libvirt/libvirt.h>
+
+#include "core/clock.h"
+#include "core/err.h"
+#include "hypervisor/libvirt.h"
+#include "hypervisor/libvirt_state.h"
+#include "hypervisor/picture.h"
+#include "hypervisor/verbs.h"
+
+enum { WAIT_S = 30 };
+
+static struct vt_libvirt *open_test(void)
+{
+    struct vt_err err = { 0 };
+    struct vt_libvirt *libvirt = vt_libvirt_open("test:///default", &err);
+
+    if (!libvirt)
+        fail_msg("%s", err.text);
+    return libvirt;
+}
+
+static const struct vt_object *vm_named(const struct vt_picture *picture, const char *name)
+{
+    VT_PICTURE_EACH(picture, VT_CLASS_VM, vm)
+    if (strcmp(vt_object_text(vm, "name_label"), name) == 0)
+        return vm;
+    return NULL;
+}
+
+/* The VM "test" of the picture anew. */
+static const struct vt_object *look(struct vt_libvirt *libvirt, struct vt_picture *picture)
+{
+    struct vt_err err = { 0 };
+
+    if (!vt_libvirt_load(libvirt, picture, &err))
+        fail_msg("%s", err.text);
+    return vm_named(picture, "test");
+}
+
+static struct vt_verb_job job_of(const char *verb, const struct vt_object *vm, const char *name)
+{
+    struct vt_verb_job job = { .verb = vt_driver_verb(&vt_driver_libvirt, verb) };
+
+    assert_non_null(job.verb);
+    assert_non_null(vm);
+    snprintf(job.vm, sizeof job.vm, "%s", vt_object_ref(vm));
+    snprintf(job.name, sizeof job.name, "%s", name);
+    return job;
+}
+
+static void do_it(struct vt_libvirt *libvirt, const char *verb, const struct vt_object *vm)
+{
+    struct vt_verb_job job = job_of(verb, vm, "");
+
+    vt_libvirt_do(libvirt, &job);
+    if (job.end != VT_JOB_DONE)
+        fail_msg("%s: %s", verb, job.err.text);
+}
+
+static void the_picture_has_the_vm_its_host_and_its_interface(void **state)
+{
+    VT_AUTO(vt_libvirt) libvirt = open_test();
+    VT_AUTO(vt_picture) picture = vt_picture_new();
+
+    (void)state;
+    const struct vt_object *vm = look(libvirt, picture);
+    assert_non_null(vm);
+    assert_string_equal(vt_object_text(vm, "power_state"), "Running");
+    assert_int_equal(vt_object_int(vm, "memory_static_max"), 8192ll * 1024 * 1024);
+    assert_true(vt_object_has(vm, "allowed_operations", "clean_shutdown"));
+    assert_false(vt_object_has(vm, "allowed_operations", "start"));
+    const struct vt_object *host = vt_picture_follow(picture, vm, "resident_on");
+    assert_non_null(host);
+    assert_non_null(vt_picture_follow(picture, host, "metrics"));
+    assert_int_equal(vt_picture_count(picture, VT_CLASS_POOL), 1);
+    assert_int_equal(vt_picture_count(picture, VT_CLASS_VIF), 1);
+    const struct vt_object *vif = vt_picture_first(picture, VT_CLASS_VIF);
+    assert_true(vt_object_bool(vif, "currently_attached"));
+    assert_ptr_equal(vt_picture_follow(picture, vif, "VM"), vm);
+    assert_non_null(vt_picture_follow(picture, vif, "network"));
+}
+
+static void each_verb_leads_to_its_state(void **state)
+{
+    static const struct {
+        const char *verb, *power;
+    } steps[] = {
+        { "pause", "Paused" },        { "unpause", "Running" },     { "suspend", "Suspended" },
+        { "resume", "Running" },      { "clean_reboot", "Running" }, { "hard_reboot", "Running" },
+        { "suspend", "Suspended" },   { "hard_shutdown", "Halted" }, { "start", "Running" },
+        { "hard_shutdown", "Halted" }, { "start", "Running" },       { "clean_shutdown", "Halted" },
+    };
+    VT_AUTO(vt_libvirt) libvirt = open_test();
+    VT_AUTO(vt_picture) picture = vt_picture_new();
+
+    (void)state;
+    for (size_t i = 0; i < VT_COUNT(steps); i++) {
+        do_it(libvirt, steps[i].verb, look(libvirt, picture));
+        const struct vt_object *vm = look(libvirt, picture);
+        if (strcmp(vt_object_text(vm, "power_state"), steps[i].power) != 0)
+            fail_msg("step %zu, %s: %s", i, steps[i].verb, vt_object_text(vm, "power_state"));
+        assert_true(vt_power_from(steps[i].power) & VT_POWER_ANY);
+    }
+}
+
+static void a_snapshot_is_a_vm_of_the_picture_that_can_be_reverted_to_and_deleted(void **state)
+{
+    VT_AUTO(vt_libvirt) libvirt = open_test();
+    VT_AUTO(vt_picture) picture = vt_picture_new();
+    const char *const *refs = NULL;
+
+    (void)state;
+    struct vt_verb_job take = job_of("snapshot", look(libvirt, picture), "before <it> & after");
+    vt_libvirt_do(libvirt, &take);
+    if (take.end != VT_JOB_DONE)
+        fail_msg("%s", take.err.text);
+    const struct vt_object *vm = look(libvirt, picture);
+    assert_int_equal(vt_object_list(vm, "snapshots", &refs), 1);
+    assert_string_equal(refs[0], take.result);
+    const struct vt_object *snapshot = vt_picture_get(picture, take.result);
+    assert_string_equal(vt_object_text(snapshot, "name_label"), "before <it> & after");
+    assert_true(vt_object_bool(snapshot, "is_a_snapshot"));
+    assert_string_equal(vt_object_text(snapshot, "power_state"), "Suspended"); /* with memory */
+    assert_string_equal(vt_object_text(snapshot, "uuid"), vt_libvirt_uuid(take.result));
+    do_it(libvirt, "hard_shutdown", vm);
+    do_it(libvirt, "revert", vt_picture_get(picture, take.result));
+    assert_string_equal(vt_object_text(look(libvirt, picture), "power_state"), "Running");
+    do_it(libvirt, "destroy", vt_picture_get(picture, take.result));
+    assert_int_equal(vt_object_list(look(libvirt, picture), "snapshots", &refs), 0);
+    assert_null(vt_picture_get(picture, take.result));
+}
+
+static void what_is_gone_or_cannot_be_is_said(void **state)
+{
+    VT_AUTO(vt_libvirt) libvirt = open_test();
+    VT_AUTO(vt_picture) picture = vt_picture_new();
+    struct vt_err err = { 0 };
+
+    (void)state;
+    struct vt_verb_job again = job_of("start", look(libvirt, picture), "");
+    vt_libvirt_do(libvirt, &again);
+    assert_int_equal(again.end, VT_JOB_FAILED);
+    assert_true(vt_failed(&again.err));
+    snprintf(again.vm, sizeof again.vm, "libvirt:vm:00000000-0000-4000-8000-000000000000");
+    vt_libvirt_do(libvirt, &again);
+    assert_int_equal(again.err.code, VT_E_NOTFOUND);
+    snprintf(again.vm, sizeof again.vm, "libvirt:snapshot:00000000-0000-8000-8000-000000000000");
+    again.verb = vt_driver_verb(&vt_driver_libvirt, "revert");
+    vt_libvirt_do(libvirt, &again);
+    assert_int_equal(again.err.code, VT_E_NOTFOUND);
+    assert_null(vt_driver_verb(&vt_driver_libvirt, "migrate"));
+    assert_null(vt_libvirt_open("qemu+unix:///system?socket=/nowhere/at-all", &err));
+    assert_int_equal(err.code, VT_E_REFUSED);
+}
+
+static void a_url_says_which_driver(void **state)
+{
+    (void)state;
+    assert_ptr_equal(vt_driver_for("qemu:///system"), &vt_driver_libvirt);
+    assert_ptr_equal(vt_driver_for("qemu+unix:///session"), &vt_driver_libvirt);
+    assert_ptr_equal(vt_driver_for("test:///default"), &vt_driver_libvirt);
+    assert_ptr_equal(vt_driver_for("https://qemu"), &vt_driver_xapi);
+    assert_ptr_equal(vt_driver_for("127.0.0.1"), &vt_driver_xapi);
+    assert_ptr_equal(vt_driver_find("libvirt"), &vt_driver_libvirt);
+}
+
+/* ---- XML ---- */
+
+static void interfaces_are_read_and_written_with_their_link(void **state)
+{
+    static const char xml[] =
+        "<domain><devices><interface type='bridge'><mac address='52:54:00:00:00:01'/>"
+        "<source bridge='br0'/><link state='down'/></interface>"
+        "<interface type='network'><mac address='52:54:00:00:00:02'/><source network='a&amp;b'/>"
+        "</interface><disk device='disk'><source file='/a.qcow2'/></disk>"
+        "<disk device='cdrom'><source file='/b.iso'/></disk>"
+        "<disk device='disk'><source file='/c'/><readonly/></disk></devices></domain>";
+    struct vt_libvirt_vif vifs[VT_LIBVIRT_VIFS_MAX];
+
+    (void)state;
+    assert_int_equal(vt_libvirt_vifs(xml, vifs), 2);
+    assert_false(vifs[0].up);
+    assert_string_equal(vifs[0].network, "br0");
+    assert_true(vifs[1].up);
+    assert_string_equal(vifs[1].network, "a&b");
+    char *cut = vt_libvirt_vif_xml(xml, "52:54:00:00:00:02", false);
+    assert_non_null(strstr(cut, "<link state=\"down\"/>"));
+    assert_non_null(strstr(cut, "a&amp;b"));
+    free(cut);
+    assert_null(vt_libvirt_vif_xml(xml, "52:54:00:00:00:03", false));
+    assert_int_equal(vt_libvirt_vifs("not xml", vifs), 0);
+    char **disks = vt_libvirt_disks(xml);
+    assert_string_equal(disks[0], "/a.qcow2");
+    assert_null(disks[1]);
+    free(disks[0]);
+    free(disks);
+}
+
+static void a_snapshots_xml_tells_what_it_keeps(void **state)
+{
+    (void)state;
+    assert_true(vt_libvirt_has_memory(
+        "<domainsnapshot><memory snapshot='internal'/><state>running</state></domainsnapshot>"));
+    assert_false(vt_libvirt_has_memory("<domainsnapshot><memory snapshot='no'/></domainsnapshot>"));
+    assert_true(vt_libvirt_has_memory("<domainsnapshot><state>paused</state></domainsnapshot>"));
+    assert_true(vt_libvirt_is_external("<domainsnapshot><disks><disk name='vda' snapshot='no'/>"
+                                       "<disk snapshot='external'/></disks></domainsnapshot>"));
+    assert_false(vt_libvirt_is_external(
+        "<domainsnapshot><disks><disk snapshot='internal'/></disks></domainsnapshot>"));
+    assert_int_equal(vt_libvirt_creation_time(
+                         "<domainsnapshot><creationTime>1700000000</creationTime></domainsnapshot>"),
+                     1700000000);
+}
+
+/* ---- events ---- */
+
+struct watcher {
+    struct vt_libvirt *libvirt;
+    pthread_mutex_t lock; /* guards what follows */
+    struct vt_picture *picture;
+    unsigned states;
+};
+
+static void on_reset(void *context)
+{
+    struct watcher *watcher = context;
+
+    pthread_mutex_lock(&watcher->lock);
+    vt_picture_reset(watcher->picture);
+    pthread_mutex_unlock(&watcher->lock);
+}
+
+static bool on_event(void *context, const struct vt_xapi_event *event, struct vt_err *err)
+{
+    struct watcher *watcher = context;
+
+    pthread_mutex_lock(&watcher->lock);
+    bool ok = vt_picture_event(watcher->picture, event, err);
+    pthread_mutex_unlock(&watcher->lock);
+    return ok;
+}
+
+static void on_batch(void *context, const struct vt_xmlrpc_value *counts, bool first)
+{
+    struct watcher *watcher = context;
+
+    (void)counts;
+    pthread_mutex_lock(&watcher->lock);
+    vt_picture_batch(watcher->picture, first);
+    watcher->states += first;
+    pthread_mutex_unlock(&watcher->lock);
+}
+
+static void *watch(void *context)
+{
+    struct watcher *watcher = context;
+    const struct vt_xapi_watch watching = {
+        .context = watcher, .reset = on_reset, .event = on_event, .batch = on_batch
+    };
+    struct vt_err err = { 0 };
+
+    vt_libvirt_watch(watcher->libvirt, &watching, &err);
+    return NULL;
+}
+
+static void wait_for_power(struct watcher *watcher, const char *power)
+{
+    int64_t deadline = vt_clock_mono() + WAIT_S * VT_NS_PER_S;
+    bool seen = false;
+
+    while (!seen && vt_clock_mono() < deadline) {
+        pthread_mutex_lock(&watcher->lock);
+        const struct vt_object *vm = vm_named(watcher->picture, "test");
+        seen = vm && strcmp(vt_object_text(vm, "power_state"), power) == 0;
+        pthread_mutex_unlock(&watcher->lock);
+        vt_clock_sleep(VT_NS_PER_MS);
+    }
+    if (!seen)
+        fail_msg("the VM is not seen %s", power);
+}
+
+static void what_others_do_is_seen_by_the_watch(void **state)
+{
+    struct watcher watcher = { .libvirt = open_test(), .picture = vt_picture_new() };
+    struct vt_err err = { 0 };
+    pthread_t thread;
+
+    (void)state;
+    pthread_mutex_init(&watcher.lock, NULL);
+    assert_int_equal(pthread_create(&thread, NULL, watch, &watcher), 0);
+    wait_for_power(&watcher, "Running");
+    virConnectPtr other = vt_libvirt_get(watcher.libvirt, &err);
+    virDomainPtr domain = virDomainLookupByName(other, "test");
+    assert_int_equal(virDomainSuspend(domain), 0);
+    wait_for_power(&watcher, "Paused");
+    assert_int_equal(virDomainDestroy(domain), 0);
+    wait_for_power(&watcher, "Halted");
+    assert_int_equal(virDomainCreate(domain), 0);
+    wait_for_power(&watcher, "Running");
+    assert_int_equal(watcher.states, 1); /* by events, not by reading all again */
+    virDomainFree(domain);
+    virConnectClose(other);
+    vt_libvirt_stop(watcher.libvirt);
+    pthread_join(thread, NULL);
+    vt_libvirt_free(watcher.libvirt);
+    vt_picture_free(watcher.picture);
+    pthread_mutex_destroy(&watcher.lock);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_picture_has_the_vm_its_host_and_its_interface),
+        cmocka_unit_test(each_verb_leads_to_its_state),
+        cmocka_unit_test(a_snapshot_is_a_vm_of_the_picture_that_can_be_reverted_to_and_deleted),
+        cmocka_unit_test(what_is_gone_or_cannot_be_is_said),
+        cmocka_unit_test(a_url_says_which_driver),
+        cmocka_unit_test(interfaces_are_read_and_written_with_their_link),
+        cmocka_unit_test(a_snapshots_xml_tells_what_it_keeps),
+        cmocka_unit_test(what_others_do_is_seen_by_the_watch),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+#endif
