@@ -28,7 +28,9 @@ free_port() {
 VITRINE_VAR=$folder/var
 VITRINE_PORT=$(free_port)
 VITRINE_DEMO_PORT=$(free_port)
-export VITRINE_VAR VITRINE_PORT VITRINE_DEMO_PORT
+VITRINE_POOL_PORT=$(free_port)
+VITRINE_GUEST_PORT=$(free_port)
+export VITRINE_VAR VITRINE_PORT VITRINE_DEMO_PORT VITRINE_POOL_PORT VITRINE_GUEST_PORT
 export VITRINE_CONF=$VITRINE_VAR/vitrine.conf
 vitrine=$VT_BIN_DIR/vitrine
 
@@ -72,6 +74,17 @@ while read -r line; do
 done <"$folder/lines.sh"
 "$vitrine" verify >/dev/null || fail "verify"
 
+# The lines of the README's section on VMs, as they are, against the simulated pool through its daemon.
+grep -q "vitrine vm list" "$folder/log" || fail "no pool: $(cat "$VITRINE_VAR/pool/log")"
+sed -n '/^## VMs in five minutes/,/^## What/p' README.md | sed -n '/^```$/,/^```$/p' | grep '^vitrine' >"$folder/vm.lines"
+[ "$(wc -l <"$folder/vm.lines")" -ge 10 ] || fail "the README has no lines on VMs"
+while read -r line; do
+    (PATH=$VT_BIN_DIR:$PATH sh -c "$line" </dev/null) >"$folder/line.log" 2>&1 || { cat "$folder/line.log"; fail "does not work: $line"; }
+    [ -s "$folder/line.log" ] || fail "says nothing: $line"
+done <"$folder/vm.lines"
+[ "$("$vitrine" host list --json | wc -l)" = 4 ] || fail "the fourth host did not join"
+grep -q "pool.verb verb=vm.snapshot" "$VITRINE_VAR/pool/log" || fail "the verbs did not go through vitrine-poold"
+
 # TERM ends it, with status 0, and the socket is gone.
 kill -TERM "$pid"
 status=0
@@ -79,6 +92,8 @@ wait "$pid" || status=$?
 pid=""
 [ "$status" = 0 ] || fail "ended with $status"
 [ ! -e "$VITRINE_VAR/archive/control.sock" ] || fail "the control socket was left behind"
+[ ! -e "$VITRINE_VAR/pool/pool.sock" ] || fail "the pool's socket was left behind"
+! "$VT_BIN_DIR/vitrine-poolsim" ctl --port "$VITRINE_POOL_PORT" delay 0 2>/dev/null || fail "the simulated pool goes on"
 
 # Again: nothing is sent twice.
 begin
@@ -96,6 +111,7 @@ rm -rf "$VITRINE_VAR"
 begin --no-demo -o archive.path="$folder/elsewhere"
 wait_for "vitrine --help"
 [ "$("$vitrine" -o archive.path="$folder/elsewhere" study list --json | wc -l)" = 0 ] || fail "samples although --no-demo"
+[ ! -e "$VITRINE_VAR/pool" ] || fail "a pool although --no-demo"
 kill -TERM "$pid"
 wait "$pid" || fail "ended with $?"
 pid=""
