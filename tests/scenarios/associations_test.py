@@ -255,13 +255,20 @@ def identity_item(kind, wanted, primary, secondary=b""):
                     struct.pack(">H", len(secondary)) + secondary)
 
 
-def case_a_user_s_name_is_answered_when_an_answer_is_asked_for(world):
-    for item, answer in ((identity_item(1, 1, b"user"), [b"\0\0"]), (identity_item(2, 1, b"user", b"pass"), [b"\0\0"]),
-                         (identity_item(1, 0, b"user"), None), (identity_item(2, 0, b"user", b"pass"), None),
-                         (identity_item(3, 1, b"ticket"), None), (identity_item(5, 1, b"token"), None)):
+def case_users_are_answered_only_where_they_are_looked_at(world):
+    items = [identity_item(1, 1, b"user"), identity_item(2, 1, b"user", b"pass"), identity_item(1, 0, b"user"),
+             identity_item(3, 1, b"ticket"), identity_item(5, 1, b"token")]
+    for item in items:
         with Watched(world.node.port, user_items=item) as a:
-            equal(a.user.get(0x59), answer, item)
+            equal(a.user.get(0x59), None, item)
             equal(a.echo(), 0)
+    with world.other("users", "dicom.identity=check", "user.user.role=viewer") as node:
+        for item, answer in zip(items, ([b"\0\0"], "refused", None, None, None)):
+            try:
+                with Watched(node.port, user_items=item) as a:
+                    equal(a.user.get(0x59), answer, item)
+            except raw.Rejected as e:
+                equal((answer, e.result, e.source, e.reason), ("refused", 1, 1, 1), item)
 
 
 def case_the_largest_pdu_is_the_configured_one(world):
