@@ -9,6 +9,9 @@
 #include "archive/archive.h"
 #include "cmd/vitrined_commit.h"
 #include "cmd/vitrined_fetch.h"
+#include "cmd/vitrined_notify.h"
+#include "cmd/vitrined_prefetch.h"
+#include "cmd/vitrined_routes.h"
 #include "cmd/vitrined_send.h"
 #include "core/clock.h"
 #include "core/conf.h"
@@ -21,6 +24,8 @@ enum { WORKERS = 8, BACK_OFF_MAX = 16, BACK_OFF_TEXT_MAX = 256 };
 static bool (*const kinds[])(struct vt_job_world *world, struct vt_err *err) = {
     vt_send_kind,
     vt_fetch_kind,
+    vt_notify_kind,
+    vt_prefetch_kind,
     vt_commit_kind,
 };
 
@@ -67,12 +72,12 @@ bool vt_world_open(struct vt_job_world *world, struct vt_err *err)
     for (size_t i = 0; i < VT_COUNT(kinds); i++)
         if (!kinds[i](world, err))
             return false;
-    return true;
+    return vt_routes_open(world, err);
 }
 
 bool vt_world_start(struct vt_job_world *world, struct vt_err *err)
 {
-    return vt_jobs_start(world->jobs, err) && vt_commit_start(world, err);
+    return vt_routes_start(world, err) && vt_jobs_start(world->jobs, err) && vt_commit_start(world, err);
 }
 
 void vt_world_stop(struct vt_job_world *world)
@@ -82,6 +87,7 @@ void vt_world_stop(struct vt_job_world *world)
 
 void vt_world_close(struct vt_job_world *world)
 {
+    vt_routes_close(world);
     vt_jobs_free(world->jobs);
     world->jobs = NULL;
     vt_commit_close(world);

@@ -33,7 +33,7 @@ struct vt_job_world {
     bool (*wake)(void *context, const char *ae_title, struct vt_err *err);
     void *wake_context;
     struct vt_jobs *jobs;               /* owned from vt_world_open on */
-    struct vt_job_route *routes;        /* cmd/vitrined_routes.c's */
+    struct vt_job_routes *routes;        /* cmd/vitrined_routes.c's */
     struct vt_commits *commits;         /* cmd/vitrined_commit.c's */
 };
 
