@@ -13,8 +13,10 @@ endforeach()
 install(CODE "
     set(VT_BIN_DIR \"\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_BINDIR}\")
     set(VT_CONF_DIR \"${VT_CONF_DIR}\")
-    configure_file(\"${CMAKE_SOURCE_DIR}/conf/vitrined.service.in\" \"${CMAKE_BINARY_DIR}/vitrined.service\" @ONLY)")
-install(FILES ${CMAKE_BINARY_DIR}/vitrined.service DESTINATION ${VT_UNIT_DIR})
+    foreach(unit vitrined vitrine-poold)
+        configure_file(\"${CMAKE_SOURCE_DIR}/conf/\${unit}.service.in\" \"${CMAKE_BINARY_DIR}/\${unit}.service\" @ONLY)
+    endforeach()")
+install(FILES ${CMAKE_BINARY_DIR}/vitrined.service ${CMAKE_BINARY_DIR}/vitrine-poold.service DESTINATION ${VT_UNIT_DIR})
 
 if(EXISTS ${CMAKE_SOURCE_DIR}/conf/vitrine.conf)
     # Always the example; the configuration itself only when there is none.
@@ -30,7 +32,7 @@ if(EXISTS ${CMAKE_SOURCE_DIR}/conf/vitrine.conf)
 endif()
 
 install(FILES docs/man/vitrine.1 docs/man/vitrine-poolsim.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
-install(FILES docs/man/vitrined.8 DESTINATION ${CMAKE_INSTALL_MANDIR}/man8)
+install(FILES docs/man/vitrined.8 docs/man/vitrine-poold.8 DESTINATION ${CMAKE_INSTALL_MANDIR}/man8)
 install(FILES docs/man/vitrine.conf.5 DESTINATION ${CMAKE_INSTALL_MANDIR}/man5)
 
 if(TARGET vitrine)

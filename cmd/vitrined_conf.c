@@ -23,8 +23,7 @@ bool vt_is_loopback(const char *address)
 
 bool vt_conf_is_others(const char *key)
 {
-    static const char *const keys[] = { "dicom.client_timeout", "http.listen", "http.port", "pool.",
-                                        "watch." };
+    static const char *const keys[] = { "dicom.client_timeout", "pool.", "watch.", "workstation." };
 
     for (size_t i = 0; i < VT_COUNT(keys); i++) {
         size_t length = strlen(keys[i]);

@@ -155,7 +155,10 @@ int vt_cli_pool_ask(struct vt_cli *cli, bool *out_done, struct vt_err *err)
     struct asking asking = { .cli = cli };
     int status = VT_EXIT_FAILED;
 
+    const char *path = vt_conf_text(cli->options->conf, "pool", NULL, "socket", "");
     *out_done = false;
+    if (strcmp(path, "none") == 0)
+        return VT_EXIT_DONE;
     if (pack(&asking, err)) {
         asking.request.url = expected_url(cli);
         status = ask(&asking, out_done, err);

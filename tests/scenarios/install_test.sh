@@ -15,7 +15,8 @@ install() {
 
 mkdir -p "$dest"
 install
-for file in usr/bin/vitrine usr/bin/vitrined usr/lib/systemd/system/vitrined.service etc/vitrine/vitrine.conf \
+for file in usr/bin/vitrine usr/bin/vitrined usr/bin/vitrine-poold usr/lib/systemd/system/vitrined.service \
+    usr/lib/systemd/system/vitrine-poold.service usr/share/man/man8/vitrine-poold.8 etc/vitrine/vitrine.conf \
     usr/share/man/man1/vitrine.1 usr/share/man/man8/vitrined.8 usr/share/man/man5/vitrine.conf.5 \
     usr/share/bash-completion/completions/vitrine usr/share/zsh/vendor-completions/_vitrine; do
     [ -s "$dest/$file" ] || fail "$file is missing"
