@@ -18,6 +18,8 @@
 #include "cmd/vitrined_jobs.h"
 #include "cmd/vitrined_log.h"
 #include "cmd/vitrined_reload.h"
+#include "cmd/vitrined_through.h"
+#include "cmd/vitrined_watch_slides.h"
 #include "core/buf.h"
 #include "core/clock.h"
 #include "core/err.h"
@@ -65,6 +67,8 @@ struct node {
     struct vt_control *control;
     struct vt_upkeep *upkeep;
     struct vt_job_world world;
+    struct vt_watch_slides_conf slides;
+    struct vt_watch_slides *watch;
 
     /* of the upkeep's thread: instances received at the last look and at the last trim */
     uint64_t seen, trimmed;
@@ -123,6 +127,7 @@ static bool read_configuration(struct node *node, struct vt_err *err)
         !vt_query_conf_read(conf, &node->rules, err) ||
         !vt_dicom_conf_read(conf, &node->dicom, err))
         return false;
+        !vt_watch_slides_conf_read(conf, &node->slides, err) ||
     warn_of_unread_keys(conf);
     return true;
 }
@@ -199,7 +204,8 @@ static bool start_upkeep(struct node *node, struct vt_err *err)
     };
 
     node->upkeep = vt_upkeep_start(chores, VT_COUNT(chores), node, err);
-    return node->upkeep != NULL;
+    return node->upkeep != NULL &&
+           vt_watch_slides_start(&node->slides, node->archive, &node->watch, err);
 }
 
 /* What takes longer than a moment; its workers start when everything else stands. */

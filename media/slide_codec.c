@@ -138,6 +138,8 @@ static bool choose_jpeg(struct vt_slide *slide, struct vt_slide_image *image, st
 static void choose_j2k(struct vt_slide_image *image)
 {
     const struct vt_codestream *stream = &image->stream;
+    bool halved = stream->components == 3 && stream->sampling[1] != stream->sampling[0];
+
     image->lossy = !stream->reversible;
     image->lossy_method = "ISO_15444_1";
     image->transfer_syntax = stream->reversible ? J2K_LOSSLESS : J2K_LOSSY;
@@ -148,7 +150,7 @@ static void choose_j2k(struct vt_slide_image *image)
     else if (image->page->compression == VT_TIFF_J2K_RGB)
         image->photometric = "RGB";
     else
-        image->photometric = "YBR_FULL_422"; /* the IOD (PS3.3 C.8.12.4) knows no YBR_FULL */
+        image->photometric = halved ? "YBR_FULL_422" : "YBR_FULL";
 }
 
 /* ---- plain pixels ---- */
