@@ -15,11 +15,12 @@
 #include "cmd/upkeep.h"
 #include "cmd/vitrined_audit.h"
 #include "cmd/vitrined_conf.h"
+#include "cmd/vitrined_http.h"
 #include "cmd/vitrined_jobs.h"
 #include "cmd/vitrined_log.h"
-#include "cmd/vitrined_reload.h"
 #include "cmd/vitrined_through.h"
 #include "cmd/vitrined_watch_slides.h"
+#include "cmd/vitrined_reload.h"
 #include "core/buf.h"
 #include "core/clock.h"
 #include "core/err.h"
@@ -66,9 +67,10 @@ struct node {
     struct vt_server *server;
     struct vt_control *control;
     struct vt_upkeep *upkeep;
-    struct vt_job_world world;
     struct vt_watch_slides_conf slides;
     struct vt_watch_slides *watch;
+    struct vt_job_world world;
+    struct vt_web web;
 
     /* of the upkeep's thread: instances received at the last look and at the last trim */
     uint64_t seen, trimmed;
@@ -125,9 +127,12 @@ static bool read_configuration(struct node *node, struct vt_err *err)
     vt_log_set_level(node->options.verbose ? VT_LOG_DEBUG : (enum vt_log_level)level);
     if (!vt_archive_conf_read(conf, &node->archive_conf, err) ||
         !vt_query_conf_read(conf, &node->rules, err) ||
+        !vt_watch_slides_conf_read(conf, &node->slides, err) ||
         !vt_dicom_conf_read(conf, &node->dicom, err))
         return false;
-        !vt_watch_slides_conf_read(conf, &node->slides, err) ||
+    node->web.conf = conf;
+    if (!vt_web_read(&node->web, err))
+        return false;
     warn_of_unread_keys(conf);
     return true;
 }
@@ -222,7 +227,18 @@ static bool open_world(struct node *node, struct vt_err *err)
         .wake = node->dicom.options.wake,
         .wake_context = node->dicom.options.wake_context,
     };
-    return vt_world_open(&node->world, err);
+    return vt_world_open(&node->world, err) &&
+           vt_through_open(&node->world, &node->dicom.options.elsewhere, err);
+}
+
+static bool start_web(struct node *node, struct vt_err *err)
+{
+    node->web.archive = node->archive;
+    node->web.rules = node->rules;
+    node->web.ae_title = node->dicom.ae_title;
+    node->web.events = node->events;
+    node->web.jobs = node->world.jobs;
+    return vt_web_start(&node->web, err);
 }
 
 static bool start_node(struct node *node, struct vt_err *err)
@@ -251,7 +267,8 @@ static bool start_node(struct node *node, struct vt_err *err)
         .context = node,
     };
     node->control = vt_control_start(&control, err);
-    return node->control != NULL && start_upkeep(node, err) && vt_world_start(&node->world, err);
+    return node->control != NULL && start_upkeep(node, err) && vt_world_start(&node->world, err) &&
+           start_web(node, err);
 }
 
 /* ready aet=VITRINE dicom=127.0.0.1:11112 path=/var/lib/vitrine */
@@ -268,6 +285,9 @@ static void say_ready(const struct node *node)
                       i < node->dicom.tls_from ? "dicom" : "dicom-tls", brackets ? "[" : "",
                       address, brackets ? "]" : "", vt_server_port(node->server, i));
     }
+    if (node->web.console)
+        vt_buf_printf(&line, &err, " http%s=%s:%u", node->web.certificate ? "s" : "", node->web.listen,
+                      node->web.port);
     vt_buf_printf(&line, &err, " path=%s\n", vt_archive_path(node->archive));
     fwrite(line.data, 1, line.size, stderr);
     fflush(stderr);
@@ -280,6 +300,8 @@ static void stop_node(struct node *node)
 {
     vt_notify("STOPPING=1");
     vt_upkeep_stop(node->upkeep);
+    vt_watch_slides_stop(node->watch);
+    vt_web_stop(&node->web);
     vt_world_stop(&node->world);
     vt_control_stop(node->control);
     if (node->server)

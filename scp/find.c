@@ -9,6 +9,7 @@
 #include "archive/archive.h"
 #include "core/clock.h"
 #include "core/err.h"
+#include "scp/elsewhere.h"
 #include "scp/session.h"
 #include "scp/tell.h"
 #include "scp/trail.h"
@@ -151,6 +152,9 @@ static bool run(struct find *find, struct vt_err *err)
     struct vt_err why = { 0 };
 
     if (open_cursor(find, &why) && send_matches(find, &why, err)) {
+        if (find->matches == 0 && !find->cancelled && find->session->options->elsewhere.find &&
+            !vt_elsewhere_find(find->session, find->context_id, find->command, find->max_matches, &find->matches, err))
+            return false;
         uint16_t status = find->cancelled ? VT_STATUS_CANCEL : VT_STATUS_SUCCESS;
         tell_answered(find, status);
         return vt_session_answer(find->session, find->context_id, find->command, status, NULL, err);

@@ -9,6 +9,7 @@
 #include "core/err.h"
 #include "dicom/element.h"
 #include "dicom/tags.h"
+#include "scp/elsewhere.h"
 #include "scp/tell.h"
 #include "scp/trail.h"
 
@@ -160,8 +161,20 @@ bool vt_retrieval_begin(struct vt_retrieval *retrieval, bool *out_go, struct vt_
                                err) ||
         !read)
         return !vt_failed(err);
-    *out_go = select_instances(retrieval, &offending, &why);
     retrieval->pending_time = vt_clock_mono();
+    *out_go = select_instances(retrieval, &offending, &why);
+    if (*out_go && vt_selection_count(retrieval->selection) == 0 &&
+        retrieval->session->options->elsewhere.fetch) {
+        bool fetched;
+        if (!vt_elsewhere_fetch(retrieval, &fetched, err)) {
+            *out_go = false;
+            return false;
+        }
+        if (fetched) {
+            vt_selection_free(vt_take(&retrieval->selection));
+            *out_go = select_instances(retrieval, &offending, &why);
+        }
+    }
     if (*out_go)
         retrieval->trail = vt_trail_new(retrieval->session);
     return *out_go || answer_failure(retrieval, &offending, &why, err);

@@ -34,6 +34,21 @@ enum vt_identity_policy {
     VT_IDENTITY_REQUIRE, /* who says none, or in another way than by name, is refused */
 };
 
+/* What others have, for those who ask us (scp/elsewhere.h): each may take long, and is called from the threads of
+ * associations. `calling` is who asks. */
+struct vt_elsewhere {
+    /* An identifier in Explicit VR LE; `match` has the type of vt_find_match. NULL: nobody is asked. */
+    bool (*find)(void *context, const char *calling, enum vt_model model, const uint8_t *identifier, size_t size,
+                 bool (*match)(void *context, const uint8_t *identifier, size_t size, uint16_t status,
+                               struct vt_err *err),
+                 void *match_context, struct vt_err *err);
+    /* Begins to bring a study here. VT_E_NOTFOUND: nobody has it. */
+    bool (*fetch)(void *context, const char *calling, const char *study_uid, int64_t *out_job, struct vt_err *err);
+    /* Until the deadline (monotonic ns); false: not yet. */
+    bool (*wait)(void *context, int64_t job, int64_t deadline);
+    void *context;
+};
+
 struct vt_server_options {
     const char *ae_title;
     const char *const
@@ -64,6 +79,7 @@ struct vt_server_options {
     bool (*identify)(void *context, const char *user, const char *passcode);
     void *identify_context;
     struct vt_commits *commits; /* storage commitment (scp/commit.h); NULL: not offered */
+    struct vt_elsewhere elsewhere;
     /* Wake and wait (design 3): called before sub-operations to a destination; may take long;
      * false: unreachable. NULL: none. */
     bool (*wake)(void *context, const char *ae_title, struct vt_err *err);

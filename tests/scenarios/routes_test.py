@@ -42,7 +42,7 @@ class World:
         options = ["jobs.back_off=300ms", "jobs.quiet=300ms", "jobs.study_idle=500ms",
                    "peer.ORTHANC.host=127.0.0.1", f"peer.ORTHANC.port={self.ports['orthanc']}", "peer.ORTHANC.fetch=get",
                    "peer.QR.host=127.0.0.1", f"peer.QR.port={self.ports['qr']}",
-                   "peer.OTHER.host=127.0.0.1", f"peer.OTHER.port={self.other.port}",
+                   "peer.OTHER.host=127.0.0.1", f"peer.OTHER.port={self.other.port}", "peer.OTHER.query_through=yes",
                    "peer.KEEP.host=127.0.0.1", f"peer.KEEP.port={self.ports['keep']}",
                    "peer.TOLD.host=127.0.0.1", f"peer.TOLD.port={self.told.port}", "peer.TOLD.notify=yes",
                    "route.CT.match=PatientID=PAT1", "route.CT.modality=CT", "route.CT.to=ORTHANC KEEP",
@@ -204,6 +204,36 @@ def case_a_fetch_goes_on_after_kill_minus_9(world):
     until(lambda: job(world.node, number)["state"] == "done", "the end of the fetch")
     equal(uids & held(world), uids, "what is held")
     equal(world.node.cli("verify").returncode, 0, "verify")
+
+
+def case_what_only_the_archive_behind_has_is_found_and_fetched_on_retrieve(world):
+    folder = world.folder / "behind"
+    folder.mkdir()
+    for number in (1, 2, 3):
+        uid = f"1.2.3.44.{number}"
+        data_set = raw.instance(uid, "1.2.3.44", "1.2.3.44.0", patient_id="BEHIND", number=number)
+        (folder / uid).write_bytes(raw.part10(data_set, raw.EXPLICIT, raw.SECONDARY_CAPTURE, uid))
+    equal(world.other.cli("import", folder).returncode, 0, "import there")
+    found = json_lines(world.node.cli("find", f"VITRINE@127.0.0.1:{world.node.port}", "PatientID=BEHIND", "--json").stdout)
+    equal([f["0020000D"]["Value"] for f in found], [["1.2.3.44"]], "the study")
+    equal(found[0]["00080054"]["Value"], ["VITRINE"], "who it is retrieved from")
+    out = world.folder / "out"
+    out.mkdir()
+    equal(subprocess.run(["getscu", "-aec", "VITRINE", "-S", "-k", "QueryRetrieveLevel=STUDY", "-k", "StudyInstanceUID=1.2.3.44",
+                          "-od", str(out), "127.0.0.1", str(world.node.port)], timeout=60, capture_output=True, check=False).returncode, 0,
+          "C-GET")
+    equal(len(list(out.iterdir())), 3, "instances that came")
+    equal({f"1.2.3.44.{n}" for n in (1, 2, 3)} - held(world), set(), "what is held now")
+    found = json_lines(world.node.cli("find", f"VITRINE@127.0.0.1:{world.node.port}", "PatientID=NOWHERE", "--json").stdout)
+    equal(found, [], "what nobody has")
+
+
+def case_a_fetch_through_the_archive_behind_does_not_go_in_circles(world):
+    association = raw.Association(world.node.port, calling="OTHER", contexts=[(raw.STUDY_FIND, [raw.IMPLICIT])])
+    keys = raw.implicit_element(0x00080052, b"STUDY ") + raw.implicit_element(0x00100020, b"PAT5")
+    status, matches, _ = association.find(keys)
+    association.release()
+    equal((status, matches), (0, []), "a query of the archive behind itself")
 
 
 def main():
