@@ -171,10 +171,11 @@ static bool may_delete(const struct vt_admin *admin, const struct vt_moves *move
             return false;
         held += holds;
     }
-    return held == 0 || vt_fail(err, VT_E_DENIED,
-                                "%" PRIu64 " instances of this study were committed to others "
-                                "('vitrine commitment list'): --committed deletes them all the same",
-                                held);
+    return held == 0 ||
+           vt_fail(err, VT_E_DENIED,
+                   "%" PRIu64 " instances of this study were committed to others "
+                   "('vitrine commitment list'): --committed deletes them all the same",
+                   held);
 }
 
 bool vt_admin_study_delete(const struct vt_admin *admin, const char *study_uid, const char *reason,
@@ -189,8 +190,7 @@ bool vt_admin_study_delete(const struct vt_admin *admin, const char *study_uid, 
     if (!vt_exclusive_begin(archive, err))
         return false;
     bool ok = vt_admin_each_of_study(archive, study_uid, collect_delete, &moves, err) &&
-              collect_versions(archive, study_uid, &moves, err) &&
-              may_delete(admin, &moves, err) &&
+              collect_versions(archive, study_uid, &moves, err) && may_delete(admin, &moves, err) &&
               vt_moves_run(archive, &moves, &operation, out_trash_id, out_instances, err);
     vt_exclusive_end(archive);
     vt_moves_fini(&moves);
@@ -241,35 +241,85 @@ static bool find_trash(struct vt_archive *archive, const char *study_uid, int64_
                                  study_uid ? study_uid : ""));
 }
 
-/* Files that someone took out of trash/ are passed over. */
-static bool collect_restore(struct vt_archive *archive, int64_t id, struct vt_moves *moves,
-                            struct vt_err *err)
+struct restore {
+    struct vt_archive *archive;
+    int64_t id;
+    struct vt_moves moves;
+    size_t gone;  /* someone took them out of trash/ */
+    size_t taken; /* versions in whose place something else lies: they stay in the trash */
+};
+
+static bool is_there(const struct vt_archive *archive, const char *file)
 {
+    return faccessat(archive->root, file, F_OK, 0) == 0 || errno != ENOENT;
+}
+
+static bool collect_restored(struct restore *restore, struct sqlite3_stmt *stmt, struct vt_err *err)
+{
+    const char *from = (const char *)sqlite3_column_text(stmt, 2);
+    const char *to = (const char *)sqlite3_column_text(stmt, 3);
+    bool served = sqlite3_column_int(stmt, 5) == VT_MOVE_REMOVE;
+    bool gone = !is_there(restore->archive, from);
+    bool taken = !gone && !served && is_there(restore->archive, to);
+
+    restore->gone += gone;
+    restore->taken += taken;
+    return gone || taken ||
+           vt_moves_add(&restore->moves, (const char *)sqlite3_column_text(stmt, 0),
+                        (uint32_t)sqlite3_column_int64(stmt, 1), from, to,
+                        (uint64_t)sqlite3_column_int64(stmt, 4),
+                        served ? VT_MOVE_PUT : VT_MOVE_FILE, err);
+}
+
+static bool collect_restore(struct restore *restore, struct vt_err *err)
+{
+    struct vt_archive *archive = restore->archive;
     struct vt_db *db = vt_state_lock(archive->state);
     struct sqlite3_stmt *stmt = vt_db_prepare(db,
                                               "SELECT sop_uid, version, to_file, from_file, size, "
                                               "action FROM operation_file WHERE operation = ?"
                                               " AND to_file LIKE 'trash/%' ORDER BY n",
                                               err);
-    bool row = false, ok = stmt && vt_stmt_bind(db, stmt, err, "i", id);
-    size_t gone = 0;
+    bool row = false, ok = stmt && vt_stmt_bind(db, stmt, err, "i", restore->id);
 
-    while (ok && (ok = vt_stmt_step(db, stmt, &row, err)) && row) {
-        const char *from = (const char *)sqlite3_column_text(stmt, 2);
-        if (faccessat(archive->root, from, F_OK, 0) < 0 && errno == ENOENT)
-            gone++;
-        else
-            ok = vt_moves_add(
-                moves, (const char *)sqlite3_column_text(stmt, 0),
-                (uint32_t)sqlite3_column_int64(stmt, 1), from,
-                (const char *)sqlite3_column_text(stmt, 3), (uint64_t)sqlite3_column_int64(stmt, 4),
-                sqlite3_column_int(stmt, 5) == VT_MOVE_REMOVE ? VT_MOVE_PUT : VT_MOVE_FILE, err);
-    }
+    while (ok && (ok = vt_stmt_step(db, stmt, &row, err)) && row)
+        ok = collect_restored(restore, stmt, err);
     vt_stmt_free(stmt);
     vt_state_unlock(archive->state);
-    return ok && (gone == 0 || moves->count > 0 ||
-                  vt_fail(err, VT_E_NOTFOUND,
-                          "the files of entry %" PRId64 " are not in trash/ any more", id));
+    if (!ok || restore->moves.count > 0)
+        return ok;
+    if (restore->taken > 0)
+        return vt_fail(err, VT_E_EXISTS,
+                       "other files lie where those of entry %" PRId64
+                       " belong: they stay in the trash",
+                       restore->id);
+    return restore->gone == 0 ||
+           vt_fail(err, VT_E_NOTFOUND, "the files of entry %" PRId64 " are not in trash/ any more",
+                   restore->id);
+}
+
+/* What becomes of the entry. One that was discarded from quarantine waits there again; what could
+ * not go back stays listed. */
+#define NEWEST_RESTORE "(SELECT max(id) FROM operation WHERE kind = 'restore')"
+static void end_entry(const struct restore *restore, const char *kind, const char *subject,
+                      char *out, size_t room)
+{
+    bool discarded = strcmp(kind, "quarantine-discard") == 0;
+
+    if (restore->taken > 0)
+        snprintf(
+            out, room,
+            "DELETE FROM operation_file WHERE operation = %" PRId64
+            " AND to_file IN (SELECT from_file FROM operation_file WHERE operation "
+            "= " NEWEST_RESTORE
+            "); UPDATE operation SET instances = %zu, bytes = (SELECT coalesce(sum(size), 0) FROM"
+            " operation_file WHERE operation = %" PRId64 ") WHERE id = %" PRId64,
+            restore->id, restore->taken, restore->id, restore->id);
+    else
+        snprintf(out, room, "UPDATE operation SET state = 'restored' WHERE id = %" PRId64 "%s%s",
+                 restore->id,
+                 discarded ? "; UPDATE quarantine SET resolved = NULL WHERE id = " : "",
+                 discarded ? subject : "");
 }
 
 static bool none_is_there(struct vt_archive *archive, const struct vt_moves *moves,
@@ -288,6 +338,11 @@ static bool none_is_there(struct vt_archive *archive, const struct vt_moves *mov
             return vt_fail(err, VT_E_EXISTS,
                            "instance %s was stored again after it was deleted; delete that first",
                            moves->items[i].sop_uid);
+        if (is_there(archive, moves->items[i].to_file))
+            return vt_fail(
+                err, VT_E_EXISTS,
+                "a file that the index does not know lies at %.120s; move it away, or reindex",
+                moves->items[i].to_file);
     }
     return true;
 }
@@ -296,28 +351,22 @@ bool vt_admin_study_restore(const struct vt_admin *admin, int64_t trash_id, cons
                             uint64_t *out_instances, struct vt_err *err)
 {
     struct vt_archive *archive = admin->archive;
-    char also[192], kind[32], subject[80];
+    char also[640], kind[32], subject[80];
     struct vt_file_operation operation = {
         .kind = "restore", .subject = subject, .who = admin->who, .also = also
     };
-    struct vt_moves moves = { 0 };
+    struct restore restore = { .archive = archive };
     int64_t id = 0;
 
     if (!find_trash(archive, study_uid, &trash_id, kind, subject, err) ||
         !vt_exclusive_begin(archive, err))
         return false;
-    /* One that was discarded from quarantine waits there again. */
-    snprintf(also, sizeof also,
-             "UPDATE operation SET state = 'restored' WHERE id = %" PRId64 "%s%s", trash_id,
-             strcmp(kind, "quarantine-discard") == 0
-                 ? "; UPDATE quarantine SET resolved = NULL WHERE id = "
-                 : "",
-             strcmp(kind, "quarantine-discard") == 0 ? subject : "");
-    bool ok = collect_restore(archive, trash_id, &moves, err) &&
-              none_is_there(archive, &moves, err) &&
-              vt_moves_run(archive, &moves, &operation, &id, out_instances, err);
+    restore.id = trash_id;
+    bool ok = collect_restore(&restore, err) && none_is_there(archive, &restore.moves, err);
+    end_entry(&restore, kind, subject, also, sizeof also);
+    ok = ok && vt_moves_run(archive, &restore.moves, &operation, &id, out_instances, err);
     vt_exclusive_end(archive);
-    vt_moves_fini(&moves);
+    vt_moves_fini(&restore.moves);
     if (!ok || !vt_commitment_lift(archive, trash_id, false, err) ||
         !vt_state_log(archive->state, admin->who, "study.restore", subject, NULL, err))
         return false;

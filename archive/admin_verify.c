@@ -202,9 +202,9 @@ static bool check_object(void *context, const char *file, struct vt_err *err)
 
 /* ---- what only state.db names: versions that are not served, quarantine, trash ---- */
 
-#define KEPT                                                                                       \
-    "SELECT file, size, sop_uid AS SOPInstanceUID FROM version UNION ALL"                          \
-    " SELECT file, size, sop_uid FROM quarantine WHERE resolved IS NULL"
+#define KEPT "SELECT file, size, sop_uid AS SOPInstanceUID FROM version"
+#define QUARANTINED                                                                                \
+    "SELECT file, size, sop_uid AS SOPInstanceUID, digest FROM quarantine WHERE resolved IS NULL"
 #define TRASHED                                                                                    \
     "SELECT to_file AS file, size, sop_uid AS SOPInstanceUID FROM operation_file"                  \
     " WHERE operation = ? AND to_file LIKE 'trash/%'"
@@ -238,6 +238,31 @@ static bool is_kept(const struct verify *verify, const char *file, bool *out_kep
     return ok;
 }
 
+/* Versions have had theirs looked at in objects/; of the trash none is known. */
+static bool has_digest(struct verify *verify, const char *file, const json_t *row,
+                       const char **out_fault)
+{
+    vt_autoclose fd = openat(verify->archive->root, file, O_RDONLY | O_CLOEXEC);
+    struct expected expected = { .file = file };
+    struct vt_err wrong = { 0 };
+    struct vt_part10 meta;
+    struct vt_digest digest;
+    uint8_t sha[SHA256_BYTES];
+    char text[33];
+
+    if (!json_object_get(row, "digest"))
+        return true;
+    *out_fault = "unreadable";
+    if (fd < 0 || !vt_part10_read_file(fd, file, &meta, &wrong))
+        return false;
+    expected.offset = meta.data_set_offset;
+    if (!read_digests(verify, fd, &expected, &digest, sha))
+        return false;
+    *out_fault = "digest";
+    vt_admin_hex(&digest, text);
+    return strcmp(text, text_of(row, "digest")) == 0;
+}
+
 static bool check_kept(void *context, json_t *row)
 {
     struct kept *kept = context;
@@ -247,14 +272,14 @@ static bool check_kept(void *context, json_t *row)
     struct stat info;
     bool served = false, still = false;
     bool missing = fstatat(verify->archive->root, file, &info, 0) < 0;
+    const char *fault = missing ? "missing" : "size";
 
-    if (!missing && (json_int_t)info.st_size == size)
+    if (!missing && (json_int_t)info.st_size == size && has_digest(verify, file, row, &fault))
         return true;
     if (!has_row(verify, sop_uid, file, &served, kept->err) ||
         !is_kept(verify, file, &still, kept->err))
         return false;
-    return served || !still ||
-           tell(verify, missing ? "missing" : "size", file, sop_uid, NULL, kept->err);
+    return served || !still || tell(verify, fault, file, sop_uid, NULL, kept->err);
 }
 
 /* One entry of the trash at a time: all of it might be more than memory is for. */
@@ -275,6 +300,7 @@ static bool check_state(struct verify *verify, struct vt_err *err)
     struct vt_admin trash = { .archive = verify->archive, .row = check_trashed, .context = &kept };
 
     if (vt_admin_rows_of(&files, KEPT, "", NULL, 0, NULL, err) &&
+        vt_admin_rows_of(&files, QUARANTINED, "", NULL, 0, NULL, err) &&
         vt_admin_rows_of(&trash, "SELECT id FROM operation WHERE trash = 1 AND state = 'done'", "",
                          NULL, 0, NULL, err))
         return true;

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "archive/inside.h"
+#include "archive/patient.h"
 #include "archive/reindex.h"
 #include "core/err.h"
 #include "core/io.h"
@@ -237,5 +238,6 @@ bool vt_apply_index(struct vt_archive *archive, enum vt_record kind,
     if (!vt_index_put(atomic_load(&archive->index), body->instance, out_flags, err))
         return false;
     vt_reindex_note_put(archive, body->instance);
-    return true;
+    return !(*out_flags & (VT_PUT_PATIENT_CONFLICT | VT_PUT_PATIENT_MISMATCH)) ||
+           vt_patient_note_conflict(archive, body->instance, *out_flags, err);
 }

@@ -22,7 +22,8 @@ bool vt_apply_file(struct vt_archive *archive, const struct vt_record_body *body
 /* Again, after a crash: whatever is there. *out_there false: neither staged nor in place. */
 bool vt_apply_file_again(struct vt_archive *archive, const struct vt_record_body *body,
                          bool *out_there, struct vt_err *err);
-/* What did not happen after all: removes it from staging and from its place, and a version's row. */
+/* What did not happen after all: removes it from staging and from its place, and a version's row.
+ */
 void vt_apply_undo_file(struct vt_archive *archive, const struct vt_record_body *body);
 
 /* Rows of versions and quarantine; nothing for VT_RECORD_STORE. */
@@ -31,11 +32,12 @@ bool vt_apply_state(struct vt_archive *archive, enum vt_record kind,
 /* Takes the row of a version back that did not happen. */
 bool vt_apply_undo_state(struct vt_archive *archive, const struct vt_record_body *body,
                          struct vt_err *err);
-/* Does a row of the index, of versions or of quarantine name the instance's file? Its own one, or that of
- * another arrival, told apart by the time of arrival. */
+/* Does a row of the index, of versions or of quarantine name the instance's file? Its own one, or
+ * that of another arrival, told apart by the time of arrival. */
 enum vt_named_by { VT_NAMED_BY_ITS_ROW, VT_NAMED_BY_ANOTHER };
 bool vt_apply_is_named(struct vt_archive *archive, const struct vt_instance *instance,
                        enum vt_named_by by, bool *out_named, struct vt_err *err);
-/* Within an index transaction. Nothing for VT_RECORD_QUARANTINE. */
+/* Within an index transaction; a conflict of patients is noted before it ends, since what the index
+ * has is not asked again after a crash. Nothing for VT_RECORD_QUARANTINE. */
 bool vt_apply_index(struct vt_archive *archive, enum vt_record kind,
                     const struct vt_record_body *body, unsigned *out_flags, struct vt_err *err);

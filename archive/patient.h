@@ -20,7 +20,7 @@ struct vt_archive;
 bool vt_patient_apply(struct vt_archive *archive, struct vt_instance *instance, struct vt_err *err);
 
 /* Notes what vt_index_put found (VT_PUT_PATIENT_CONFLICT, VT_PUT_PATIENT_MISMATCH), once for each
- * pair: for vt_admin_conflict_list. Call it after the index transaction, never within. */
+ * pair: for vt_admin_conflict_list. Durable when it returns: call it before the index transaction ends. */
 bool vt_patient_note_conflict(struct vt_archive *archive, const struct vt_instance *instance,
                               unsigned put_flags, struct vt_err *err);
 

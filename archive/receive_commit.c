@@ -381,13 +381,10 @@ static void fail_commit(struct vt_receive *receive, struct vt_err *err)
 static void conclude(struct vt_receive *receive, unsigned flags, const struct vt_err *err)
 {
     struct vt_archive *archive = receive->archive;
-    struct vt_err ignored = { 0 };
 
     if (err->code == VT_OK) {
         vt_receive_abandon(receive);
         count(archive, receive->result.decision);
-        if (flags & (VT_PUT_PATIENT_CONFLICT | VT_PUT_PATIENT_MISMATCH))
-            vt_patient_note_conflict(archive, &receive->instance, flags, &ignored);
         publish(archive, &receive->instance, &receive->result, flags);
     }
     receive->answer(receive->answer_context, err->code == VT_OK ? &receive->result : NULL, err);

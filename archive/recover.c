@@ -79,10 +79,7 @@ static bool put_row(struct recovery *recovery, enum vt_record kind, struct vt_re
     recovery->batch++;
     if (!vt_apply_index(archive, kind, body, &flags, err))
         return false;
-    bool noted = flags & (VT_PUT_PATIENT_CONFLICT | VT_PUT_PATIENT_MISMATCH);
-    if ((noted || recovery->batch >= RECOVER_BATCH) && !end_batch(recovery, sequence, err))
-        return false;
-    return !noted || vt_patient_note_conflict(archive, body->instance, flags, err);
+    return recovery->batch < RECOVER_BATCH || end_batch(recovery, sequence, err);
 }
 
 /* Attributes and frames that the record left out, everything else as the record says. */
