@@ -240,10 +240,12 @@ static void place_files(struct vt_archive *archive, struct vt_request *list)
         if (request->err.code != VT_OK)
             continue;
         request->placed = vt_apply_file(archive, request->body, &err);
-        if (!request->placed)
+        if (!request->placed) {
+            vt_folders_forget_made(archive->folders);
             fail_request(request, &err, status_of(&err, 0xA701));
-        else if (!vt_apply_state(archive, request->kind, request->body, &err))
+        } else if (!vt_apply_state(archive, request->kind, request->body, &err)) {
             fail_request(request, &err, status_of(&err, 0xA703));
+        }
         if (err.code == VT_E_FULL)
             vt_space_forget(archive);
     }
@@ -396,6 +398,7 @@ bool vt_exclusive_begin(struct vt_archive *archive, struct vt_err *err)
         pthread_cond_wait(&archive->progress, &archive->progress_lock);
     pthread_mutex_unlock(&archive->progress_lock);
     pthread_mutex_lock(&archive->apply_stage.lock);
+    vt_folders_forget_made(archive->folders);
     if (vt_archive_writable(archive, err))
         return true;
     vt_exclusive_end(archive);

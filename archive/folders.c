@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -25,6 +26,7 @@ struct vt_folders {
     uint64_t hashes[VT_FOLDERS_MAX]; /* of the paths: looked through for each file, so they lie
                                         together */
     struct folder items[VT_FOLDERS_MAX];
+    atomic_uint_fast64_t made[VT_FOLDERS_MADE]; /* hashes of paths, each in its place; 0: none */
 };
 
 struct vt_folders *vt_folders_new(int root)
@@ -59,7 +61,7 @@ const char *vt_folders_name(const char *file)
 }
 
 /* Each missing component of path, which is changed in between. */
-static bool make_all(int root, char *path)
+static bool make_all(int root, char *path, bool *out_made)
 {
     for (char *at = path; *at; at++) {
         if (*at != '/')
@@ -70,16 +72,19 @@ static bool make_all(int root, char *path)
         if (result < 0 && errno != EEXIST)
             return false;
     }
-    return mkdirat(root, path, 0750) == 0 || errno == EEXIST;
+    *out_made = mkdirat(root, path, 0750) == 0;
+    return *out_made || errno == EEXIST;
 }
 
-static int open_folder(int root, char *path, bool make, struct vt_err *err)
+/* *out_made: the folder was not there before. */
+static int open_folder(int root, char *path, bool make, bool *out_made, struct vt_err *err)
 {
     int fd = openat(root, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
     if (fd < 0 && errno == ENOENT && make) {
         /* Most often only the last one or two are missing. */
-        if (mkdirat(root, path, 0750) < 0 && errno == ENOENT && !make_all(root, path)) {
+        *out_made = mkdirat(root, path, 0750) == 0;
+        if (!*out_made && errno == ENOENT && !make_all(root, path, out_made)) {
             vt_fail_errno(err, "making the folder %s", path);
             return -1;
         }
@@ -123,15 +128,32 @@ int vt_folders_of(struct vt_folders *folders, const char *file, bool make, struc
             return folder->fd;
         }
     }
-    int fd = open_folder(folders->root, path, make, err);
+    bool made = false;
+    int fd = open_folder(folders->root, path, make, &made, err);
     if (fd < 0)
         return -1;
+    if (made)
+        atomic_store(&folders->made[hash % VT_FOLDERS_MADE], hash);
     size_t place = place_for(folders);
     folders->hashes[place] = hash;
     folders->items[place].used = ++folders->clock;
     folders->items[place].fd = fd;
     memcpy(folders->items[place].path, path, length + 1);
     return fd;
+}
+
+bool vt_folders_made(const struct vt_folders *folders, const char *file)
+{
+    const char *name = vt_folders_name(file);
+    uint64_t hash = name > file ? XXH3_64bits(file, (size_t)(name - file) - 1) : 0;
+
+    return hash != 0 && atomic_load(&folders->made[hash % VT_FOLDERS_MADE]) == hash;
+}
+
+void vt_folders_forget_made(struct vt_folders *folders)
+{
+    for (size_t i = 0; i < VT_FOLDERS_MADE; i++)
+        atomic_store_explicit(&folders->made[i], 0, memory_order_relaxed);
 }
 
 void vt_folders_prune(struct vt_folders *folders, const char *file)

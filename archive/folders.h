@@ -13,7 +13,10 @@ struct vt_err;
 struct vt_folders;
 
 /* More than a busy node has series arriving at once. */
-enum { VT_FOLDERS_MAX = 256 };
+enum {
+    VT_FOLDERS_MAX = 256,
+    VT_FOLDERS_MADE = 4096, /* that are remembered as made here */
+};
 
 struct vt_folders *vt_folders_new(int root); /* borrows the descriptor; NULL when out of memory */
 void vt_folders_free(struct vt_folders *folders);
@@ -24,6 +27,12 @@ VT_DEFINE_AUTO(vt_folders)
 int vt_folders_of(struct vt_folders *folders, const char *file, bool make, struct vt_err *err);
 /* The name behind the last slash. */
 const char *vt_folders_name(const char *file);
+/* The folder of `file` was made here and not forgotten since: nothing is in it but what the callers of
+ * vt_folders_of put there, so nobody need look whether a name is free before it is made exclusively.
+ * Any thread. */
+bool vt_folders_made(const struct vt_folders *folders, const char *file);
+/* Something else than arrivals may be put into folders, or lies in the way of one. */
+void vt_folders_forget_made(struct vt_folders *folders);
 /* Closes all: folders may have been removed. */
 void vt_folders_forget(struct vt_folders *folders);
 

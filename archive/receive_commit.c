@@ -216,7 +216,8 @@ static bool is_quarantined(struct vt_receive *receive, bool *out_there, struct v
 
 /* ---- where does it go ---- */
 
-/* A free path: files that no row knows (an index that was lost) are never overwritten. */
+/* A free path: files that no row knows (an index that was lost) are never overwritten. In a folder
+ * that was made for arrivals there are none; the file is made exclusively all the same. */
 static bool choose_place(struct vt_receive *receive, enum vt_decision decision, struct vt_err *err)
 {
     struct vt_instance *instance = &receive->instance;
@@ -229,6 +230,8 @@ static bool choose_place(struct vt_receive *receive, enum vt_decision decision, 
     vt_header_text(receive->header, VT_TAG_STUDY_DATE, date, sizeof date);
     for (; instance->version < VERSIONS_MAX; instance->version++) {
         vt_place_object(instance, date);
+        if (instance->version == 1 && vt_folders_made(receive->archive->folders, instance->file))
+            return true;
         if (faccessat(receive->archive->root, instance->file, F_OK, 0) < 0)
             return errno == ENOENT || vt_fail_errno(err, "%s", instance->file);
     }

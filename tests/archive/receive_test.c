@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <fcntl.h>
 #include <pthread.h>
 
 #include "archive/inside.h"
@@ -127,6 +128,34 @@ static void a_data_set_that_ends_within_pixel_data_is_refused_as_truncated(void 
     assert_int_equal(result.status, 0xC005);
     assert_int_equal(count_files(*state, "staging"), 0);
     assert_int_equal(send(archive, &object).decision, VT_DECISION_STORED);
+    vt_receive_free(vt_take(&receive));
+    vt_archive_free(archive);
+}
+
+/* Nobody looks whether a name is free in a folder that was made for arrivals: what someone laid
+ * there stays all the same, and the arrival goes beside it when it is sent again. */
+static void a_foreign_file_in_a_folder_of_ours_is_not_overwritten(void **state)
+{
+    struct vt_archive *archive = archive_at(*state);
+    struct vt_err err = { 0 };
+    VT_AUTO(vt_receive) receive = vt_receive_new(archive, &err);
+    struct object first = OBJECT, second = OBJECT;
+    struct vt_receive_result result;
+    char path[4096], text[8] = "";
+
+    assert_int_equal(send(archive, &first).decision, VT_DECISION_STORED);
+    second.sop = "1.2.3.1.1.99";
+    snprintf(path, sizeof path, "%s/objects/2026/01/02/1.2.3.1/1.2.3.1.1/1.2.3.1.1.99.dcm",
+             (const char *)*state);
+    vt_autoclose fd = open(path, O_RDWR | O_CREAT | O_EXCL, 0640);
+    assert_int_equal(write(fd, "theirs", 6), 6);
+
+    assert_false(object_send(receive, &second, &result, &err));
+    assert_int_equal(err.dimse_status, 0xA701);
+    assert_int_equal(send(archive, &second).decision, VT_DECISION_STORED);
+    assert_stored(archive, &second);
+    assert_int_equal(pread(fd, text, sizeof text, 0), 6);
+    assert_string_equal(text, "theirs");
     vt_receive_free(vt_take(&receive));
     vt_archive_free(archive);
 }
@@ -351,6 +380,7 @@ int main(void)
         TEST(everything_is_there_after_a_clean_stop_and_nothing_is_replayed),
         TEST(a_uid_that_differs_from_the_commands_is_refused_with_its_tag),
         TEST(a_data_set_that_ends_within_pixel_data_is_refused_as_truncated),
+        TEST(a_foreign_file_in_a_folder_of_ours_is_not_overwritten),
         TEST(what_is_abandoned_leaves_nothing),
         TEST(sixteen_associations_at_once_lose_nothing_across_segments),
         TEST(the_same_instances_from_four_at_once_are_stored_once),
