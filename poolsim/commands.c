@@ -148,6 +148,31 @@ static bool fail_next_task(struct request *request, struct vt_err *err)
     return true;
 }
 
+static bool hang_next_task(struct request *request, struct vt_err *err)
+{
+    (void)err;
+    request->world->faults.hang_next_task = true;
+    return true;
+}
+
+/* What the guest's agent says: an address, or none. The guest itself stays where it is. */
+static bool guest_address(struct request *request, struct vt_err *err)
+{
+    struct vt_sim_pool *pool = NULL;
+    struct vt_sim_object *vm = vm_named(request, &pool, err);
+    struct vt_sim_object *metrics =
+        vm ? vt_sim_follow(pool->db, vm, VT_VM_guest_metrics) : NULL;
+    const char *address = request->argv[2];
+    const char *const texts[] = { "0/ip", address, "0/ipv4/0", address };
+
+    if (vm && !metrics)
+        return vt_fail(err, VT_E_NOTFOUND, "%s has no guest agent now", request->argv[1]);
+    if (metrics)
+        vt_sim_set_texts(pool->db, metrics, VT_VM_guest_metrics_networks, texts,
+                         strcmp(address, "none") == 0 ? 0 : VT_COUNT(texts));
+    return metrics;
+}
+
 static bool fill_sr(struct request *request, struct vt_err *err)
 {
     struct vt_sim_pool *pool = NULL;
@@ -384,6 +409,8 @@ static const struct command {
     { "delay", "MS", 1, delay },
     { "lose-events", "", 0, lose_events },
     { "fail-next-task", "CODE", 1, fail_next_task },
+    { "hang-next-task", "", 0, hang_next_task },
+    { "guest-address", "VM ADDRESS|none", 2, guest_address },
     { "fill-sr", "SR", 1, fill_sr },
     { "clock", "HOST SECONDS", 2, set_clock },
     { "break-join", "HOST RULE", 2, break_join },

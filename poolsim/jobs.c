@@ -163,6 +163,10 @@ static void step(struct vt_sim_world *world, void *context)
         forget(job);
         return;
     }
+    if (job->hangs && !job->cancelled) {
+        vt_sim_after(world, job->duration / STEPS + VT_NS_PER_MS, step, job);
+        return;
+    }
     if (++job->step < STEPS && !job->cancelled) {
         if (task)
             vt_sim_set_real(job->pool->db, task, VT_task_progress, (double)job->step / STEPS);
@@ -185,7 +189,9 @@ struct vt_sim_job *vt_sim_job_start(struct vt_sim_call *call, struct vt_sim_obje
                                 .finish = finish_job,
                                 .ticket = call->async ? 0 : call->ticket,
                                 .duration = vt_sim_paced(call->world, ms),
+                                .hangs = call->world->faults.hang_next_task,
                                 .next = call->pool->jobs };
+    call->world->faults.hang_next_task = false;
     call->pool->jobs = job;
     call->job = job;
     vt_sim_set_texts(call->db, vt_sim_get(call->db, job->task), VT_task_allowed_operations,

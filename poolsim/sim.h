@@ -98,6 +98,7 @@ struct vt_sim_faults {
     enum vt_sim_spoil spoil;
     bool lose_events; /* the next event.from answers EVENTS_LOST */
     char fail_next_task[64];
+    bool hang_next_task; /* the next one that begins does not end, unless it is cancelled */
     uint32_t after_calls; /* so many requests until a command runs; 0: none waits */
     int after_argc;
     char after_words[VT_SIM_AFTER_WORDS][64];
@@ -282,7 +283,7 @@ struct vt_sim_job {
     int64_t duration;
     uint32_t result;  /* id of what was made; 0: void */
     char *result_xml; /* of an asynchronous call without effect in time */
-    bool uncancellable, cancelled, dead;
+    bool uncancellable, cancelled, dead, hangs;
 };
 
 /* A job of `ms` at pace 1 on the object, which shows `operation` meanwhile. The call is answered by
