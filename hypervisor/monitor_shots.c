@@ -44,11 +44,14 @@ static bool is_quarantined(struct vt_monitor *monitor, const struct vt_pending_s
     return false;
 }
 
-/* One on its way, or one that nobody knows the end of. */
+/* One on its way, or one that nobody knows the end of, for as long as a repetition waits. */
 static bool has_pending(const struct vt_monitor *monitor, const struct vt_pending_shot *but)
 {
+    int64_t wall = vt_clock_wall();
+
     for (size_t i = 0; i < monitor->shot_count; i++)
         if (monitor->shots[i].shot.id != but->shot.id &&
+            wall - monitor->shots[i].shot.asked < monitor->options.guard.repeat &&
             strcmp(monitor->shots[i].shot.vm_uuid, but->shot.vm_uuid) == 0)
             return true;
     return false;

@@ -25,7 +25,7 @@ enum {
     VT_JOBS_MAX = 16,       /* for the workers */
     VT_JUDGE_TICK_MS = 1000,
     VT_SWEEP_MS = 2000,     /* the shortest time between two looks at the whole picture */
-    VT_CHORES_S = 20,       /* looks for expired snapshots */
+    VT_CHORES_S = 5,        /* looks for expired snapshots */
     VT_SETTLE_AFTER_START_S = 3, /* before an intent of an earlier run is taken up */
     VT_CLOCK_JUMP_S = 30,
     VT_CLOCK_DISTRUST_S = 3600,  /* nothing expires that long behind a jump */

@@ -127,8 +127,10 @@ static void judge_failure(struct taking *t, const struct vt_verb_job *verb)
     bool busy = strcmp(verb->err.xapi_code, "OTHER_OPERATION_IN_PROGRESS") == 0;
 
     t->job->ill = is_storage_ill(verb->err.xapi_code) || late;
-    if (late)
-        end(t, VT_SNAPSHOT_UNKNOWN, "it did not end in time and was cancelled");
+    if (late && verb->end == VT_JOB_CANCELLED)
+        end(t, VT_SNAPSHOT_FAILED, "it did not end in time and was cancelled");
+    else if (late)
+        end(t, VT_SNAPSHOT_UNKNOWN, "it did not end in time and cannot be cancelled");
     else if (verb->end == VT_JOB_UNKNOWN || verb->end == VT_JOB_CANCELLED)
         end(t, VT_SNAPSHOT_UNKNOWN, verb->err.text);
     else
