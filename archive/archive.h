@@ -109,6 +109,8 @@ typedef void (*vt_receive_answer)(void *context, const struct vt_receive_result 
 void vt_receive_commit_then(struct vt_receive *receive, vt_receive_answer answer, void *context);
 void vt_receive_wait(struct vt_receive *receive);
 void vt_receive_abandon(struct vt_receive *receive);
+/* Text of a kept element of what was written since begin, "" when it is not there. */
+void vt_receive_text(const struct vt_receive *receive, uint32_t tag, char *out, size_t room);
 /* The association is idle: memory beyond the least goes back. Comes again by itself with the next begin. */
 void vt_receive_rest(struct vt_receive *receive);
 /* A Part 10 file (import, reindex of strays): begin, write, commit. */

@@ -48,6 +48,11 @@ void vt_receive_free(struct vt_receive *receive)
     free(receive);
 }
 
+void vt_receive_text(const struct vt_receive *receive, uint32_t tag, char *out, size_t room)
+{
+    vt_header_text(receive->header, tag, out, room);
+}
+
 void vt_receive_abandon(struct vt_receive *receive)
 {
     char name[VT_STAGING_NAME];

@@ -96,10 +96,8 @@ static void tls_listens_on_every_address_beside_the_plain_port(void **state)
 static void keys_of_other_programs_are_no_typing_errors(void **state)
 {
     (void)state;
-    static const char *const others[] = { "http.port",
-                                          "http.listen (command line)",
-                                          "dicom.client_timeout",
-                                          "pool.socket",
+    static const char *const others[] = { "dicom.client_timeout",
+                                          "pool.socket (command line)",
                                           "pool.MAIN.url",
                                           "watch.interval" },
                              *const wrong[] = { "http.prot",        "http.port_of (command line)",

@@ -41,7 +41,7 @@ class Node:
     def __init__(self, path, options=(), environment=None, program="vitrined", wrap=()):
         self.path, self.port = pathlib.Path(path), free_port()
         self.path.mkdir(parents=True, exist_ok=True)
-        self.options = ["-o", f"archive.path={self.path}", "-o", f"dicom.port={self.port}"]
+        self.options = ["-o", f"archive.path={self.path}", "-o", f"dicom.port={self.port}", "-o", "http.port=0"]
         for option in options:
             self.options += ["-o", option]
         self.command = [*wrap, str(BIN / program), *self.options]
@@ -66,6 +66,14 @@ class Node:
                 raise RuntimeError(f"vitrined was not ready in {START_SECONDS} s: " + " | ".join(self.lines[-5:]))
         self.ready_seconds = time.monotonic() - begun
         return self
+
+    def http_port(self):
+        """Of the `ready` line."""
+        for line in self.lines:
+            for word in line.split():
+                if word.startswith(("http=", "https=")):
+                    return int(word.rpartition(":")[2])
+        return None
 
     def _read_log(self, process):
         for line in process.stderr:

@@ -1,0 +1,112 @@
+#include "cmd/vitrined_http.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "console/console.h"
+#include "core/buf.h"
+#include "core/conf.h"
+#include "core/err.h"
+#include "core/io.h"
+#include "core/log.h"
+
+enum { HTTP_PORT = 8080, PEM_MAX = 1 << 20 };
+
+static bool is_loopback(const char *address)
+{
+    return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0;
+}
+
+/* A PEM file as text; NULL without a path, or with err. */
+static char *read_pem(const char *path, struct vt_err *err)
+{
+    VT_AUTO_BUF(text, PEM_MAX);
+
+    if (!path || !*path || !vt_io_read_file(path, &text, err) || !vt_buf_string(&text, err))
+        return NULL;
+    char *copy = strdup((const char *)text.data);
+    if (!copy)
+        vt_fail(err, VT_E_NOMEM, "no memory for a certificate");
+    return copy;
+}
+
+static bool read_tls(struct vt_web *web, struct vt_err *err)
+{
+    web->certificate = read_pem(vt_conf_text(web->conf, "http", NULL, "certificate", NULL), err);
+    web->key = vt_failed(err) ? NULL : read_pem(vt_conf_text(web->conf, "http", NULL, "key", NULL), err);
+    if (vt_failed(err))
+        return false;
+    if (!web->certificate != !web->key)
+        return vt_fail(err, VT_E_INVALID, "http.certificate and http.key belong together");
+    return web->certificate || is_loopback(web->listen) ||
+           vt_fail(err, VT_E_INVALID,
+                   "http.listen = %s is not loopback: http.certificate and http.key are needed, since passwords and "
+                   "images would go in clear",
+                   web->listen);
+}
+
+static bool read_names(struct vt_web *web, struct vt_err *err)
+{
+    web->name_text = strdup(vt_conf_text(web->conf, "http", NULL, "hosts", ""));
+    if (!web->name_text)
+        return vt_fail(err, VT_E_NOMEM, "no memory for http.hosts");
+    char *rest = web->name_text;
+    for (char *name; (name = strtok_r(rest, " ,", &rest)) && web->name_count < VT_COUNT(web->names);)
+        web->names[web->name_count++] = name;
+    return true;
+}
+
+bool vt_web_read(struct vt_web *web, struct vt_err *err)
+{
+    int64_t port;
+
+    if (!vt_conf_bool(web->conf, "http", NULL, "enabled", true, &web->enabled, err) ||
+        !vt_conf_int(web->conf, "http", NULL, "port", 0, UINT16_MAX, HTTP_PORT, &port, err))
+        return false;
+    web->port = (uint16_t)port;
+    web->port_named = vt_conf_text(web->conf, "http", NULL, "port", NULL);
+    snprintf(web->listen, sizeof web->listen, "%s", vt_conf_text(web->conf, "http", NULL, "listen", "127.0.0.1"));
+    return read_names(web, err) && (!web->enabled || read_tls(web, err));
+}
+
+bool vt_web_start(struct vt_web *web, struct vt_err *err)
+{
+    const struct vt_console_options options = {
+        .listen = web->listen,
+        .port = web->port,
+        .certificate = web->certificate,
+        .key = web->key,
+        .hosts = web->names,
+        .host_count = web->name_count,
+        .archive = web->archive,
+        .rules = web->rules,
+        .ae_title = web->ae_title,
+        .events = web->events,
+        .jobs = web->jobs,
+    };
+
+    if (!web->enabled)
+        return true;
+    web->console = vt_console_start(&options, err);
+    if (web->console) {
+        web->port = vt_console_port(web->console);
+        return true;
+    }
+    if (web->port_named)
+        return false;
+    vt_log(VT_LOG_WARN, "http.off", "text=\"%s\" hint=\"http.port names another one\"", err->text);
+    vt_err_clear(err);
+    return true;
+}
+
+void vt_web_stop(struct vt_web *web)
+{
+    vt_console_stop(web->console);
+    web->console = NULL;
+    free(web->certificate);
+    if (web->key)
+        explicit_bzero(web->key, strlen(web->key));
+    free(web->key);
+    free(web->name_text);
+}

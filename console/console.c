@@ -1,0 +1,64 @@
+#include "console/console.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "console/console_inside.h"
+#include "core/err.h"
+
+static const struct vt_route *const tables[] = { vt_qido_routes, vt_wado_routes, vt_stow_routes };
+
+bool vt_console_base_url(const struct vt_request *request, char *out, size_t room)
+{
+    const char *host = vt_request_header(request, "Host");
+    int length = snprintf(out, room, "%s://%s" VT_DICOM_WEB, vt_request_is_tls(request) ? "https" : "http",
+                          host ? host : "localhost");
+
+    return length > 0 && (size_t)length < room;
+}
+
+struct vt_console *vt_console_start(const struct vt_console_options *options, struct vt_err *err)
+{
+    struct vt_console *console = calloc(1, sizeof *console);
+
+    if (!console) {
+        vt_fail(err, VT_E_NOMEM, "no memory for the console");
+        return NULL;
+    }
+    console->options = *options;
+    console->frames = vt_frame_cache_new(options->archive);
+    struct vt_http_options http = {
+        .listen = options->listen,
+        .port = options->port,
+        .certificate = options->certificate,
+        .key = options->key,
+        .hosts = options->hosts,
+        .host_count = options->host_count,
+        .tables = tables,
+        .table_count = VT_COUNT(tables),
+        .context = console,
+    };
+    if (!console->frames)
+        vt_fail(err, VT_E_NOMEM, "no memory for the console");
+    else
+        console->http = vt_http_start(&http, err);
+    if (console->http)
+        return console;
+    vt_console_stop(console);
+    return NULL;
+}
+
+uint16_t vt_console_port(const struct vt_console *console)
+{
+    return vt_http_port(console->http);
+}
+
+void vt_console_stop(struct vt_console *console)
+{
+    if (!console)
+        return;
+    vt_http_stop(console->http);
+    vt_frame_cache_free(console->frames);
+    free(console);
+}

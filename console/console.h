@@ -1,0 +1,36 @@
+/* console/console.h: the web face of the archive node: DICOMweb under `dicom_web`, the JSON API under /api, the pages.
+ *
+ * Started and stopped by cmd, which hands it what it needs; it owns nothing of that. Any thread. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "archive/query.h"
+#include "console/http.h"
+#include "core/auto.h"
+
+struct vt_archive;
+struct vt_console;
+struct vt_err;
+struct vt_events;
+struct vt_jobs;
+
+struct vt_console_options {
+    const char *listen;              /* http.listen */
+    uint16_t port;                   /* http.port; 0: any free one */
+    const char *certificate, *key;   /* PEM text; NULL: no TLS */
+    const char *const *hosts;        /* http.hosts */
+    size_t host_count;
+    struct vt_archive *archive;
+    struct vt_query_rules rules;     /* as for C-FIND */
+    const char *ae_title;
+    struct vt_events *events;
+    struct vt_jobs *jobs;            /* NULL: none */
+    const char *const *origins;      /* http.origins: pages of others that may read by DICOMweb (CORS); "*" all */
+    size_t origin_count;
+};
+
+struct vt_console *vt_console_start(const struct vt_console_options *options, struct vt_err *err);
+uint16_t vt_console_port(const struct vt_console *console);
+void vt_console_stop(struct vt_console *console);

@@ -1,0 +1,18 @@
+/* console/console_inside.h: what the handlers share: vt_request_context gives the console. */
+#pragma once
+
+#include "console/console.h"
+#include "console/frames.h"
+
+#define VT_DICOM_WEB "/dicom-web"
+
+struct vt_console {
+    struct vt_console_options options;
+    struct vt_http *http;
+    struct vt_frame_cache *frames;
+};
+
+extern const struct vt_route vt_qido_routes[], vt_wado_routes[], vt_stow_routes[];
+
+/* "http://host:port/dicom-web" as the client named us. */
+bool vt_console_base_url(const struct vt_request *request, char *out, size_t room);

@@ -1,0 +1,264 @@
+/* What was asked: path, parameters, headers, and whether host and origin are ours. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "console/http_inside.h"
+#include "core/err.h"
+
+static const char *const role_names[] = { "nobody", "viewer", "operator", "admin" };
+
+const char *vt_user_role_name(enum vt_user_role role)
+{
+    return role_names[role];
+}
+
+bool vt_user_role_parse(const char *name, enum vt_user_role *out_role)
+{
+    for (size_t i = VT_USER_VIEWER; i < VT_COUNT(role_names); i++)
+        if (strcmp(role_names[i], name) == 0) {
+            *out_role = (enum vt_user_role)i;
+            return true;
+        }
+    return false;
+}
+
+/* ---- decoding ---- */
+
+static int hex(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* Well-formed UTF-8 without control characters (RFC 3629). */
+static bool is_text(const char *text)
+{
+    for (const unsigned char *p = (const unsigned char *)text; *p;) {
+        int more = *p < 0x80 ? 0 : *p >= 0xc2 && *p < 0xe0 ? 1 : *p >= 0xe0 && *p < 0xf0 ? 2 : *p >= 0xf0 && *p < 0xf5 ? 3 : -1;
+        if (more < 0 || *p < 0x20 || *p == 0x7f || (*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] > 0x9f) ||
+            (*p == 0xf0 && p[1] < 0x90) || (*p == 0xf4 && p[1] > 0x8f))
+            return false;
+        for (p++; more > 0; more--, p++)
+            if ((*p & 0xc0) != 0x80)
+                return false;
+    }
+    return true;
+}
+
+char *vt_http_decode(const char *text, size_t size, bool plus_is_space)
+{
+    char *out = size <= VT_HTTP_TEXT_MAX ? malloc(size + 1) : NULL;
+    size_t length = 0;
+
+    for (size_t i = 0; out && i < size; i++) {
+        int high = text[i] == '%' && i + 2 < size + 0 ? hex(text[i + 1]) : -1;
+        int low = high >= 0 ? hex(text[i + 2]) : -1;
+        if (low >= 0) {
+            out[length++] = (char)(high << 4 | low);
+            i += 2;
+        } else {
+            out[length++] = plus_is_space && text[i] == '+' ? ' ' : text[i];
+        }
+    }
+    if (!out)
+        return NULL;
+    out[length] = '\0';
+    if (strlen(out) == length && is_text(out))
+        return out;
+    free(out);
+    return NULL;
+}
+
+/* ---- routes ---- */
+
+static void forget_parts(struct vt_request *request)
+{
+    for (size_t i = 0; i < request->part_count; i++)
+        free(request->parts[i]);
+    request->part_count = 0;
+}
+
+static bool keep_part(struct vt_request *request, const char *text, size_t size)
+{
+    char *part = request->part_count < VT_HTTP_PARTS_MAX ? vt_http_decode(text, size, false) : NULL;
+
+    if (part)
+        request->parts[request->part_count++] = part;
+    return part;
+}
+
+bool vt_http_match(const struct vt_route *route, struct vt_request *request)
+{
+    const char *pattern = route->path, *path = request->url;
+
+    forget_parts(request);
+    for (;;) {
+        if (*pattern != '/' || *path != '/')
+            return *pattern == '\0' && *path == '\0';
+        pattern++, path++;
+        if (strcmp(pattern, "**") == 0)
+            return keep_part(request, path, strlen(path));
+        size_t want = strcspn(pattern, "/"), have = strcspn(path, "/");
+        if (want == 1 && *pattern == '*') {
+            if (have == 0 || !keep_part(request, path, have))
+                return false;
+        } else if (want != have || memcmp(pattern, path, want) != 0) {
+            return false;
+        }
+        pattern += want;
+        path += have;
+    }
+}
+
+/* ---- whose pages ---- */
+
+/* "name:port", "[::1]:port", "name" -> its name, without brackets. */
+static bool host_name(const char *host, char *out, size_t room)
+{
+    const char *begin = host, *end = strrchr(host, ':');
+
+    if (*host == '[') {
+        begin = host + 1;
+        end = strchr(host, ']');
+        if (!end)
+            return false;
+    } else if (!end) {
+        end = host + strlen(host);
+    }
+    size_t length = (size_t)(end - begin);
+    if (length == 0 || length >= room)
+        return false;
+    memcpy(out, begin, length);
+    out[length] = '\0';
+    return true;
+}
+
+bool vt_http_host_is_ours(const struct vt_request *request)
+{
+    static const char *const loopback[] = { "localhost", "127.0.0.1", "::1" };
+    const struct vt_http *http = request->http;
+    const char *host = vt_request_header(request, "Host");
+    char name[256];
+
+    if (!host || !host_name(host, name, sizeof name))
+        return false;
+    for (size_t i = 0; i < VT_COUNT(loopback); i++)
+        if (strcasecmp(name, loopback[i]) == 0)
+            return true;
+    for (size_t i = 0; i < http->options.host_count; i++)
+        if (strcasecmp(name, http->options.hosts[i]) == 0)
+            return true;
+    return strcasecmp(name, http->address) == 0;
+}
+
+/* A browser names the page that asks (Origin, Sec-Fetch-Site); a program sends neither. */
+bool vt_http_origin_is_ours(const struct vt_request *request)
+{
+    const char *site = vt_request_header(request, "Sec-Fetch-Site");
+    const char *origin = vt_request_header(request, "Origin");
+    const char *host = vt_request_header(request, "Host");
+
+    if (site && strcmp(site, "same-origin") != 0 && strcmp(site, "none") != 0)
+        return false;
+    if (!origin)
+        return true;
+    const char *behind = strstr(origin, "://");
+    return behind && host && strcasecmp(behind + 3, host) == 0;
+}
+
+/* ---- what handlers ask ---- */
+
+void *vt_request_context(const struct vt_request *request)
+{
+    return request->http->options.context;
+}
+
+const char *vt_request_method(const struct vt_request *request)
+{
+    return request->method;
+}
+
+const char *vt_request_path(const struct vt_request *request)
+{
+    return request->url;
+}
+
+const char *vt_request_part(const struct vt_request *request, size_t i)
+{
+    return i < request->part_count ? request->parts[i] : "";
+}
+
+const char *vt_request_header(const struct vt_request *request, const char *name)
+{
+    return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
+}
+
+const char *vt_request_cookie(const struct vt_request *request, const char *name)
+{
+    return MHD_lookup_connection_value(request->connection, MHD_COOKIE_KIND, name);
+}
+
+const char *vt_request_address(const struct vt_request *request)
+{
+    return request->address;
+}
+
+bool vt_request_is_tls(const struct vt_request *request)
+{
+    return request->http->options.certificate;
+}
+
+const char *vt_request_query(const struct vt_request *request, const char *key)
+{
+    for (size_t i = 0; i < request->query_count; i++)
+        if (strcmp(request->queries[i].key, key) == 0)
+            return request->queries[i].value;
+    return NULL;
+}
+
+bool vt_request_query_at(const struct vt_request *request, size_t i, const char **out_key, const char **out_value)
+{
+    if (i >= request->query_count)
+        return false;
+    *out_key = request->queries[i].key;
+    *out_value = request->queries[i].value;
+    return true;
+}
+
+const struct vt_buf *vt_request_body(const struct vt_request *request)
+{
+    return &request->body;
+}
+
+void vt_request_set_state(struct vt_request *request, void *state, void (*free_state)(void *state))
+{
+    request->state = state;
+    request->state_free = free_state;
+}
+
+void *vt_request_state(const struct vt_request *request)
+{
+    return request->state;
+}
+
+const char *vt_request_user(const struct vt_request *request)
+{
+    return request->user;
+}
+
+enum vt_user_role vt_request_role(const struct vt_request *request)
+{
+    return request->role;
+}
+
+void vt_request_set_user(struct vt_request *request, const char *user, enum vt_user_role role)
+{
+    snprintf(request->user, sizeof request->user, "%s", user);
+    request->role = role;
+}
+
+bool vt_request_ending(const struct vt_request *request)
+{
+    return atomic_load(&request->http->ending);
+}

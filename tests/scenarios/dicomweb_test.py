@@ -1,0 +1,232 @@
+#!/usr/bin/python3
+"""DICOMweb with nothing but the standard library's HTTP client; pydicom makes what is stored and judges what comes back."""
+import email.parser
+import email.policy
+import gzip
+import http.client
+import io
+import json
+import os
+import pathlib
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import pydicom
+import rawdicom as raw
+import samples
+from cases import equal, run
+from node import Node, work_folder
+
+ROOT = samples.ROOT
+AS_STORED = 'multipart/related; type="application/dicom"; transfer-syntax=*'
+OCTETS = "multipart/related; type=application/octet-stream; transfer-syntax=*"
+
+
+class World:
+    def __init__(self, folder):
+        self.folder = pathlib.Path(folder)
+        self.made = samples.make(self.folder)
+        self.node = Node(self.folder / "archive")
+
+    def files(self):
+        return [path for paths in self.made.values() for path in paths]
+
+    def ask(self, path, method="GET", body=None, **headers):
+        """(status, headers, body, gzip undone)"""
+        connection = http.client.HTTPConnection("127.0.0.1", self.node.http_port(), timeout=60)
+        connection.request(method, path, body, {k.replace("_", "-"): v for k, v in headers.items()})
+        answer = connection.getresponse()
+        data = answer.read()
+        connection.close()
+        if answer.headers.get("Content-Encoding") == "gzip":
+            data = gzip.decompress(data)
+        return answer.status, answer.headers, data
+
+    def web(self, path, *more, **headers):
+        return self.ask("/dicom-web" + path, *more, **headers)
+
+    def search(self, path):
+        status, _, body = self.web(path)
+        return json.loads(body) if status == 200 else [] if status == 204 else status
+
+
+def instance_path(path):
+    ds = pydicom.dcmread(path, stop_before_pixels=True)
+    return f"/studies/{ds.StudyInstanceUID}/series/{ds.SeriesInstanceUID}/instances/{ds.SOPInstanceUID}"
+
+
+def parts_of(headers, body):
+    """[(content type, bytes)]"""
+    message = email.parser.BytesParser(policy=email.policy.HTTP).parsebytes(
+        b"Content-Type: " + headers["Content-Type"].encode() + b"\r\n\r\n" + body)
+    boundary = message.get_boundary().encode()
+    found = []
+    for piece in body.split(b"--" + boundary)[1:-1]:
+        head, _, data = piece[2:].partition(b"\r\n\r\n")
+        found.append((head.decode().split(": ", 1)[1], data[:-2]))
+    return found
+
+
+def multipart(parts, kind="application/dicom"):
+    body = b"".join(b"--xyz\r\nContent-Type: " + t.encode() + b"\r\n\r\n" + data + b"\r\n" for t, data in parts)
+    return body + b"--xyz--\r\n", f'multipart/related; type="{kind}"; boundary=xyz'
+
+
+def value(item, tag):
+    return item[tag].get("Value", [None])[0]
+
+
+# ---- store ----
+
+def case_stow_stores_every_sample_byte_for_byte(world):
+    body, kind = multipart([("application/dicom", p.read_bytes()) for p in world.files()])
+    status, headers, answer = world.web("/studies", "POST", body, Content_Type=kind)
+    equal((status, headers["Content-Type"]), (200, "application/dicom+json"), answer[:500])
+    done = json.loads(answer)
+    equal(len(done["00081199"]["Value"]), len(world.files()))
+    equal("00081198" in done, False)
+    for path in world.files():
+        status, headers, got = world.web(instance_path(path), Accept=AS_STORED)
+        equal(status, 200)
+        (part_type, data), = parts_of(headers, got)
+        sent, came = raw.split_part10(path.read_bytes()), raw.split_part10(data)
+        equal(came[0], sent[0], "transfer syntax")
+        equal(part_type, f"application/dicom;transfer-syntax={sent[0]}")
+        equal(came[3] == sent[3], True, f"{path.name}: the bytes of the data set")
+
+
+def case_stow_says_what_it_did_not_take(world):
+    other = pydicom.dcmread(world.made["ct"][0])
+    other.SOPInstanceUID = other.file_meta.MediaStorageSOPInstanceUID = "1.2.3.4.5"
+    plain = io.BytesIO()
+    pydicom.dcmwrite(plain, other, write_like_original=False)
+    body, kind = multipart([("application/dicom", plain.getvalue()), ("text/plain", b"no instance"),
+                            ("application/dicom", world.made["mr"][0].read_bytes())])
+    status, _, answer = world.web(f"/studies/{other.StudyInstanceUID}", "POST", body, Content_Type=kind)
+    done = json.loads(answer)
+    equal(status, 202, answer)
+    equal([value(i, "00081155") for i in done["00081199"]["Value"]], ["1.2.3.4.5"])
+    equal([value(i, "00081197") for i in done["00081198"]["Value"]], [0xC409], "of another study")
+    equal(len(done["0008119A"]["Value"]), 1)
+    equal(world.web("/studies", "POST", b"x" * 10, Content_Type="application/json")[0], 415)
+    equal(world.web("/studies", "POST", body[:200], Content_Type=kind)[0], 400, "cut short")
+    equal(world.web("/studies", "POST", body, Content_Type="multipart/related; type=application/dicom")[0], 400, "no boundary")
+    broken = multipart([("application/dicom", plain.getvalue()[:200])])
+    equal(world.web("/studies", "POST", broken[0], Content_Type=broken[1])[0], 409)
+
+
+# ---- search ----
+
+def case_studies_are_found_by_their_keys(world):
+    equal(len(world.search("/studies")), 6)
+    for query, count in (("PatientName=Smith*", 2), ("00100020=PAT1", 1), ("ModalitiesInStudy=CT", 3), ("StudyDate=20240102-20240104", 3),
+                         (f"StudyInstanceUID={ROOT}.1,{ROOT}.2", 2), ("AccessionNumber=ACC4&PatientID=PAT4", 1), ("PatientID=NOBODY", 0),
+                         ("PatientName=m%C3%BCller*", 1), ("limit=2", 2), ("limit=100&offset=4", 2)):
+        equal(len(world.search("/studies?" + query)), count, query)
+    study = world.search("/studies?PatientID=PAT1&includefield=StudyDescription")[0]
+    equal(study["00100010"]["Value"][0]["Alphabetic"], "Müller^Jörg")
+    equal((value(study, "00201206"), value(study, "00201208"), value(study, "00080061")), (1, 9, "CT"))
+    equal(value(study, "00081190").endswith(f"/dicom-web/studies/{ROOT}.1"), True)
+    equal(value(study, "00081030"), "Thorax")
+    status, headers, _ = world.web("/studies?limit=2&nonsense=1")
+    equal((status, len(headers.get_all("Warning"))), (200, 2))
+    equal(world.web("/studies?limit=x")[0], 400)
+    equal(world.web("/studies?PatientID=NOBODY")[0], 204)
+
+
+def case_series_and_instances_are_found_below_and_at_the_root(world):
+    series = world.search(f"/studies/{ROOT}.1/series")
+    equal([(value(s, "00080060"), value(s, "00201209")) for s in series], [("CT", 9)])
+    equal(len(world.search(f"/studies/{ROOT}.1/series/{ROOT}.1.1/instances")), 9)
+    equal(len(world.search(f"/studies/{ROOT}.2/instances")), 3)
+    equal(len(world.search("/series?Modality=CT")), 3)
+    instance = world.search(f"/instances?SOPInstanceUID={ROOT}.3.1.1")[0]
+    equal((value(instance, "00280008"), value(instance, "00100020"), value(instance, "00080060")), (10, "PAT3", "OT"))
+
+
+# ---- retrieve ----
+
+def case_a_study_comes_as_parts_in_explicit_form_by_default(world):
+    status, headers, body = world.web(f"/studies/{ROOT}.2", Accept='multipart/related; type="application/dicom"')
+    parts = parts_of(headers, body)
+    equal((status, len(parts)), (200, 3))
+    for kind, data in parts:
+        equal(kind, "application/dicom;transfer-syntax=" + raw.EXPLICIT)
+        ds = pydicom.dcmread(io.BytesIO(data))
+        equal(ds.PixelData, pydicom.dcmread(next(p for p in world.made["mr"] if ds.SOPInstanceUID in instance_path(p))).PixelData)
+    equal(world.web(f"/studies/{ROOT}.2", Accept="image/png")[0], 406)
+    equal(world.web(f"/studies/{ROOT}.4", Accept=AS_STORED.replace("*", raw.DEFLATED))[0], 406, "its frames are no JPEG")
+    status, headers, body = world.web(f"/studies/{ROOT}.1", Accept=AS_STORED.replace("*", "1.2.840.10008.1.2.4.80"))
+    equal((status, {k for k, _ in parts_of(headers, body)}), (200, {"application/dicom;transfer-syntax=1.2.840.10008.1.2.4.80"}))
+    equal(world.web("/studies/1.2.3", Accept=AS_STORED)[0], 404)
+
+
+def case_metadata_are_what_pydicom_reads(world):
+    for kind in ("ct", "mr", "multi", "big", "deflated"):
+        path = world.made[kind][0]
+        ds = pydicom.dcmread(path)
+        status, headers, body = world.web(instance_path(path) + "/metadata", Accept_Encoding="gzip")
+        equal((status, headers["Content-Type"]), (200, "application/dicom+json"), body[:300])
+        item, = json.loads(body)
+        again = pydicom.Dataset.from_json(item, lambda *_: b"")
+        for element in ds:
+            if element.keyword not in ("PixelData", "SpecificCharacterSet"):
+                equal(again[element.tag].value, element.value, f"{kind} {element.keyword}")
+        equal(item["00080005"]["Value"], ["ISO_IR 192"])
+    equal(len(json.loads(world.web(f"/studies/{ROOT}.1/series/{ROOT}.1.1/metadata")[2])), 9)
+
+
+def case_frames_come_as_they_are_stored(world):
+    multi, jpeg = instance_path(world.made["multi"][0]), instance_path(world.made["jpeg"][0])
+    ds = pydicom.dcmread(world.made["multi"][0])
+    status, headers, body = world.web(multi + "/frames/2,10", Accept=OCTETS)
+    equal(status, 200)
+    equal([d for _, d in parts_of(headers, body)], [ds.PixelData[1024:2048], ds.PixelData[9216:]])
+    frames = list(pydicom.encaps.generate_pixel_data_frame(pydicom.dcmread(world.made["jpeg"][0]).PixelData, 3))
+    for accept in ("image/jpeg", "application/octet-stream; transfer-syntax=*", "image/*;q=0.5, text/html"):
+        status, headers, body = world.web(jpeg + "/frames/3", Accept=accept)
+        equal((status, body), (200, frames[2]), accept)
+    status, headers, body = world.web(jpeg + "/frames/1", Accept="*/*")
+    equal(parts_of(headers, body), [("image/jpeg;transfer-syntax=" + raw.JPEG_BASELINE, frames[0])])
+    equal(world.web(multi + "/frames/11", Accept=OCTETS)[0], 404)
+    for wrong in ("0", "x", "1,,2", "-1", "1;2"):
+        equal(world.web(multi + "/frames/" + wrong, Accept=OCTETS)[0], 400, wrong)
+
+
+def case_values_and_files_come_in_ranges(world):
+    path = world.made["ct"][0]
+    ds = pydicom.dcmread(path)
+    status, headers, body = world.web(instance_path(path) + "/bulkdata/7FE00010", Range="bytes=100-199")
+    equal((status, headers["Content-Range"], body), (206, "bytes 100-199/8192", ds.PixelData[100:200]))
+    equal(world.web(instance_path(path) + "/bulkdata/7FE00010", Range="bytes=-5")[2], ds.PixelData[-5:])
+    equal(world.web(instance_path(path) + "/bulkdata/7FE00010", Range="bytes=9000-")[0], 416)
+    equal(world.web(instance_path(path) + "/bulkdata/00400275/1/00400009")[2].strip(), b"SPS1")
+    equal(world.web(instance_path(path) + "/bulkdata/00400275/2/00400009")[0], 404)
+    status, headers, body = world.web(instance_path(path) + "/file")
+    equal((status, pydicom.dcmread(io.BytesIO(body)).SOPInstanceUID), (200, ds.SOPInstanceUID))
+
+
+# ---- barriers ----
+
+def case_other_hosts_and_pages_of_others_are_refused(world):
+    equal(world.web("/studies", Host="evil.example")[0], 421)
+    body, kind = multipart([("application/dicom", world.made["ct"][0].read_bytes())])
+    for headers in ({"Origin": "http://evil.example"}, {"Sec_Fetch_Site": "cross-site"}, {"Origin": "null"}):
+        equal(world.web("/studies", "POST", body, Content_Type=kind, **headers)[0], 403, headers)
+
+
+def case_nonsense_is_answered_in_a_sentence(world):
+    for path, status in (("/dicom-web/nothing", 404), ("/dicom-web/studies/abc/series", 400), ("/dicom-web/studies/%00/series", 404),
+                         ("/dicom-web/studies/" + "1" * 5000 + "/series", 404), ("/dicom-web/studies/..%2f..%2fetc/metadata", 400),
+                         ("/dicom-web/studies?" + "&".join(f"a{i}=1" for i in range(300)), 400)):
+        got, headers, body = world.ask(path)
+        equal(got, status, path[:60])
+        equal(isinstance(json.loads(body)["error"], str), True)
+    equal(world.ask("/dicom-web/studies", "DELETE")[0], 405)
+
+
+if __name__ == "__main__":
+    with work_folder("dicomweb") as work:
+        scene = World(work)
+        with scene.node:
+            sys.exit(run(globals(), scene))
