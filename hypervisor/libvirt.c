@@ -76,9 +76,11 @@ static virConnectPtr connect_to(const char *url, struct vt_err *err)
     virConnectPtr connection = virConnectOpen(url);
 
     if (!connection) {
+        const virError *error = virGetLastError();
         vt_libvirt_failed(err, url);
-        if (err->code == VT_E_STATUS || err->code == VT_E_CLOSED)
-            err->code = VT_E_REFUSED; /* no socket, no such host */
+        if (err->code == VT_E_STATUS || err->code == VT_E_CLOSED) /* no socket, no such host */
+            vt_fail(err, VT_E_REFUSED, "no libvirt answers at %s: %s", url,
+                    error && error->message ? error->message : "no reason given");
         return NULL;
     }
     virConnectSetKeepAlive(connection, KEEPALIVE_S, KEEPALIVE_MISSES);
@@ -99,8 +101,7 @@ struct vt_libvirt *vt_libvirt_open(const char *url, struct vt_err *err)
         vt_fail(err, VT_E_NOMEM, "no memory for a session with libvirt");
         return NULL;
     }
-    libvirt->connection = connect_to(url, err);
-    return libvirt->connection ? vt_take(&libvirt) : NULL;
+    return vt_take(&libvirt);
 }
 
 void vt_libvirt_free(struct vt_libvirt *libvirt)

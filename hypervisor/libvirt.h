@@ -23,7 +23,7 @@ struct vt_verb_job;
 enum { VT_LIBVIRT_SHUTDOWN_S = 180, VT_LIBVIRT_REFRESH_S = 30 };
 
 /* "qemu:///system", "qemu+unix:///...", "xen:///", "test:///default": anything with a driver's name.
- * Connects. VT_E_REFUSED, VT_E_DENIED. */
+ * Connects nowhere: the first call does, with VT_E_REFUSED when nobody answers there. */
 struct vt_libvirt *vt_libvirt_open(const char *url, struct vt_err *err);
 void vt_libvirt_free(struct vt_libvirt *libvirt);
 VT_DEFINE_AUTO(vt_libvirt)

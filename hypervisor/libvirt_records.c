@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
 #include "core/buf.h"
@@ -10,7 +11,7 @@
 #include "hypervisor/verbs.h"
 #include "hypervisor/xmlrpc.h"
 
-enum { RECORD_MAX = 256 * 1024, KIB = 1024, SNAPSHOTS_MAX = 512 };
+enum { RECORD_MAX = 256 * 1024, KIB = 1024, SNAPSHOTS_MAX = 512, NEIGHBOUR_KNOWN = 2 /* ATF_COM */ };
 
 #define NO_REF "OpaqueRef:NULL"
 
@@ -157,41 +158,76 @@ bool vt_libvirt_put_host(virConnectPtr connection, const struct vt_libvirt_sink 
 
 /* ---- a domain's guest ---- */
 
-/* What leases, the agent or the neighbour table know. */
-static void put_addresses(struct record *record, virDomainPtr domain)
+struct addresses {
+    struct record *record;
+    int number;
+};
+
+static void put_address(struct addresses *to, size_t interface, const char *address)
 {
-    static const unsigned sources[] = { VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE,
-                                        VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_ARP };
-    int number = 0;
+    char key[48];
+
+    snprintf(key, sizeof key, "%zu/ipv4/%d", interface, to->number++);
+    put_text(to->record, key, address);
+}
+
+/* What libvirt's own networks leased. Asking it for the neighbour table fails with newer kernels
+ * ("wrong nlmsg len", libvirt 9), so that is read below. */
+static void put_leases(struct addresses *to, virDomainPtr domain)
+{
+    virDomainInterfacePtr *interfaces = NULL;
+    int count = virDomainInterfaceAddresses(domain, &interfaces,
+                                            VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE, 0);
+
+    for (int i = 0; i < count; i++) {
+        for (unsigned a = 0; a < interfaces[i]->naddrs; a++)
+            put_address(to, (size_t)i, interfaces[i]->addrs[a].addr);
+        virDomainInterfaceFree(interfaces[i]);
+    }
+    free(interfaces);
+}
+
+/* This machine's neighbours: "10.0.0.7  0x1  0x2  52:54:00:00:00:01  *  br0". */
+static void put_neighbours(struct addresses *to, const struct vt_libvirt_vif *vifs, size_t count)
+{
+    FILE *table = fopen("/proc/net/arp", "re");
+    char line[256], address[64], mac[32];
+    unsigned flags = 0;
+
+    while (table && fgets(line, sizeof line, table)) {
+        if (sscanf(line, "%63s %*s %x %31s", address, &flags, mac) != 3 || !(flags & NEIGHBOUR_KNOWN))
+            continue;
+        for (size_t i = 0; i < count; i++)
+            if (strcasecmp(vifs[i].mac, mac) == 0)
+                put_address(to, i, address);
+    }
+    if (table)
+        fclose(table);
+}
+
+static void put_addresses(struct record *record, virDomainPtr domain,
+                          const struct vt_libvirt_vif *vifs, size_t count)
+{
+    struct addresses to = { .record = record };
 
     vt_xmlrpc_member_begin(&record->writer, "networks");
     vt_xmlrpc_struct_begin(&record->writer);
-    for (size_t s = 0; s < VT_COUNT(sources); s++) {
-        virDomainInterfacePtr *interfaces = NULL;
-        int count = virDomainInterfaceAddresses(domain, &interfaces, sources[s], 0);
-        for (int i = 0; i < count; i++) {
-            for (unsigned a = 0; a < interfaces[i]->naddrs; a++) {
-                char key[32];
-                snprintf(key, sizeof key, "%d/ipv4/%d", i, number++);
-                put_text(record, key, interfaces[i]->addrs[a].addr);
-            }
-            virDomainInterfaceFree(interfaces[i]);
-        }
-        free(interfaces);
-    }
+    put_leases(&to, domain);
+    if (to.number == 0)
+        put_neighbours(&to, vifs, count);
     vt_xmlrpc_struct_end(&record->writer);
     vt_xmlrpc_member_end(&record->writer);
 }
 
-static bool put_guest(virDomainPtr domain, const char *uuid, const struct vt_libvirt_sink *sink,
-                      struct vt_err *err)
+static bool put_guest(virDomainPtr domain, const char *uuid, const struct vt_libvirt_vif *vifs,
+                      size_t count, const struct vt_libvirt_sink *sink, struct vt_err *err)
 {
     char ref[VT_XAPI_REF_MAX];
     struct record record;
 
     vt_libvirt_ref("guest", uuid, ref);
     begin(&record, uuid, "", err);
-    put_addresses(&record, domain);
+    put_addresses(&record, domain, vifs, count);
     put_bool(&record, "live", true);
     return end(&record, sink, VT_CLASS_VM_GUEST_METRICS, ref, err);
 }
@@ -347,7 +383,7 @@ static bool put_vm(const struct domain *domain, const struct vt_libvirt_sink *si
              domain->snapshot_count);
     put_allowed(&record, domain->power);
     return end(&record, sink, VT_CLASS_VM, domain->ref, err) &&
-           (!runs || put_guest(domain->handle, domain->uuid, sink, err));
+           (!runs || put_guest(domain->handle, domain->uuid, domain->vifs, domain->vif_count, sink, err));
 }
 
 bool vt_libvirt_put_domain(virDomainPtr handle, const struct vt_libvirt_sink *sink,

@@ -173,8 +173,10 @@ static void what_is_gone_or_cannot_be_is_said(void **state)
     vt_libvirt_do(libvirt, &again);
     assert_int_equal(again.err.code, VT_E_NOTFOUND);
     assert_null(vt_driver_verb(&vt_driver_libvirt, "migrate"));
-    assert_null(vt_libvirt_open("qemu+unix:///system?socket=/nowhere/at-all", &err));
+    VT_AUTO(vt_libvirt) nowhere = vt_libvirt_open("qemu+unix:///system?socket=/nowhere/at-all", &err);
+    assert_false(vt_libvirt_load(nowhere, picture, &err));
     assert_int_equal(err.code, VT_E_REFUSED);
+    assert_non_null(vm_named(picture, "test")); /* what was known is still there */
 }
 
 static void a_url_says_which_driver(void **state)
