@@ -146,7 +146,7 @@ void vt_bulkdata_of_instance(struct vt_request *request)
 {
     const struct vt_console *console = vt_request_context(request);
     struct vt_stored stored;
-    struct place place;
+    struct place place = { 0, 0 };
     struct vt_err err = { 0 };
 
     if (!vt_instances_open(console, vt_request_part(request, 2), &stored, &err)) {
