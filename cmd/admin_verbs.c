@@ -8,6 +8,7 @@
 #include <jansson.h>
 
 #include "cmd/job_verbs.h"
+#include "cmd/peer_failures.h"
 #include "cmd/verbs_audit.h"
 #include "cmd/verbs_commitment.h"
 #include "cmd/verbs_slide.h"
@@ -440,6 +441,7 @@ static const struct vt_admin_verb verbs[] = {
     { { "patient", "correct" }, 2, 32, true, patient_correct },
     { { "patient", "undo" }, 1, 1, true, patient_undo },
     { { "patient", "log" }, 0, 0, false, patient_log },
+    { { "peer", "failures" }, 0, 1, false, vt_verb_peer_failures },
     { { "commitment", "list" }, 0, 0, false, vt_verb_commitment_list },
     { { "commitment", "show" }, 1, 1, false, vt_verb_commitment_show },
     { { "commitment", "export" }, 1, 1, false, vt_verb_commitment_export },

@@ -115,6 +115,7 @@ static const struct showing showings[] = {
       NULL, NULL },
     { { "patient", "undo" }, ROWS, "taken back", NULL, NULL },
     { { "patient", "log" }, ROWS, NULL, "no patient was merged or corrected", NULL },
+    { { "peer", "failures" }, ROWS, NULL, "no failure is remembered", NULL },
     { { "commitment", "list" }, ROWS, NULL, "nobody asked for commitment", commitment_columns },
     { { "commitment", "show" }, ROWS, NULL, NULL, commitment_items },
     { { "commitment", "export" }, RECORD, NULL, NULL, NULL },

@@ -1,9 +1,11 @@
 /* vitrine echo, peer list|test|explain, and the opening of a peer for all that speak to one. */
+#include <inttypes.h>
 #include <string.h>
 
 #include <jansson.h>
 
 #include "cmd/cli.h"
+#include "cmd/cli_explain.h"
 #include "cmd/table.h"
 #include "cmd/tls.h"
 #include "core/clock.h"
@@ -250,6 +252,8 @@ int vt_cli_peer_test(struct vt_cli *cli, struct vt_err *err)
     return status;
 }
 
+static void explain_access(FILE *out, const struct vt_peer *peer);
+
 static void explain(FILE *out, const struct vt_peer *peer, const char *our_title,
                     const char *conf_path)
 {
@@ -275,6 +279,44 @@ static void explain(FILE *out, const struct vt_peer *peer, const char *our_title
     fputs(peer->allow & 0x3f ? " (allow).\n" : " nothing (allow).\n", out);
     fprintf(out, "  Others %s send images here by C-MOVE (move_destination).\n",
             peer->move_destination ? "may" : "may not");
+    explain_access(out, peer);
+}
+
+static void explain_access(FILE *out, const struct vt_peer *peer)
+{
+    if (peer->tls)
+        fprintf(out, "  Associations are by TLS%s%s%s%s%s%s%s.\n",
+                vt_certificate_is_wanted(&peer->certificate) ? ", with the certificate" : "",
+                peer->certificate.subject ? " " : "",
+                peer->certificate.subject ? peer->certificate.subject : "",
+                peer->certificate.name ? " " : "",
+                peer->certificate.name ? peer->certificate.name : "",
+                peer->certificate.fingerprint ? " " : "",
+                peer->certificate.fingerprint ? peer->certificate.fingerprint : "");
+    if (peer->called)
+        fprintf(out, "  It may call us as %s (called).\n", peer->called);
+    if (peer->instances_per_day)
+        fprintf(out, "  It may store %" PRIu64 " instances a day.\n", peer->instances_per_day);
+    if (peer->bytes_per_day)
+        fprintf(out, "  It may store %" PRIu64 " bytes a day.\n", peer->bytes_per_day);
+}
+
+/* What it says now, and what the node remembers. */
+static void explain_live(struct vt_cli *cli, struct vt_cli_peer *peers, const struct vt_peer *peer,
+                         json_t *row)
+{
+    struct vt_peer with_files = *peer;
+    struct vt_client client = { .calling_ae_title = peers->ae_title,
+                                .peer = &with_files,
+                                .timeout = peers->client.timeout };
+    struct vt_err why = { 0 };
+
+    if (peer->host && use_tls(cli, &with_files, &client, &why))
+        vt_cli_explain_probe(cli, &client, row);
+    else if (vt_failed(&why))
+        vt_cli_complain(cli, "%s", why.text);
+    vt_tls_free(client.tls);
+    vt_cli_explain_failures(cli, peer->ae_title, row);
 }
 
 int vt_cli_peer_explain(struct vt_cli *cli, struct vt_err *err)
@@ -298,6 +340,8 @@ int vt_cli_peer_explain(struct vt_cli *cli, struct vt_err *err)
             json_t *row = peer_row(peer);
             if (row && from)
                 json_object_set_new(row, "admitted", json_boolean(vt_peer_admits(peer, from)));
+            if (row)
+                explain_live(cli, &peers, peer, row);
             json_dumpf(row, cli->out, JSON_COMPACT);
             fputc('\n', cli->out);
             json_decref(row);
@@ -306,6 +350,7 @@ int vt_cli_peer_explain(struct vt_cli *cli, struct vt_err *err)
             if (from)
                 fprintf(cli->out, "  A call from %s as %s %s admitted.\n", from, peer->ae_title,
                         vt_peer_admits(peer, from) ? "is" : "is not");
+            explain_live(cli, &peers, peer, NULL);
         }
     }
     vt_cli_peer_close(&peers);

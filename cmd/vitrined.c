@@ -12,6 +12,7 @@
 #include "cmd/control.h"
 #include "cmd/notify.h"
 #include "cmd/options.h"
+#include "cmd/peer_failures.h"
 #include "cmd/upkeep.h"
 #include "cmd/vitrined_audit.h"
 #include "cmd/vitrined_conf.h"
@@ -63,6 +64,7 @@ struct node {
     struct ssl_ctx_st *tls;
     struct vt_events *events;
     struct vt_node_audit *audit;
+    struct vt_peer_failures *failures;
     struct vt_archive *archive;
     struct vt_server *server;
     struct vt_control *control;
@@ -222,6 +224,7 @@ static bool open_world(struct node *node, struct vt_err *err)
         .peers = node->dicom.peers,
         .events = node->events,
         .audit = vt_node_audit_trail(node->audit),
+        .failures = node->failures,
         .ae_title = node->dicom.ae_title,
         .max_pdu = node->dicom.options.max_pdu,
         .wake = node->dicom.options.wake,
@@ -253,7 +256,8 @@ static bool start_node(struct node *node, struct vt_err *err)
     if (!vt_log_events(node->events, err))
         return false;
     node->audit = vt_node_audit_open(node->options.conf, node->dicom.ae_title, node->events, err);
-    if (!node->audit)
+    node->failures = vt_peer_failures_open(node->events, err);
+    if (!node->audit || !node->failures)
         return false;
     node->archive_conf.options.events = node->events;
     node->archive = vt_archive_open(&node->archive_conf.options, err);
@@ -309,6 +313,7 @@ static void stop_node(struct node *node)
     vt_server_free(node->server);
     vt_world_close(&node->world);
     vt_archive_free(node->archive);
+    vt_peer_failures_free(node->failures);
     vt_node_audit_close(node->audit);
     vt_events_free(node->events);
     vt_tls_free(node->tls);

@@ -18,6 +18,7 @@ struct vt_audit;
 struct vt_conf;
 struct vt_err;
 struct vt_events;
+struct vt_peer_failures;
 struct vt_peers;
 
 struct vt_job_world {
@@ -26,6 +27,7 @@ struct vt_job_world {
     const struct vt_peers *peers;
     struct vt_events *events;
     struct vt_audit *audit; /* NULL: no trail */
+    struct vt_peer_failures *failures;
     const char *ae_title;
     struct ssl_ctx_st *tls; /* of associations that we ask for; NULL: plain */
     uint32_t max_pdu;

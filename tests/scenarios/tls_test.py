@@ -269,6 +269,19 @@ def case_our_commands_speak_tls(world):
     assert "another's" in by_entry.stderr, by_entry.stderr
 
 
+def case_explain_names_cause_and_remedy(world):
+    ours = ["--cert", world.ct1[0], "--key", world.ct1[1], "--ca", world.ca.folder / "ca.pem"]
+
+    def explained(peer, *more):
+        return vitrine("-c", world.conf, "peer", "explain", peer, *more).stdout
+    fine = explained(f"VITRINE@localhost:{world.tls_port}", *ours)
+    assert "It answered" in fine and "Storage commitment" in fine and " TLS" in fine, fine
+    assert "does not call itself WRONG" in explained(f"WRONG@localhost:{world.tls_port}", *ours)
+    assert "nothing listens on port" in explained(f"VITRINE@127.0.0.1:{free_port()}")
+    assert "set tls_ca" in explained(f"VITRINE@localhost:{world.tls_port}", *ours[:4], "--ca", world.stranger.folder / "ca.pem")
+    assert "certificate is not the one" in explained("CT1"), explained("CT1")
+
+
 def case_a_move_goes_to_a_destination_by_tls(world):
     """The destination is DCMTK's storescp with TLS; the node shows its own certificate there."""
     port, folder = free_port(), world.work / "received"
