@@ -135,7 +135,6 @@ static bool read_configuration(struct node *node, struct vt_err *err)
     node->web.conf = conf;
     if (!vt_web_read(&node->web, err))
         return false;
-    warn_of_unread_keys(conf);
     return true;
 }
 
@@ -261,7 +260,10 @@ static bool start_node(struct node *node, struct vt_err *err)
         return false;
     node->archive_conf.options.events = node->events;
     node->archive = vt_archive_open(&node->archive_conf.options, err);
-    if (!node->archive || !open_world(node, err) || !start_server(node, err))
+    if (!node->archive || !open_world(node, err))
+        return false;
+    warn_of_unread_keys(node->options.conf);
+    if (!start_server(node, err))
         return false;
     struct vt_control_options control = {
         .archive = node->archive,

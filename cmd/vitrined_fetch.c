@@ -264,11 +264,9 @@ static bool look_again(struct fetching *fetching, struct vt_err *err)
 
 enum way { WAY_AUTO, WAY_MOVE, WAY_GET };
 
-static bool read_way(const struct fetching *fetching, enum way *out, struct vt_err *err)
+static bool read_way(const struct vt_job_world *world, const char *name, enum way *out, struct vt_err *err)
 {
     static const char *const words[] = { "auto", "move", "get", NULL };
-    const struct vt_job_world *world = fetching->world;
-    const char *name = fetching->peer.peer.name;
     size_t way = WAY_AUTO;
 
     if (name && vt_peers_by_name(world->peers, name) &&
@@ -283,7 +281,7 @@ static bool retrieve(struct fetching *fetching, struct vt_err *err)
 {
     enum way way = WAY_AUTO;
 
-    if (!read_way(fetching, &way, err))
+    if (!read_way(fetching->world, fetching->peer.peer.name, &way, err))
         return false;
     fetching->get = way == WAY_GET;
     bool ok = ask_missing(fetching, err);
@@ -370,6 +368,11 @@ static enum vt_job_end run(void *context, struct vt_job_run *run, struct vt_err 
 bool vt_fetch_kind(struct vt_job_world *world, struct vt_err *err)
 {
     const struct vt_job_kind kind = { .name = "fetch", .run = run, .context = world };
+    const struct vt_peer *peer;
+    enum way way;
 
+    for (size_t i = 0; (peer = vt_peers_at(world->peers, i)); i++)
+        if (!read_way(world, peer->name, &way, err))
+            return false;
     return vt_jobs_kind(world->jobs, &kind, err);
 }

@@ -272,14 +272,17 @@ static bool plan(struct sending *sending, struct vt_err *err)
     return ok;
 }
 
-static size_t associations_of(const struct vt_job_world *world, const struct vt_job_peer *peer, struct vt_err *err)
+static bool read_associations(const struct vt_job_world *world, const char *name, size_t *out_count,
+                              struct vt_err *err)
 {
     int64_t count = ASSOCIATIONS;
 
-    if (peer->peer.name && vt_peers_by_name(world->peers, peer->peer.name))
-        (void)vt_conf_int(world->conf, "peer", peer->peer.name, "send_associations", 1, VT_SEND_ASSOCIATIONS_MAX,
-                          ASSOCIATIONS, &count, err);
-    return (size_t)count;
+    if (name && vt_peers_by_name(world->peers, name) &&
+        !vt_conf_int(world->conf, "peer", name, "send_associations", 1, VT_SEND_ASSOCIATIONS_MAX, ASSOCIATIONS, &count,
+                     err))
+        return false;
+    *out_count = (size_t)count;
+    return true;
 }
 
 static enum vt_job_end send_planned(struct sending *sending, const struct vt_job_peer *peer, struct vt_err *err)
@@ -290,10 +293,12 @@ static enum vt_job_end send_planned(struct sending *sending, const struct vt_job
                                       .open = open_instance,
                                       .done = on_done,
                                       .context = sending };
-    size_t associations = associations_of(world, peer, err);
+    size_t associations;
 
     if (sending->count == 0)
         return VT_JOB_END_DONE;
+    if (!read_associations(world, peer->peer.name, &associations, err))
+        return VT_JOB_END_FAILED;
     if (world->wake && !world->wake(world->wake_context, peer->peer.ae_title, err))
         return VT_JOB_END_AGAIN;
     bool ok = vt_send_parallel(&peer->client, &source, NULL, associations, err);
@@ -348,6 +353,11 @@ static enum vt_job_end run(void *context, struct vt_job_run *run, struct vt_err 
 bool vt_send_kind(struct vt_job_world *world, struct vt_err *err)
 {
     const struct vt_job_kind kind = { .name = "send", .run = run, .context = world };
+    const struct vt_peer *peer;
+    size_t count;
 
+    for (size_t i = 0; (peer = vt_peers_at(world->peers, i)); i++)
+        if (!read_associations(world, peer->name, &count, err))
+            return false;
     return vt_jobs_kind(world->jobs, &kind, err);
 }

@@ -200,7 +200,7 @@ static const struct entry *read_entry(const struct vt_conf *conf, const char *se
     struct entry *entry = find(conf, section, name, key);
 
     if (entry)
-        entry->read = true;
+        __atomic_store_n(&entry->read, true, __ATOMIC_RELAXED); /* getters run in many threads */
     return entry;
 }
 
