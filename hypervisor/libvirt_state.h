@@ -55,8 +55,9 @@ size_t vt_libvirt_vifs(const char *xml, struct vt_libvirt_vif out[static VT_LIBV
 /* The <interface> with that address and the link as wanted, for virDomainUpdateDeviceFlags; the
  * caller frees it. NULL: there is none. */
 char *vt_libvirt_vif_xml(const char *xml, const char *mac, bool up);
-/* The file or device of each disk that can be written; the caller's, NULL behind the last. */
+/* The file or device of each disk that can be written, NULL behind the last. NULL: out of memory. */
 char **vt_libvirt_disks(const char *xml);
+void vt_libvirt_disks_free(char **disks);
 /* Of <description>, or "". */
 void vt_libvirt_description(const char *xml, char *out, size_t room);
 /* A snapshot keeps the memory (internal or in a file); false: disks only. */

@@ -171,8 +171,10 @@ static bool raise_links(virDomainPtr domain, struct vt_err *err)
         if (vifs[i].up)
             continue;
         vt_autofree char *up = vt_libvirt_vif_xml(xml, vifs[i].mac, true);
-        ok = up && (virDomainUpdateDeviceFlags(domain, up, VIR_DOMAIN_AFFECT_CURRENT) == 0 ||
-                    vt_libvirt_failed(err, "raising a link"));
+        if (!up)
+            return vt_fail(err, VT_E_NOMEM, "no memory for an interface");
+        ok = done(virDomainUpdateDeviceFlags(domain, up, VIR_DOMAIN_AFFECT_CURRENT), err,
+                  "raising a link");
     }
     return ok;
 }
@@ -240,10 +242,11 @@ static bool destroy(struct doing *d)
         return delete_snapshot(d);
     vt_autofree char *xml = virDomainGetXMLDesc(d->domain, 0);
     char **disks = xml && !d->job->keep_disks ? vt_libvirt_disks(xml) : NULL;
-    bool ok = (xml || vt_libvirt_failed(d->err, "its disks")) && delete_disks(d, disks ? disks : &none);
-    for (char **disk = disks; disk && *disk; disk++)
-        free(*disk);
-    free(disks);
+    bool ok = xml || vt_libvirt_failed(d->err, "its disks");
+    if (ok && !disks && !d->job->keep_disks)
+        ok = vt_fail(d->err, VT_E_NOMEM, "no memory for the names of its disks");
+    ok = ok && delete_disks(d, disks ? disks : &none);
+    vt_libvirt_disks_free(disks);
     return ok;
 }
 
@@ -337,8 +340,10 @@ static bool set_link(virDomainPtr domain, const char *vif, bool up, bool *out_fo
             continue;
         *out_found = true;
         vt_autofree char *wanted = vt_libvirt_vif_xml(xml, vifs[i].mac, up);
-        return wanted && (virDomainUpdateDeviceFlags(domain, wanted, VIR_DOMAIN_AFFECT_CURRENT) == 0 ||
-                          vt_libvirt_failed(err, up ? "raising the link" : "cutting the link"));
+        if (!wanted)
+            return vt_fail(err, VT_E_NOMEM, "no memory for an interface");
+        return done(virDomainUpdateDeviceFlags(domain, wanted, VIR_DOMAIN_AFFECT_CURRENT), err,
+                    up ? "raising the link" : "cutting the link");
     }
     return true;
 }

@@ -122,8 +122,9 @@ char **vt_libvirt_disks(const char *xml)
     xmlNodePtr devices = document ? child(xmlDocGetRootElement(document), "devices") : NULL;
     char **disks = calloc(DISKS_MAX + 1, sizeof *disks), kind[16], path[4096];
     size_t count = 0;
+    bool whole = disks;
 
-    for (xmlNodePtr at = devices ? devices->children : NULL; disks && at && count < DISKS_MAX;
+    for (xmlNodePtr at = devices ? devices->children : NULL; whole && at && count < DISKS_MAX;
          at = at->next) {
         if (!is(at, "disk") || child(at, "readonly"))
             continue;
@@ -133,11 +134,21 @@ char **vt_libvirt_disks(const char *xml)
         path[0] = '\0';
         for (size_t i = 0; i < VT_COUNT(names) && !*path; i++)
             attribute(child(at, "source"), names[i], path, sizeof path);
-        if (*path && (disks[count] = strdup(path)))
-            count++;
+        if (*path)
+            whole = (disks[count++] = strdup(path));
     }
     xmlFreeDoc(document);
-    return disks;
+    if (whole)
+        return disks;
+    vt_libvirt_disks_free(disks);
+    return NULL;
+}
+
+void vt_libvirt_disks_free(char **disks)
+{
+    for (char **disk = disks; disk && *disk; disk++)
+        free(*disk);
+    free(disks);
 }
 
 void vt_libvirt_description(const char *xml, char *out, size_t room)

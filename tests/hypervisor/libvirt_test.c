@@ -30,6 +30,7 @@ int main(void)
 #include "hypervisor/libvirt_state.h"
 #include "hypervisor/picture.h"
 #include "hypervisor/verbs.h"
+#include "tests/support/torture.h"
 
 enum { WAIT_S = 30 };
 
@@ -218,8 +219,7 @@ static void interfaces_are_read_and_written_with_their_link(void **state)
     char **disks = vt_libvirt_disks(xml);
     assert_string_equal(disks[0], "/a.qcow2");
     assert_null(disks[1]);
-    free(disks[0]);
-    free(disks);
+    vt_libvirt_disks_free(disks);
 }
 
 static void a_snapshots_xml_tells_what_it_keeps(void **state)
@@ -333,6 +333,23 @@ static void what_others_do_is_seen_by_the_watch(void **state)
     pthread_mutex_destroy(&watcher.lock);
 }
 
+static bool open_and_load(void *context, struct vt_err *err)
+{
+    VT_AUTO(vt_libvirt) libvirt = vt_libvirt_open("test:///default", err);
+    VT_AUTO(vt_picture) picture = vt_picture_new();
+
+    (void)context;
+    if (libvirt && !picture)
+        return vt_fail(err, VT_E_NOMEM, "no memory for a picture");
+    return libvirt && vt_libvirt_load(libvirt, picture, err);
+}
+
+static void any_failing_allocation_is_reported_and_leaks_nothing(void **state)
+{
+    (void)state;
+    assert_true(vt_torture(open_and_load, NULL) > 10);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -344,6 +361,7 @@ int main(void)
         cmocka_unit_test(interfaces_are_read_and_written_with_their_link),
         cmocka_unit_test(a_snapshots_xml_tells_what_it_keeps),
         cmocka_unit_test(what_others_do_is_seen_by_the_watch),
+        cmocka_unit_test(any_failing_allocation_is_reported_and_leaks_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
