@@ -38,6 +38,16 @@ static bool tell(struct verify *verify, const char *fault, const char *file, con
                          err);
 }
 
+/* Why a file cannot be read: a fault of the file, unless it is ours. */
+static bool tell_unreadable(struct verify *verify, const char *file, const char *sop_uid,
+                            const struct vt_err *why, struct vt_err *err)
+{
+    if (why->code != VT_E_NOMEM)
+        return tell(verify, "unreadable", file, sop_uid, why->text, err);
+    *err = *why;
+    return false;
+}
+
 struct expected {
     const char *file, *sop_uid;
     uint64_t size, offset;
@@ -153,7 +163,7 @@ static bool check_version(struct verify *verify, const char *file, bool *out_kno
     struct vt_part10 meta;
     struct vt_err wrong = { 0 };
     if (fd < 0 || !vt_part10_read_file(fd, file, &meta, &wrong))
-        return tell(verify, "unreadable", file, sop_uid, wrong.text, err);
+        return tell_unreadable(verify, file, sop_uid, &wrong, err);
     expected.offset = meta.data_set_offset;
     return check_file(verify, &expected, err);
 }
@@ -182,7 +192,7 @@ static bool check_object(void *context, const char *file, struct vt_err *err)
     if (fd < 0)
         return true; /* gone meanwhile */
     if (!vt_part10_read_file(fd, file, &meta, &wrong))
-        return tell(verify, "unreadable", file, NULL, wrong.text, err);
+        return tell_unreadable(verify, file, NULL, &wrong, err);
     if (!has_row(verify, meta.sop_instance_uid, file, &has, err))
         return false;
     if (has)
@@ -240,11 +250,10 @@ static bool is_kept(const struct verify *verify, const char *file, bool *out_kep
 
 /* Versions have had theirs looked at in objects/; of the trash none is known. */
 static bool has_digest(struct verify *verify, const char *file, const json_t *row,
-                       const char **out_fault)
+                       const char **out_fault, struct vt_err *wrong)
 {
     vt_autoclose fd = openat(verify->archive->root, file, O_RDONLY | O_CLOEXEC);
     struct expected expected = { .file = file };
-    struct vt_err wrong = { 0 };
     struct vt_part10 meta;
     struct vt_digest digest;
     uint8_t sha[SHA256_BYTES];
@@ -253,7 +262,7 @@ static bool has_digest(struct verify *verify, const char *file, const json_t *ro
     if (!json_object_get(row, "digest"))
         return true;
     *out_fault = "unreadable";
-    if (fd < 0 || !vt_part10_read_file(fd, file, &meta, &wrong))
+    if (fd < 0 || !vt_part10_read_file(fd, file, &meta, wrong))
         return false;
     expected.offset = meta.data_set_offset;
     if (!read_digests(verify, fd, &expected, &digest, sha))
@@ -273,9 +282,15 @@ static bool check_kept(void *context, json_t *row)
     bool served = false, still = false;
     bool missing = fstatat(verify->archive->root, file, &info, 0) < 0;
     const char *fault = missing ? "missing" : "size";
+    struct vt_err wrong = { 0 };
 
-    if (!missing && (json_int_t)info.st_size == size && has_digest(verify, file, row, &fault))
+    if (!missing && (json_int_t)info.st_size == size &&
+        has_digest(verify, file, row, &fault, &wrong))
         return true;
+    if (wrong.code == VT_E_NOMEM) {
+        *kept->err = wrong;
+        return false;
+    }
     if (!has_row(verify, sop_uid, file, &served, kept->err) ||
         !is_kept(verify, file, &still, kept->err))
         return false;
