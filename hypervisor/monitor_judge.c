@@ -390,14 +390,18 @@ static void judge_pool(struct vt_monitor *monitor, int64_t now, bool isolated)
 
 static void forget_gone(struct vt_monitor *monitor, const struct vt_step *steps, size_t count)
 {
+    bool forgotten = false;
+
     pthread_mutex_lock(&monitor->lock);
     for (size_t i = 0; i < count; i++) {
         struct vt_watched *vm = &monitor->vms[steps[i].vm];
         if (vm->known || vm->incident != 0)
             continue;
-        vm->used = false;
-        vm->ref[0] = vm->guest_ref[0] = '\0';
+        vt_sweep_forget(monitor, steps[i].vm);
+        forgotten = true;
     }
+    if (forgotten)
+        vt_sweep_forgotten(monitor);
     pthread_mutex_unlock(&monitor->lock);
 }
 

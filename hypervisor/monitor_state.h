@@ -242,6 +242,9 @@ struct vt_monitor {
 void vt_sweep_all(struct vt_monitor *monitor, const struct vt_picture *picture);
 void vt_sweep_some(struct vt_monitor *monitor, const struct vt_picture *picture,
                    char (*refs)[VT_XAPI_REF_MAX], size_t count);
+/* Takes VMs out; behind the last one the tables are made anew. lock held. */
+void vt_sweep_forget(struct vt_monitor *monitor, uint32_t index);
+void vt_sweep_forgotten(struct vt_monitor *monitor);
 /* VT_NO_VM when it is not watched. */
 enum { VT_NO_VM = UINT32_MAX };
 uint32_t vt_vm_by_ref(const struct vt_monitor *monitor, const char *ref);

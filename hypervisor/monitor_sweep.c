@@ -67,7 +67,7 @@ static void link_vm(struct vt_monitor *monitor, uint32_t index)
     *by_guest = index;
 }
 
-/* All anew: behind changes of references, which are rare, and when the table grew. */
+/* All anew: behind changes of references, which are rare, when the table grew, when VMs went. */
 static void link_all(struct vt_monitor *monitor)
 {
     for (uint32_t i = 0; i < monitor->table_size; i++)
@@ -100,6 +100,17 @@ static bool grow(struct vt_monitor *monitor)
     monitor->table_size = size;
     link_all(monitor);
     return true;
+}
+
+void vt_sweep_forget(struct vt_monitor *monitor, uint32_t index)
+{
+    monitor->vms[index].used = false;
+    monitor->vms[index].ref[0] = monitor->vms[index].guest_ref[0] = '\0';
+}
+
+void vt_sweep_forgotten(struct vt_monitor *monitor)
+{
+    link_all(monitor);
 }
 
 /* A place for a VM; VT_NO_VM without memory, or beyond the limit. */
