@@ -22,8 +22,8 @@ SILENT = 300
 SERVED_AT_ONCE = 200
 ASSOCIATIONS_MAX = 256              # dicom.max_associations
 MEMORY_BOUND = 96 << 20             # growth over all attacks, with a thread for each of 256 associations
-ECHO_BOUND = 0.25                   # generous: other tests may run beside us; the median must stay below ECHO_MEDIAN
-ECHO_MEDIAN = 0.02
+ECHO_BOUND, ECHO_MEDIAN = 1.0, 0.1    # of a bystander's echoes, on top of TIMES what they take without attacks: who is held up waits
+TIMES, USUAL_SECONDS = 5, 1.0         # for seconds, and a machine that other tests load is slow for everybody
 ANSWER_SECONDS = 20
 
 EVERYTHING = [(VERIFICATION, [IMPLICIT]), (STUDY_FIND, [EXPLICIT]), (SECONDARY_CAPTURE, [EXPLICIT]), (CT, [DEFLATED])]
@@ -390,6 +390,18 @@ def hostile_files(t):
 ATTACKS = [bare_bytes, lying_pdus, deep, bombs, slow, silent_crowd, dropouts, hostile_files]
 
 
+def watched(t, port, work):
+    """Median, p99 and longest of a bystander's echoes during the work."""
+    watch = Watch(port)
+    watch.start()
+    work()
+    watch.over.set()
+    watch.join(15)
+    times = sorted(watch.times) or [99.0]
+    t.expect(not watch.troubles, f"a bystander's {len(times)} echoes all came through {watch.troubles[:3]}")
+    return times[len(times) // 2], times[int(len(times) * 0.99)], times[-1]
+
+
 def main():
     with nodes.work_folder("hostile") as folder:
         node = nodes.Node(pathlib.Path(folder, "archive"))
@@ -398,17 +410,11 @@ def main():
             with Association(node.port) as a:      # first use of everything is not growth
                 a.echo()
             before = node.rss()
-            watch = Watch(node.port)
-            watch.start()
-            for attack in ATTACKS:
-                attack(t)
-            watch.over.set()
-            watch.join(15)
-            times = sorted(watch.times) or [99.0]
-            t.expect(not watch.troubles, f"a bystander's {len(times)} echoes all came through {watch.troubles[:3]}")
-            middle, late = times[len(times) // 2], times[int(len(times) * 0.99)]
-            t.expect(middle < ECHO_MEDIAN and late < ECHO_BOUND,
-                     f"and stayed quick: median {middle * 1e3:.1f} ms, p99 {late * 1e3:.1f} ms, longest {times[-1] * 1e3:.1f} ms")
+            usual, _, _ = watched(t, node.port, lambda: time.sleep(USUAL_SECONDS))
+            middle, late, longest = watched(t, node.port, lambda: [attack(t) for attack in ATTACKS])
+            t.expect(middle < ECHO_MEDIAN + TIMES * usual and late < ECHO_BOUND + TIMES * usual,
+                     f"and stayed quick: median {middle * 1e3:.1f} ms (without attacks {usual * 1e3:.1f} ms), p99 {late * 1e3:.1f} ms, "
+                     f"longest {longest * 1e3:.1f} ms")
             full_house(t)
             grown = node.rss("VmHWM") - before
             t.expect(grown < MEMORY_BOUND, f"memory grew by {grown / 1e6:.1f} MB at most")
