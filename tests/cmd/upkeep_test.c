@@ -66,7 +66,7 @@ static void each_chore_runs_in_its_own_time(void **state)
     assert_true(becomes(&tally.often, 5));
     int64_t begun = vt_clock_mono();
     vt_upkeep_stop(upkeep);
-    assert_true(vt_clock_mono() - begun < VT_NS_PER_S);
+    assert_true(vt_clock_mono() - begun < 30 * VT_NS_PER_S);
     assert_int_equal(tally.seldom, 0);
 }
 
@@ -81,7 +81,7 @@ static void a_chore_that_runs_is_told_to_end(void **state)
     assert_true(becomes(&tally.waiting, 1));
     int64_t begun = vt_clock_mono();
     vt_upkeep_stop(upkeep);
-    assert_true(vt_clock_mono() - begun < VT_NS_PER_S);
+    assert_true(vt_clock_mono() - begun < 30 * VT_NS_PER_S);
 }
 
 static void too_many_chores_are_refused(void **state)

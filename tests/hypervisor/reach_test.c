@@ -60,7 +60,7 @@ static void a_silent_host_costs_the_grace_when_another_answers(void **state)
     int64_t before = vt_clock_mono();
     assert_int_equal(vt_reach(addresses, 2, port, 5000, order), 1);
     assert_int_equal(order[0], 1);
-    assert_true(vt_clock_mono() - before < 2 * VT_NS_PER_S);
+    assert_true(vt_clock_mono() - before < 4 * VT_NS_PER_S);
     assert_true(silent >= 0 && awake >= 0);
 }
 

@@ -483,7 +483,7 @@ static void a_server_that_does_not_answer_is_given_up(void **state)
     assert_false(vt_xapi_call_stream(fixture->xapi, fixture->line, &stream, &reply, &err,
                                      "VM.start", "sbb", "x", 0, 0));
     assert_int_equal(err.code, VT_E_TIMEOUT);
-    assert_true(vt_clock_mono() - before < 2 * VT_NS_PER_S);
+    assert_true(vt_clock_mono() - before < 4 * VT_NS_PER_S);
 }
 
 static void no_answer_however_spoilt_is_taken_for_a_good_one(void **state)

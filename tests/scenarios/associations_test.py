@@ -516,10 +516,10 @@ def case_an_idle_association_is_ended_after_its_time(world):
         a, slow = raw.Association(node.port), raw.Association(node.port, calling="SLOW")
         silent = socket.create_connection(("127.0.0.1", node.port))
         begun = time.monotonic()
-        equal(ended(a, 5), "aborted")
-        if not 0.8 < time.monotonic() - begun < 2.5:
+        equal(ended(a, 20), "aborted")
+        if not 0.8 < time.monotonic() - begun < 15:      # SLOW, which has 20 s, is asked afterwards
             raise AssertionError(f"after {time.monotonic() - begun:.1f} s")
-        silent.settimeout(3)
+        silent.settimeout(20)
         silent.recv(100)
         equal(slow.echo(), 0, "a peer with a timeout of its own")
         wait_for(lambda: any("association.failed" in line and "how=timeout" in line for line in node.lines))
