@@ -169,23 +169,26 @@ static bool gather(struct vt_job_routes *all, struct vt_err *err)
                                            .events = world->events,
                                            .jobs = world->jobs,
                                            .context = all };
+    int64_t quiet, study_idle;
 
+    if (!vt_conf_duration(world->conf, "jobs", NULL, "quiet", 0, 3600 * VT_NS_PER_S, 5 * VT_NS_PER_S, &quiet, err) ||
+        !vt_conf_duration(world->conf, "jobs", NULL, "study_idle", 0, 24 * 3600 * VT_NS_PER_S, 60 * VT_NS_PER_S,
+                          &study_idle, err))
+        return false;
     if (all->count > 0 || all->prefetches) {
         options.name = WHO;
         options.batch = on_batch;
         options.began = all->prefetches ? on_began : NULL;
-        if (!vt_conf_duration(world->conf, "jobs", NULL, "quiet", 0, 3600 * VT_NS_PER_S, 5 * VT_NS_PER_S,
-                              &options.quiet, err) ||
-            !(all->arrivals = vt_arrivals_new(&options, err)))
+        options.quiet = quiet;
+        if (!(all->arrivals = vt_arrivals_new(&options, err)))
             return false;
     }
     if (all->notifications) {
         options.name = "notify";
         options.batch = on_complete;
         options.began = NULL;
-        if (!vt_conf_duration(world->conf, "jobs", NULL, "study_idle", 0, 24 * 3600 * VT_NS_PER_S, 60 * VT_NS_PER_S,
-                              &options.quiet, err) ||
-            !(all->complete = vt_arrivals_new(&options, err)))
+        options.quiet = study_idle;
+        if (!(all->complete = vt_arrivals_new(&options, err)))
             return false;
     }
     return true;
