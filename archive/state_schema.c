@@ -62,6 +62,10 @@ const struct vt_db_migration vt_state_migrations[] = {
     { VT_JOBS_SCHEMA },
     /* 5: how far those who make jobs have come */
     { VT_JOBS_SCHEMA_MARKS },
+    /* 6: who may use the console */
+    { "CREATE TABLE web_user ("
+      " name TEXT PRIMARY KEY, role INTEGER NOT NULL, secret TEXT NOT NULL, created INTEGER NOT NULL,"
+      " last_login INTEGER NOT NULL) WITHOUT ROWID;" },
     /* Next step here. */
 };
 const size_t vt_state_migration_count = VT_COUNT(vt_state_migrations);

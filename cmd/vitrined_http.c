@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "archive/archive.h"
 #include "console/console.h"
+#include "console/users.h"
 #include "core/buf.h"
 #include "core/conf.h"
 #include "core/err.h"
@@ -70,8 +72,21 @@ bool vt_web_read(struct vt_web *web, struct vt_err *err)
     return read_names(web, err) && (!web->enabled || read_tls(web, err));
 }
 
+static bool open_users(struct vt_web *web, struct vt_err *err)
+{
+    char path[4096];
+
+    snprintf(path, sizeof path, "%s/state.db", vt_archive_path(web->archive));
+    web->users = vt_users_open(path, err);
+    return web->users;
+}
+
 bool vt_web_start(struct vt_web *web, struct vt_err *err)
 {
+    if (!web->enabled)
+        return true;
+    if (!open_users(web, err))
+        return false;
     const struct vt_console_options options = {
         .listen = web->listen,
         .port = web->port,
@@ -84,10 +99,9 @@ bool vt_web_start(struct vt_web *web, struct vt_err *err)
         .ae_title = web->ae_title,
         .events = web->events,
         .jobs = web->jobs,
+        .users = web->users,
     };
 
-    if (!web->enabled)
-        return true;
     web->console = vt_console_start(&options, err);
     if (web->console) {
         web->port = vt_console_port(web->console);
@@ -104,6 +118,7 @@ void vt_web_stop(struct vt_web *web)
 {
     vt_console_stop(web->console);
     web->console = NULL;
+    vt_users_free(web->users);
     free(web->certificate);
     if (web->key)
         explicit_bzero(web->key, strlen(web->key));

@@ -12,6 +12,7 @@ struct vt_console;
 struct vt_err;
 struct vt_events;
 struct vt_jobs;
+struct vt_users;
 
 struct vt_web {
     const struct vt_conf *conf;
@@ -21,6 +22,7 @@ struct vt_web {
     struct vt_events *events;
     struct vt_jobs *jobs;
 
+    struct vt_users *users;
     struct vt_console *console; /* NULL: http.port = none */
     bool enabled, port_named;
     char listen[64];

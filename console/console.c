@@ -7,7 +7,7 @@
 #include "console/console_inside.h"
 #include "core/err.h"
 
-static const struct vt_route *const tables[] = { vt_qido_routes, vt_wado_routes, vt_stow_routes };
+static const struct vt_route *const tables[] = { vt_qido_routes, vt_wado_routes, vt_stow_routes, vt_api_routes };
 
 bool vt_console_base_url(const struct vt_request *request, char *out, size_t room)
 {
@@ -28,6 +28,7 @@ struct vt_console *vt_console_start(const struct vt_console_options *options, st
     }
     console->options = *options;
     console->frames = vt_frame_cache_new(options->archive);
+    console->login = vt_login_new(options->users);
     struct vt_http_options http = {
         .listen = options->listen,
         .port = options->port,
@@ -37,9 +38,11 @@ struct vt_console *vt_console_start(const struct vt_console_options *options, st
         .host_count = options->host_count,
         .tables = tables,
         .table_count = VT_COUNT(tables),
+        .gate = vt_login_gate,
+        .gate_context = console->login,
         .context = console,
     };
-    if (!console->frames)
+    if (!console->frames || !console->login)
         vt_fail(err, VT_E_NOMEM, "no memory for the console");
     else
         console->http = vt_http_start(&http, err);
@@ -60,5 +63,6 @@ void vt_console_stop(struct vt_console *console)
         return;
     vt_http_stop(console->http);
     vt_frame_cache_free(console->frames);
+    vt_login_free(console->login);
     free(console);
 }

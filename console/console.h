@@ -15,6 +15,7 @@ struct vt_console;
 struct vt_err;
 struct vt_events;
 struct vt_jobs;
+struct vt_users;
 
 struct vt_console_options {
     const char *listen;              /* http.listen */
@@ -27,6 +28,7 @@ struct vt_console_options {
     const char *ae_title;
     struct vt_events *events;
     struct vt_jobs *jobs;            /* NULL: none */
+    struct vt_users *users;          /* console/users.h */
     const char *const *origins;      /* http.origins: pages of others that may read by DICOMweb (CORS); "*" all */
     size_t origin_count;
 };

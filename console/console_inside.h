@@ -3,6 +3,7 @@
 
 #include "console/console.h"
 #include "console/frames.h"
+#include "console/login.h"
 
 #define VT_DICOM_WEB "/dicom-web"
 
@@ -10,9 +11,10 @@ struct vt_console {
     struct vt_console_options options;
     struct vt_http *http;
     struct vt_frame_cache *frames;
+    struct vt_login *login;
 };
 
-extern const struct vt_route vt_qido_routes[], vt_wado_routes[], vt_stow_routes[];
+extern const struct vt_route vt_qido_routes[], vt_wado_routes[], vt_stow_routes[], vt_api_routes[];
 
 /* "http://host:port/dicom-web" as the client named us. */
 bool vt_console_base_url(const struct vt_request *request, char *out, size_t room);

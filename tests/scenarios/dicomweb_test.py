@@ -206,6 +206,12 @@ def case_values_and_files_come_in_ranges(world):
     equal((status, pydicom.dcmread(io.BytesIO(body)).SOPInstanceUID), (200, ds.SOPInstanceUID))
 
 
+# ---- who may ----
+
+def case_without_a_user_everybody_on_loopback_is_an_admin(world):
+    equal(json.loads(world.ask("/api/me")[2]), {"user": "", "role": "admin", "open": True})
+
+
 # ---- barriers ----
 
 def case_other_hosts_and_pages_of_others_are_refused(world):
