@@ -1,5 +1,6 @@
 #include "media/slide_convert.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -58,6 +59,7 @@ static bool hash_file(struct converting *converting, uint8_t out[static VT_SLIDE
     uint8_t digest[EVP_MAX_MD_SIZE];
     bool ok = sha && bytes && EVP_DigestInit_ex(sha, EVP_sha256(), NULL);
 
+    (void)posix_fadvise(converting->slide->source.fd, 0, 0, POSIX_FADV_SEQUENTIAL);
     ok = ok ? hash_all(converting, sha, bytes, err) : vt_fail(err, VT_E_NOMEM, "no memory for SHA-256");
     if (ok && !EVP_DigestFinal_ex(sha, digest, NULL))
         ok = vt_fail(err, VT_E_NOMEM, "no memory for SHA-256");

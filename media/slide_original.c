@@ -1,5 +1,6 @@
 #include "media/slide_original.h"
 
+#include <fcntl.h>
 #include <string.h>
 
 #include <zstd.h>
@@ -292,6 +293,13 @@ const uint8_t *vt_slide_original_sha256(const struct vt_slide_original *original
 const char *vt_slide_original_name(const struct vt_slide_original *original)
 {
     return original->name;
+}
+
+void vt_slide_original_in_order(struct vt_slide_original *original)
+{
+    for (uint32_t i = 0; i < original->source_count; i++)
+        if (original->sources[i].part.fd >= 0)
+            (void)posix_fadvise(original->sources[i].part.fd, 0, 0, POSIX_FADV_SEQUENTIAL);
 }
 
 /* ---- reading ---- */

@@ -33,6 +33,8 @@ uint64_t vt_slide_original_size(const struct vt_slide_original *original);
 const uint8_t *vt_slide_original_sha256(const struct vt_slide_original *original);   /* 32 bytes */
 const char *vt_slide_original_name(const struct vt_slide_original *original);
 
+/* What follows reads from the first byte to the last: the kernel may read ahead. */
+void vt_slide_original_in_order(struct vt_slide_original *original);
 /* Like pread(2) on the original: *out_read is less than size only at its end. */
 bool vt_slide_pread(struct vt_slide_original *original, void *bytes, size_t size, uint64_t offset,
                     size_t *out_read, struct vt_err *err);

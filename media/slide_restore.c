@@ -47,6 +47,7 @@ static bool pass(struct vt_slide_original *original, const struct passing *passi
     uint8_t digest[EVP_MAX_MD_SIZE];
     bool ok = sha && bytes && EVP_DigestInit_ex(sha, EVP_sha256(), NULL);
 
+    vt_slide_original_in_order(original);
     ok = ok ? pass_all(original, passing, sha, bytes, err)
             : vt_fail(err, VT_E_NOMEM, "no memory for SHA-256");
     if (ok && !EVP_DigestFinal_ex(sha, digest, NULL))

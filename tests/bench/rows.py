@@ -299,5 +299,10 @@ def start(bench):
                     "<= 30 ms"), sorted(samples)[1], 50, 30, larger=False)
 
 
+def slide(bench):
+    import slide_rows      # wants Pillow and numpy
+    yield from slide_rows.slide(bench)
+
+
 ALL = {"start": start, "echo": echo, "nagle": nagle, "store-ct": store_ct, "store-tiny": store_tiny, "store-wsi": store_wsi, "huge": huge,
-       "retrieve": retrieve, "find": find}
+       "retrieve": retrieve, "find": find, "slide": slide}
