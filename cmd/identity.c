@@ -53,15 +53,15 @@ struct vt_identities *vt_identities_read(const struct vt_conf *conf, struct vt_e
     bool ok = identities || vt_fail(err, VT_E_NOMEM, "no memory for users");
 
     for (size_t i = 0; ok && (name = vt_conf_name(conf, "user", i)) != NULL; i++) {
-        const char *hash = vt_conf_text(conf, "user", name, "passcode_hash", NULL);
+        const char *hash = vt_conf_text(conf, "user", name, "passcode_hash", "");
         if (identities->count == IDENTITIES_MAX)
             ok = vt_fail(err, VT_E_LIMIT, "more than %d users", IDENTITIES_MAX);
-        else if (hash && *hash != '$')
+        else if (*hash && *hash != '$')
             ok = vt_fail(err, VT_E_INVALID,
                          "user.%s.passcode_hash is no hash: make one with 'mkpasswd -m yescrypt'",
                          name);
         else
-            ok = add(identities, name, hash, err);
+            ok = add(identities, name, *hash ? hash : NULL, err);
     }
     if (ok)
         return identities;

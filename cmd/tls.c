@@ -147,6 +147,14 @@ struct ssl_ctx_st *vt_tls_client(const struct vt_tls_options *options, struct vt
 
 /* ---- from the configuration ---- */
 
+/* A key without a value is one that is not there. */
+static const char *file_of(const struct vt_conf *conf, const char *key)
+{
+    const char *path = vt_conf_text(conf, "dicom", NULL, key, "");
+
+    return *path ? path : NULL;
+}
+
 bool vt_tls_conf_read(const struct vt_conf *conf, struct vt_tls_options *out, struct vt_err *err)
 {
     static const char *const verify[] = { "mutual", "none", NULL }, *const profiles[] = {
@@ -158,10 +166,10 @@ bool vt_tls_conf_read(const struct vt_conf *conf, struct vt_tls_options *out, st
         !vt_conf_choice(conf, "dicom", NULL, "tls_profile", profiles, 0, &profile, err))
         return false;
     *out = (struct vt_tls_options){
-        .certificate = vt_conf_text(conf, "dicom", NULL, "tls_certificate", NULL),
-        .key = vt_conf_text(conf, "dicom", NULL, "tls_key", NULL),
-        .ca = vt_conf_text(conf, "dicom", NULL, "tls_ca", NULL),
-        .crl = vt_conf_text(conf, "dicom", NULL, "tls_crl", NULL),
+        .certificate = file_of(conf, "tls_certificate"),
+        .key = file_of(conf, "tls_key"),
+        .ca = file_of(conf, "tls_ca"),
+        .crl = file_of(conf, "tls_crl"),
         .anonymous = verified == 1,
         .profile = (enum vt_tls_profile)profile,
     };

@@ -85,7 +85,9 @@ static bool open_tls(struct vt_node_audit *audit, const struct vt_conf *conf, co
     if (!vt_tls_conf_read(conf, &options, err))
         return false;
     options.anonymous = false;
-    options.ca = vt_conf_text(conf, "audit", NULL, "tls_ca", options.ca);
+    const char *ca = vt_conf_text(conf, "audit", NULL, "tls_ca", "");
+    if (*ca)
+        options.ca = ca;
     struct ssl_ctx_st *context = vt_tls_client(&options, err);
     if (!context)
         return vt_fail_context(err, "audit.target");
@@ -98,6 +100,7 @@ static bool open_trail(struct vt_node_audit *audit, const struct vt_conf *conf,
                        struct vt_events *events, struct vt_err *err)
 {
     const char *target = vt_conf_text(conf, "audit", NULL, "target", "off");
+    (void)vt_conf_text(conf, "audit", NULL, "tls_ca", NULL);
     struct vt_audit_options options = { .target = target, .source = audit->ae_title };
 
     if (strcmp(target, "off") == 0)
