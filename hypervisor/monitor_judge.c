@@ -139,13 +139,19 @@ static void find_cause(const struct vt_monitor *monitor, const struct vt_watched
     snprintf(out, VT_INCIDENT_TEXT_MAX, "%s", cause);
 }
 
+static bool is_outside(enum vt_loss loss)
+{
+    return loss == VT_LOSS_NETWORK_LOST || loss == VT_LOSS_LINK_LOST || loss == VT_LOSS_HOST_LOST;
+}
+
 /* The class of an incident stays while something is done with the VM (our own snapshot is such an
- * operation), while nobody can tell better, and a shared one for a while, so that those that come back
- * last do not become incidents of their own. */
+ * operation) and while nobody can tell better. Between VM, link and host it changes when the other one
+ * holds for as long as a loss takes: those that come back last are no incidents of their own, and a
+ * toolstack that restarts is no dead host. */
 static bool stays(struct vt_watched *vm, enum vt_loss next, int64_t now)
 {
     bool blind = next == VT_LOSS_CONTROL_LOST || next == VT_LOSS_ISOLATED;
-    bool shared = vm->loss == VT_LOSS_LINK_LOST || vm->loss == VT_LOSS_HOST_LOST;
+    bool settled = is_outside(vm->loss) && is_outside(next);
     bool busy = next == VT_LOSS_OPERATION || next == VT_LOSS_MIGRATING ||
                 next == VT_LOSS_MAINTENANCE || next == VT_LOSS_UNMONITORABLE;
 
@@ -154,7 +160,7 @@ static bool stays(struct vt_watched *vm, enum vt_loss next, int64_t now)
         vm->differs_since = 0;
         return true;
     }
-    if (!shared || next != VT_LOSS_NETWORK_LOST)
+    if (!settled)
         return false;
     if (vm->differs_since == 0)
         vm->differs_since = now;
