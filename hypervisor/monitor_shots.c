@@ -261,6 +261,10 @@ static void write_end(struct vt_monitor *monitor, struct vt_shot *shot, enum vt_
     if (!vt_shot_update(monitor->incidents, shot, &err))
         vt_monitor_publish(monitor, "monitor.failed", shot->vm_uuid,
                            json_pack("{s:s}", "why", err.text));
+    char note[2 * VT_INCIDENT_TEXT_MAX];
+    snprintf(note, sizeof note, "snapshot of %s %s%s%s", shot->vm_name, vt_shot_state_name(state),
+             *shot->reason || *shot->uuid ? ": " : "", *shot->uuid ? shot->uuid : shot->reason);
+    vt_incident_note(monitor->incidents, shot->incident, shot->ended, note, &err);
     pthread_mutex_lock(&monitor->lock);
     monitor->counts.shots[state]++;
     pthread_mutex_unlock(&monitor->lock);

@@ -183,7 +183,7 @@ struct vt_monitor {
     uint64_t rules_asked;
     struct vt_monitor_options options;
     struct vt_watched *vms;
-    uint32_t vm_count, vm_room;
+    uint32_t vm_count, vm_room, free_places;
     uint32_t *by_ref, *by_guest, table_size; /* chains, by hash */
     struct vt_beacon beacons[VT_BEACONS_MAX];
     struct vt_network networks[VT_NETWORKS_MAX];
@@ -221,7 +221,7 @@ struct vt_monitor {
 
     /* the judge's own */
     struct vt_rule *rules;
-    size_t rule_count;
+    size_t rule_count, shared_rules; /* behind those that are shared: of one VM each, by uuid */
     struct vt_watch_settings **applied; /* for each rule */
     struct vt_watch_settings **retired; /* of earlier rules, until the next sweep is over */
     size_t retired_count;

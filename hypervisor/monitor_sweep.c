@@ -105,6 +105,7 @@ static bool grow(struct vt_monitor *monitor)
 void vt_sweep_forget(struct vt_monitor *monitor, uint32_t index)
 {
     monitor->vms[index].used = false;
+    monitor->free_places++;
     monitor->vms[index].ref[0] = monitor->vms[index].guest_ref[0] = '\0';
 }
 
@@ -116,9 +117,11 @@ void vt_sweep_forgotten(struct vt_monitor *monitor)
 /* A place for a VM; VT_NO_VM without memory, or beyond the limit. */
 static uint32_t take_place(struct vt_monitor *monitor)
 {
-    for (uint32_t i = 0; i < monitor->vm_count; i++)
-        if (!monitor->vms[i].used)
+    for (uint32_t i = 0; i < monitor->vm_count && monitor->free_places > 0; i++)
+        if (!monitor->vms[i].used) {
+            monitor->free_places--;
             return i;
+        }
     if (monitor->vm_count == VT_MONITOR_VMS_MAX)
         return VT_NO_VM;
     if (monitor->vm_count == monitor->vm_room && !grow(monitor))
@@ -434,6 +437,11 @@ static void keep_refs(struct vt_monitor *monitor, uint32_t index, const struct v
         link_all(monitor);
 }
 
+static int by_subject(const void *uuid, const void *rule)
+{
+    return strcmp(uuid, ((const struct vt_rule *)rule)->subject);
+}
+
 static const struct vt_rule *rule_of(const struct vt_monitor *monitor,
                                      const struct vt_picture *picture,
                                      const struct vt_object *object)
@@ -443,7 +451,11 @@ static const struct vt_rule *rule_of(const struct vt_monitor *monitor,
                              .host_uuid = host ? vt_object_text(host, "uuid") : "-" };
 
     vm.tag_count = vt_object_list(object, "tags", &vm.tags);
-    return vt_rules_choose(monitor->rules, monitor->rule_count, &vm);
+    size_t single = monitor->rule_count - monitor->shared_rules;
+    const struct vt_rule *own = single ? bsearch(vm.uuid, monitor->rules + monitor->shared_rules,
+                                                 single, sizeof *own, by_subject)
+                                       : NULL;
+    return own ? own : vt_rules_choose(monitor->rules, monitor->shared_rules, &vm);
 }
 
 static bool is_vm(const struct vt_object *object)
@@ -532,6 +544,28 @@ static void retire(struct vt_monitor *monitor)
     monitor->rule_count = 0;
 }
 
+/* Rules of single VMs go to the end, by uuid, to be found without a look at each. */
+static int by_kind(const void *a, const void *b)
+{
+    const struct vt_rule *one = a, *other = b;
+    bool single = one->kind == VT_RULE_VM, other_single = other->kind == VT_RULE_VM;
+
+    if (single != other_single)
+        return single - other_single;
+    return single ? strcmp(one->subject, other->subject) : (one->id > other->id) - (one->id < other->id);
+}
+
+static size_t sort_rules(struct vt_rule *rules, size_t count)
+{
+    size_t shared = 0;
+
+    if (count > 0)
+        qsort(rules, count, sizeof *rules, by_kind);
+    while (shared < count && rules[shared].kind != VT_RULE_VM)
+        shared++;
+    return shared;
+}
+
 bool vt_sweep_rules(struct vt_monitor *monitor, struct vt_err *err)
 {
     struct vt_watch_settings configured;
@@ -543,6 +577,7 @@ bool vt_sweep_rules(struct vt_monitor *monitor, struct vt_err *err)
     pthread_mutex_unlock(&monitor->lock);
     if (!vt_incidents_rules(monitor->incidents, &rules, &count, err))
         return false;
+    size_t shared = sort_rules(rules, count);
     struct vt_watch_settings **applied = calloc(count + 1, sizeof *applied);
     bool ok = applied;
     for (size_t i = 0; i < count && ok; i++) {
@@ -562,6 +597,7 @@ bool vt_sweep_rules(struct vt_monitor *monitor, struct vt_err *err)
     retire(monitor);
     monitor->rules = rules;
     monitor->rule_count = count;
+    monitor->shared_rules = shared;
     monitor->applied = applied;
     return true;
 }
