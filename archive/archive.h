@@ -99,6 +99,9 @@ bool vt_receive_begin(struct vt_receive *receive, const struct vt_receive_from *
 /* false: disk trouble; the caller reads and drops the rest, then answers err->dimse_status. Structural faults of the data set
  * are remembered and told by commit, since the policy may store it all the same. Has the type of a vt_assoc_sink. */
 bool vt_receive_write(void *receive, const uint8_t *bytes, size_t size, struct vt_err *err);
+/* Where the next bytes may be put before vt_receive_write is given them there: it does not copy these. NULL: nowhere. Has the
+ * type of a vt_assoc_landing. */
+uint8_t *vt_receive_landing(void *receive, size_t *out_room);
 /* Decides, waits for the group commit. true: *out says what became of it, success statuses are durable and indexed. false: err
  * with status (nothing kept). The receiver is ready for the next begin in both cases. */
 bool vt_receive_commit(struct vt_receive *receive, struct vt_receive_result *out, struct vt_err *err);

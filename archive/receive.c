@@ -238,16 +238,22 @@ static bool make_room(struct vt_receive *receive, struct vt_err *err)
     return true;
 }
 
+static size_t room_left(const struct vt_receive *receive)
+{
+    size_t most = receive->block ? VT_ARCHIVE_BLOCK : receive->archive->options.small_object;
+
+    return most - receive->used;
+}
+
 static bool keep(struct vt_receive *receive, const uint8_t *bytes, size_t size, struct vt_err *err)
 {
     while (size > 0) {
         uint8_t *buffer = receive->block ? receive->block : receive->small;
-        size_t room =
-            (receive->block ? VT_ARCHIVE_BLOCK : (size_t)receive->archive->options.small_object) -
-            receive->used;
+        size_t room = room_left(receive);
         size_t part = size < room ? size : room;
 
-        memcpy(buffer + receive->used, bytes, part);
+        if (bytes != buffer + receive->used) /* else they landed there */
+            memcpy(buffer + receive->used, bytes, part);
         receive->used += part;
         bytes += part;
         size -= part;
@@ -255,6 +261,19 @@ static bool keep(struct vt_receive *receive, const uint8_t *bytes, size_t size, 
             return false;
     }
     return true;
+}
+
+/* What fails here fails again, and is told, when the bytes come. */
+uint8_t *vt_receive_landing(void *context, size_t *out_room)
+{
+    struct vt_receive *receive = context;
+    struct vt_err later = { 0 };
+
+    if (receive->phase != VT_RECEIVE_DATA ||
+        (room_left(receive) == 0 && !make_room(receive, &later)))
+        return NULL;
+    *out_room = room_left(receive);
+    return (receive->block ? receive->block : receive->small) + receive->used;
 }
 
 /* Not to be stored, whatever follows. */

@@ -157,6 +157,11 @@ void vt_assoc_on_rest(struct vt_assoc *assoc, void (*resting)(void *context), vo
  * it with sink's error (the stream is then out of step: abort). `out_size` may be NULL. */
 typedef bool (*vt_assoc_sink)(void *context, const uint8_t *bytes, size_t size, struct vt_err *err);
 bool vt_assoc_read_data(struct vt_assoc *assoc, vt_assoc_sink sink, void *context, uint64_t *out_size, struct vt_err *err);
+/* The same for large data sets, which need not be copied: `landing` tells where the next bytes are wanted (*out_room of them
+ * at most), and they are received there before `sink` is told; NULL: `sink` takes them as above. */
+typedef uint8_t *(*vt_assoc_landing)(void *context, size_t *out_room);
+bool vt_assoc_land_data(struct vt_assoc *assoc, vt_assoc_landing landing, vt_assoc_sink sink, void *context,
+                        uint64_t *out_size, struct vt_err *err);
 /* The same into a buffer, up to its limit: beyond, the rest is read and dropped and VT_E_LIMIT returned with the
  * association in step. */
 struct vt_buf;

@@ -196,17 +196,44 @@ bool vt_conn_fill(struct vt_conn *conn, int64_t deadline, struct vt_err *err)
         return false;
     for (;;) {
         size_t room = conn->capacity - conn->high, got = 0;
+        bool limited = conn->fill_most > 0 && conn->fill_most < room;
+        if (limited)
+            room = conn->fill_most;
         short events = POLLIN;
         int result = conn->tls
                          ? receive_tls(conn, conn->buffer + conn->high, room, &got, &events, err)
                          : receive_plain(conn, conn->buffer + conn->high, room, &got, &events, err);
         if (result > 0) {
             conn->owes_ack = true;
-            conn->full_receive = got == room || got >= conn->capacity / 2;
+            conn->full_receive = !limited && (got == room || got >= conn->capacity / 2);
             conn->high += got;
             return true;
         }
         if (result < 0 || !wait_to_receive(conn, events, deadline, err))
+            return false;
+    }
+}
+
+bool vt_conn_receive(struct vt_conn *conn, uint8_t *to, size_t size, size_t behind,
+                     int64_t deadline, size_t *out_size, struct vt_err *err)
+{
+    if (!make_room(conn, err))
+        return false;
+    if (behind > conn->capacity - conn->high)
+        behind = conn->capacity - conn->high;
+    for (;;) {
+        struct iovec parts[] = { { to, size }, { conn->buffer + conn->high, behind } };
+        struct msghdr message = { .msg_iov = parts, .msg_iovlen = behind > 0 ? 2 : 1 };
+        ssize_t got = recvmsg(conn->fd, &message, 0);
+        if (got > 0) {
+            conn->owes_ack = true;
+            *out_size = (size_t)got < size ? (size_t)got : size;
+            conn->high += (size_t)got - *out_size;
+            return true;
+        }
+        if (got == 0 || (errno != EAGAIN && errno != EINTR))
+            return vt_fail(err, VT_E_CLOSED, "the peer closed the connection");
+        if (!wait_to_receive(conn, POLLIN, deadline, err))
             return false;
     }
 }

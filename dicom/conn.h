@@ -31,6 +31,7 @@ struct vt_conn {
     uint8_t *buffer;    /* NULL while capacity is 0 */
     size_t capacity;
     size_t low, high;
+    size_t fill_most; /* of one receive into the buffer; 0: what there is room for */
     size_t kept; /* bytes before low that a look ahead wants back; see vt_conn_keep */
     bool keeping;
     bool owes_ack;     /* received since the last send */
@@ -68,6 +69,10 @@ static inline void vt_conn_consume(struct vt_conn *conn, size_t size)
 /* One receive of at least a byte. VT_E_TIMEOUT, VT_E_CLOSED, VT_E_IO; VT_E_LIMIT: the buffer is
  * full. */
 bool vt_conn_fill(struct vt_conn *conn, int64_t deadline, struct vt_err *err);
+/* One receive to where the caller wants the bytes, while nothing is buffered: 1 to `size` of them; only behind all of
+ * these up to `behind` more, into the buffer. Not under TLS. */
+bool vt_conn_receive(struct vt_conn *conn, uint8_t *to, size_t size, size_t behind, int64_t deadline,
+                     size_t *out_size, struct vt_err *err);
 /* Fills until `size` bytes lie in the buffer in one piece. */
 bool vt_conn_have(struct vt_conn *conn, size_t size, int64_t deadline, struct vt_err *err);
 /* Waits until something can be received; takes no buffer for it, but under TLS. */

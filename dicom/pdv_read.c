@@ -8,7 +8,11 @@
 #include "dicom/assoc_impl.h"
 #include "dicom/wire.h"
 
-enum { SLOWEST_SECONDS_MAX = 1 << 30 };
+enum {
+    SLOWEST_SECONDS_MAX = 1 << 30,
+    MESSAGE_FILL = 16 << 10, /* at once when a message begins: the rest may land elsewhere */
+    LANDING_MIN = 16 << 10,  /* less is copied */
+};
 
 int64_t vt_assoc_slowest(const struct vt_assoc *assoc, int64_t start, uint64_t bytes)
 {
@@ -233,6 +237,7 @@ bool vt_assoc_next(struct vt_assoc *assoc, int64_t deadline, enum vt_next *out_n
     if (!vt_assoc_flush(assoc, err) || !await_message(assoc, deadline, err))
         return false;
 
+    assoc->conn->fill_most = MESSAGE_FILL;
     int64_t until = vt_clock_mono() + VT_COMMAND_TIME;
     bool ok = assoc->pdu_left > 0 || peek_pdu(assoc, until, &type, &length, err);
     if (ok && assoc->pdu_left == 0 && type != VT_PDU_P_DATA)
@@ -255,21 +260,50 @@ bool vt_assoc_next(struct vt_assoc *assoc, int64_t deadline, enum vt_next *out_n
 
 /* ---- data sets ---- */
 
-static bool read_pdv_data(struct vt_assoc *assoc, vt_assoc_sink sink, void *context, int64_t start,
+/* Who takes a data set. */
+struct taker {
+    vt_assoc_landing landing; /* NULL: none */
+    vt_assoc_sink sink;
+    void *context;
+};
+
+/* From the socket to where it is wanted, and the header of the next PDV into the buffer. *out_size
+ * 0: nobody wants it anywhere. */
+static bool land(struct vt_assoc *assoc, const struct taker *taker, int64_t deadline,
+                 size_t *out_size, struct vt_err *err)
+{
+    size_t room = 0;
+    uint8_t *to = NULL;
+
+    *out_size = 0;
+    if (taker->landing && assoc->pdv_left >= LANDING_MIN)
+        to = taker->landing(taker->context, &room);
+    if (!to || room < LANDING_MIN)
+        return true;
+    bool all = room >= assoc->pdv_left;
+    return vt_conn_receive(assoc->conn, to, all ? assoc->pdv_left : room,
+                           all ? VT_PDU_HEADER + VT_PDV_HEADER : 0, deadline, out_size, err) &&
+           taker->sink(taker->context, to, *out_size, err);
+}
+
+static bool read_pdv_data(struct vt_assoc *assoc, const struct taker *taker, int64_t start,
                           uint64_t *total, struct vt_err *err)
 {
     while (assoc->pdv_left > 0) {
         size_t size = vt_conn_buffered(assoc->conn);
         if (size == 0) {
-            if (!vt_conn_fill(assoc->conn, next_byte(assoc, start, *total), err))
+            int64_t deadline = next_byte(assoc, start, *total);
+            if (!land(assoc, taker, deadline, &size, err))
                 return false;
-            continue;
+            if (size == 0 && !vt_conn_fill(assoc->conn, deadline, err))
+                return false;
+        } else {
+            if (size > assoc->pdv_left)
+                size = assoc->pdv_left;
+            if (!taker->sink(taker->context, vt_conn_bytes(assoc->conn), size, err))
+                return false;
+            vt_conn_consume(assoc->conn, size);
         }
-        if (size > assoc->pdv_left)
-            size = assoc->pdv_left;
-        if (!sink(context, vt_conn_bytes(assoc->conn), size, err))
-            return false;
-        vt_conn_consume(assoc->conn, size);
         assoc->pdv_left -= (uint32_t)size;
         *total += size;
     }
@@ -279,6 +313,13 @@ static bool read_pdv_data(struct vt_assoc *assoc, vt_assoc_sink sink, void *cont
 bool vt_assoc_read_data(struct vt_assoc *assoc, vt_assoc_sink sink, void *context,
                         uint64_t *out_size, struct vt_err *err)
 {
+    return vt_assoc_land_data(assoc, NULL, sink, context, out_size, err);
+}
+
+bool vt_assoc_land_data(struct vt_assoc *assoc, vt_assoc_landing landing, vt_assoc_sink sink,
+                        void *context, uint64_t *out_size, struct vt_err *err)
+{
+    const struct taker taker = { assoc->conn->tls ? NULL : landing, sink, context };
     int64_t start = vt_clock_mono();
     uint64_t total = 0;
     bool last = false;
@@ -287,10 +328,12 @@ bool vt_assoc_read_data(struct vt_assoc *assoc, vt_assoc_sink sink, void *contex
         return vt_fail(err, VT_E_INTERNAL, "no data set was announced");
     if (!vt_assoc_flush(assoc, err))
         return false;
+    if (!taker.landing)
+        assoc->conn->fill_most = 0;
     while (!last) {
         if (!open_pdv(assoc, next_byte(assoc, start, total), err) ||
             !check_pdv(assoc, false, assoc->data_context, err) ||
-            !read_pdv_data(assoc, sink, context, start, &total, err))
+            !read_pdv_data(assoc, &taker, start, &total, err))
             return false;
         last = (assoc->pdv_control & VT_PDV_LAST) != 0;
         close_pdv(assoc);

@@ -30,6 +30,13 @@ static bool take_piece(void *context, const uint8_t *bytes, size_t size, struct 
     return true;
 }
 
+static uint8_t *land_piece(void *context, size_t *out_room)
+{
+    struct arrival *arrival = context;
+
+    return arrival->failed ? NULL : vt_receive_landing(arrival->receive, out_room);
+}
+
 static bool answer_failure(struct vt_session *session, uint8_t context_id,
                            const struct vt_command *command, const struct vt_err *why,
                            struct vt_err *err)
@@ -158,7 +165,7 @@ bool vt_serve_store(struct vt_session *session, uint8_t context_id,
 
     struct arrival arrival = { .receive = session->receive };
     uint64_t size = 0;
-    if (!vt_assoc_read_data(session->assoc, take_piece, &arrival, &size, err)) {
+    if (!vt_assoc_land_data(session->assoc, land_piece, take_piece, &arrival, &size, err)) {
         vt_receive_abandon(session->receive);
         return false;
     }

@@ -132,6 +132,47 @@ static void a_data_set_that_ends_within_pixel_data_is_refused_as_truncated(void 
     vt_archive_free(archive);
 }
 
+/* As an association does it with large PDVs: the bytes are put where the receiver wants them. */
+static void objects_that_land_in_place_are_stored_as_received(void **state)
+{
+    static const size_t sizes[] = { 1000, 65000, 66000, 525000, 1048576, 3500000 };
+    static const size_t pieces[] = { 100, 131066, 1 << 21 };
+    struct vt_archive *archive = archive_at(*state);
+    struct vt_err err = { 0 };
+    VT_AUTO(vt_receive) receive = vt_receive_new(archive, &err);
+
+    for (size_t i = 0; i < VT_COUNT(sizes) * VT_COUNT(pieces); i++) {
+        struct object object = OBJECT;
+        struct vt_receive_result result;
+        char sop[65];
+        VT_AUTO_BUF(bytes, 8 << 20);
+        snprintf(sop, sizeof sop, "1.2.3.1.2.%zu", i + 1);
+        object.sop = sop;
+        object.pixels = sizes[i / VT_COUNT(pieces)];
+        struct vt_receive_from from = { .sop_class_uid = object.sop_class,
+                                        .sop_instance_uid = sop,
+                                        .encoding = VT_EXPLICIT_LE,
+                                        .transfer_syntax_uid = VT_UID_EXPLICIT_LE,
+                                        .calling_ae_title = "CT1" };
+        assert_true(object_encode(&object, &bytes));
+        assert_true(vt_receive_begin(receive, &from, &err));
+        for (size_t at = 0, room; at < bytes.size; at += room) {
+            size_t piece = pieces[i % VT_COUNT(pieces)];
+            uint8_t *to = vt_receive_landing(receive, &room);
+            assert_non_null(to);
+            room = room < piece ? room : piece;
+            room = room < bytes.size - at ? room : bytes.size - at;
+            memcpy(to, bytes.data + at, room);
+            assert_true(vt_receive_write(receive, to, room, &err));
+        }
+        assert_true(vt_receive_commit(receive, &result, &err));
+        assert_int_equal(result.decision, VT_DECISION_STORED);
+        assert_stored(archive, &object);
+    }
+    vt_receive_free(vt_take(&receive));
+    vt_archive_free(archive);
+}
+
 /* Nobody looks whether a name is free in a folder that was made for arrivals: what someone laid
  * there stays all the same, and the arrival goes beside it when it is sent again. */
 static void a_foreign_file_in_a_folder_of_ours_is_not_overwritten(void **state)
@@ -380,6 +421,7 @@ int main(void)
         TEST(everything_is_there_after_a_clean_stop_and_nothing_is_replayed),
         TEST(a_uid_that_differs_from_the_commands_is_refused_with_its_tag),
         TEST(a_data_set_that_ends_within_pixel_data_is_refused_as_truncated),
+        TEST(objects_that_land_in_place_are_stored_as_received),
         TEST(a_foreign_file_in_a_folder_of_ours_is_not_overwritten),
         TEST(what_is_abandoned_leaves_nothing),
         TEST(sixteen_associations_at_once_lose_nothing_across_segments),
