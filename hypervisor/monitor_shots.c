@@ -1,5 +1,4 @@
-/* Snapshots: asking the guard, handing them to the workers, what came of them, and the deletion of our
- * own expired ones. */
+/* Snapshots: asking the guard, handing them to the workers, what came of them. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -175,7 +174,7 @@ static struct vt_pending_shot *find_pending(struct vt_monitor *monitor, int64_t 
     return NULL;
 }
 
-static bool push_job(struct vt_monitor *monitor, struct vt_monitor_job *job)
+bool vt_monitor_push(struct vt_monitor *monitor, struct vt_monitor_job *job)
 {
     pthread_mutex_lock(&monitor->job_lock);
     bool room = monitor->job_count < VT_JOBS_MAX;
@@ -222,7 +221,7 @@ static void hand_over(struct vt_monitor *monitor, struct vt_pending_shot *pendin
     if (job && pending->shot.tries == 0 && waited > monitor->counts.slowest_request)
         monitor->counts.slowest_request = waited;
     pthread_mutex_unlock(&monitor->lock);
-    pending->handed = job && push_job(monitor, job);
+    pending->handed = job && vt_monitor_push(monitor, job);
     if (!pending->handed)
         free(job); /* tried again in the next pass */
 }
@@ -512,136 +511,4 @@ static bool restore_one(void *context, const struct vt_shot *shot)
 bool vt_shots_restore(struct vt_monitor *monitor, struct vt_err *err)
 {
     return vt_shots_each_pending(monitor->incidents, restore_one, monitor, err);
-}
-
-/* ---- our own expired ones ---- */
-
-static const char *mark_of(const struct vt_object *snapshot, const char *key)
-{
-    const char *value = vt_object_map(snapshot, "other_config", key);
-
-    return value ? value : "";
-}
-
-/* Beyond what a VM keeps: the oldest of them. Times in our marks compare as text. */
-static bool is_surplus(const struct vt_monitor *monitor, const struct vt_picture *picture,
-                       const struct vt_object *snapshot)
-{
-    const char *of = vt_object_text(snapshot, "snapshot_of");
-    const char *owner = vt_incidents_owner(monitor->incidents);
-    int newer = 0;
-
-    VT_PICTURE_EACH(picture, VT_CLASS_VM, other)
-    {
-        if (other == snapshot || !vt_object_bool(other, "is_a_snapshot") ||
-            strcmp(vt_object_text(other, "snapshot_of"), of) != 0 ||
-            strcmp(mark_of(other, VT_MARK_OWNER), owner) != 0)
-            continue;
-        newer += strcmp(mark_of(other, VT_MARK_NAME), mark_of(snapshot, VT_MARK_NAME)) > 0;
-    }
-    return monitor->options.kept > 0 && newer >= monitor->options.kept;
-}
-
-static const struct vt_object *find_expired(const struct vt_monitor *monitor,
-                                            const struct vt_picture *picture)
-{
-    const char *owner = vt_incidents_owner(monitor->incidents);
-    char now[VT_CLOCK_TEXT_MAX];
-
-    vt_clock_text(vt_clock_wall(), now);
-    VT_PICTURE_EACH(picture, VT_CLASS_VM, snapshot)
-    {
-        const char *expires = mark_of(snapshot, VT_MARK_EXPIRES);
-        if (!vt_object_bool(snapshot, "is_a_snapshot") ||
-            strcmp(mark_of(snapshot, VT_MARK_OWNER), owner) != 0)
-            continue;
-        if ((*expires && strcmp(expires, now) < 0) || is_surplus(monitor, picture, snapshot))
-            return snapshot;
-    }
-    return NULL;
-}
-
-/* One deletion at a time; none while our clock cannot be trusted. */
-void vt_shots_chores(struct vt_monitor *monitor)
-{
-    int64_t now = vt_clock_mono();
-
-    if (monitor->removing || now - monitor->last_chores < VT_CHORES_S * VT_NS_PER_S ||
-        (monitor->clock_jumped &&
-         now - monitor->clock_jumped < VT_CLOCK_DISTRUST_S * VT_NS_PER_S))
-        return;
-    monitor->last_chores = now;
-    struct vt_monitor_job *job = calloc(1, sizeof *job);
-    if (!job)
-        return;
-    const struct vt_picture *picture = monitor->pool->read(monitor->pool->context);
-    pthread_mutex_lock(&monitor->lock);
-    const struct vt_object *expired = monitor->control ? find_expired(monitor, picture) : NULL;
-    if (expired)
-        snprintf(job->ref, sizeof job->ref, "%s", vt_object_ref(expired));
-    pthread_mutex_unlock(&monitor->lock);
-    monitor->pool->done(monitor->pool->context);
-    job->is_removal = true;
-    if (job->ref[0] && push_job(monitor, job))
-        monitor->removing = true;
-    else
-        free(job);
-}
-
-/* ---- the workers ---- */
-
-static void do_job(struct vt_monitor *monitor, struct vt_monitor_job *job)
-{
-    const char *owner = vt_incidents_owner(monitor->incidents);
-    const char *const marks[] = { VT_MARK_OWNER,    owner,         VT_MARK_INCIDENT,
-                                  job->incident,    VT_MARK_NAME,  job->snapshot.name,
-                                  VT_MARK_EXPIRES,  job->expires };
-    const struct vt_monitor_pool *pool = monitor->pool;
-
-    if (job->is_removal) {
-        job->ok = pool->remove(pool->context, job->ref, marks, 2, &job->err);
-        return;
-    }
-    job->snapshot.marks = marks;
-    job->snapshot.mark_count =
-        strncmp(job->expires, "1970", 4) == 0 ? VT_COUNT(marks) - 2 : VT_COUNT(marks);
-    pool->snapshot(pool->context, &job->snapshot);
-    job->snapshot.marks = NULL;
-}
-
-static struct vt_monitor_job *next_job(struct vt_monitor *monitor)
-{
-    struct vt_monitor_job *job = NULL;
-
-    pthread_mutex_lock(&monitor->job_lock);
-    while (monitor->job_count == 0 && !monitor->job_stop)
-        pthread_cond_wait(&monitor->job_wake, &monitor->job_lock);
-    if (!monitor->job_stop) {
-        job = monitor->jobs[0];
-        memmove(monitor->jobs, monitor->jobs + 1, --monitor->job_count * sizeof *monitor->jobs);
-    }
-    pthread_mutex_unlock(&monitor->job_lock);
-    return job;
-}
-
-/* Room in `finished`: no more jobs than it holds are handed out before they were taken back. */
-void *vt_worker_run(void *context)
-{
-    struct vt_monitor *monitor = context;
-
-    for (struct vt_monitor_job *job = next_job(monitor); job; job = next_job(monitor)) {
-        do_job(monitor, job);
-        pthread_mutex_lock(&monitor->job_lock);
-        bool room = monitor->finished_count < VT_COUNT(monitor->finished);
-        if (room)
-            monitor->finished[monitor->finished_count++] = job;
-        pthread_mutex_unlock(&monitor->job_lock);
-        if (!room)
-            free(job);
-        pthread_mutex_lock(&monitor->lock);
-        monitor->woken = true;
-        pthread_cond_signal(&monitor->wake);
-        pthread_mutex_unlock(&monitor->lock);
-    }
-    return NULL;
 }

@@ -251,6 +251,9 @@ uint32_t vt_vm_by_ref(const struct vt_monitor *monitor, const char *ref);
 uint32_t vt_vm_by_uuid(const struct vt_monitor *monitor, const char *uuid);
 void vt_remark(struct vt_remarks *remarks, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* ---- monitor_rules.c ---- */
+
 /* Reads the rules and what they mean; without the picture, no lock held. */
 bool vt_sweep_rules(struct vt_monitor *monitor, struct vt_err *err);
 
@@ -297,8 +300,14 @@ void vt_shot_accept(struct vt_monitor *monitor, const struct vt_pending_shot *pe
 /* Those that wait, and those of an earlier run; takes the picture itself. */
 void vt_shots_review(struct vt_monitor *monitor);
 void vt_shots_finished(struct vt_monitor *monitor);
-void vt_shots_chores(struct vt_monitor *monitor);
 bool vt_shots_restore(struct vt_monitor *monitor, struct vt_err *err);
+/* A job for the workers; false: they have enough. Taken over when true. */
+bool vt_monitor_push(struct vt_monitor *monitor, struct vt_monitor_job *job);
+
+/* ---- monitor_chores.c ---- */
+
+/* One expired snapshot a time. */
+void vt_shots_chores(struct vt_monitor *monitor);
 void *vt_worker_run(void *context);
 
 /* ---- monitor_evidence.c ---- */
