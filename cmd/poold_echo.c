@@ -37,8 +37,7 @@ static bool bye(void *context, struct vt_buf *out, struct vt_err *err)
 
 struct vt_probe_exchange vt_poold_echo(const char *calling_ae_title)
 {
-    return (struct vt_probe_exchange){ .context = (void *)(uintptr_t)calling_ae_title,
-                                       .say = say,
-                                       .judge = judge,
-                                       .bye = bye };
+    return (struct vt_probe_exchange){
+        .context = (void *)(uintptr_t)calling_ae_title, .say = say, .judge = judge, .bye = bye
+    };
 }

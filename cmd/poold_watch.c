@@ -94,8 +94,7 @@ static bool start_one(struct vt_poold_watch *watch, struct vt_keeper *keeper, st
     watch->count++; /* whatever follows, stop frees it */
     if (!read_options(watch->conf, keeper, &options, err))
         return false;
-    watched->monitor =
-        vt_monitor_new(&options, watched->pool, &watch->echo, &events, path, err);
+    watched->monitor = vt_monitor_new(&options, watched->pool, &watch->echo, &events, path, err);
     return watched->monitor && vt_keeper_listen(keeper, &listener, err);
 }
 

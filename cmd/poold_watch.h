@@ -1,5 +1,5 @@
-/* cmd/poold_watch.h: the network monitor inside vitrine-poold: a monitor for each pool, wired to its
- * keeper, [watch] of the configuration, and the verbs "watch.*" and "pool.metrics". */
+/* cmd/poold_watch.h: the network monitor inside vitrine-poold: a monitor for each pool, wired to
+ * its keeper, [watch] of the configuration, and the verbs "watch.*" and "pool.metrics". */
 #pragma once
 
 #include "hypervisor/monitor.h"

@@ -114,8 +114,9 @@ static bool find(const struct vt_picture *picture, enum vt_class class, const ch
         if (!is_named(object, word) || (class == VT_CLASS_VM && !is_vm(object)))
             continue;
         if (found)
-            return vt_fail(err, VT_E_INVALID, "several have the name '%.60s': use the uuid, e.g. %s",
-                           word, vt_object_text(found, "uuid"));
+            return vt_fail(err, VT_E_INVALID,
+                           "several have the name '%.60s': use the uuid, e.g. %s", word,
+                           vt_object_text(found, "uuid"));
         found = object;
     }
     if (!found)
@@ -218,8 +219,8 @@ static bool look(void *context, json_t *row)
 }
 
 static const struct vt_column_spec rule_columns[] = {
-    { "watch", "WATCH" },   { "subject", "SUBJECT" }, { "watched", "VMS" },
-    { "state", "STATE" },   { "class", "CLASS" },     { "reason", "REASON" },
+    { "watch", "WATCH" }, { "subject", "SUBJECT" }, { "watched", "VMS" },
+    { "state", "STATE" }, { "class", "CLASS" },     { "reason", "REASON" },
 };
 
 /* How it is with each rule now. */
@@ -233,9 +234,8 @@ static bool tell_rules(struct vt_monitor *monitor, struct vt_pool_call *call,
     for (size_t i = 0; i < count; i++) {
         struct looking looking = { .subject = &subjects[i] };
         vt_monitor_list(monitor, look, &looking, err);
-        json_t *row = json_pack("{s:s, s:s, s:I}", "watch",
-                                vt_rule_kind_name(subjects[i].kind), "subject", subjects[i].name,
-                                "watched", (json_int_t)looking.count);
+        json_t *row = json_pack("{s:s, s:s, s:I}", "watch", vt_rule_kind_name(subjects[i].kind),
+                                "subject", subjects[i].name, "watched", (json_int_t)looking.count);
         if (looking.row)
             json_object_update_missing(row, looking.row);
         json_decref(looking.row);
@@ -303,9 +303,9 @@ static bool remove_rule(void *context, struct vt_pool_call *call, struct vt_err 
 /* ---- lists ---- */
 
 static const struct vt_column_spec vm_columns[] = {
-    { "vm", "VM" },         { "state", "STATE" },   { "class", "CLASS" },
-    { "address", "ADDRESS" }, { "probe", "PROBE" }, { "port", "PORT" },
-    { "by", "BY" },         { "snapshot", "SNAPSHOT" }, { "incident", "INCIDENT" },
+    { "vm", "VM" },           { "state", "STATE" },       { "class", "CLASS" },
+    { "address", "ADDRESS" }, { "probe", "PROBE" },       { "port", "PORT" },
+    { "by", "BY" },           { "snapshot", "SNAPSHOT" }, { "incident", "INCIDENT" },
     { "reason", "REASON" },
 };
 
@@ -319,7 +319,8 @@ static bool list(void *context, struct vt_pool_call *call, struct vt_err *err)
     bool ok = vt_monitor_list(monitor, answer_row, &answer, err);
     answer_close(&answer);
     if (ok && answer.rows == 0 && !vt_call_json(call))
-        vt_call_note(call, "nothing is watched: 'vitrine watch add VM' or 'vitrine watch add --all'");
+        vt_call_note(call,
+                     "nothing is watched: 'vitrine watch add VM' or 'vitrine watch add --all'");
     return ok;
 }
 
@@ -364,9 +365,8 @@ static bool read_filter(struct vt_pool_call *call, struct vt_incident_filter *ou
 }
 
 static const struct vt_column_spec incident_columns[] = {
-    { "id", "ID" },         { "opened", "OPENED" },     { "closed", "CLOSED" },
-    { "class", "CLASS" },   { "vm", "VM" },             { "snapshot", "SNAPSHOT" },
-    { "reason", "REASON" },
+    { "id", "ID" }, { "opened", "OPENED" },     { "closed", "CLOSED" }, { "class", "CLASS" },
+    { "vm", "VM" }, { "snapshot", "SNAPSHOT" }, { "reason", "REASON" },
 };
 
 static bool rows(struct vt_poold_watch *watch, struct vt_pool_call *call, bool detailed,

@@ -1,5 +1,5 @@
-/* watch and pool metrics on the command line: vitrine-poold does them (cmd/poold_watch_verbs.c); here is
- * what is said when it does not run. */
+/* watch and pool metrics on the command line: vitrine-poold does them (cmd/poold_watch_verbs.c);
+ * here is what is said when it does not run. */
 #include "cmd/vm_commands.h"
 #include "core/err.h"
 #include "cmd/cli.h"

@@ -53,11 +53,28 @@ enum vt_doing vt_doing_of(const char *operation)
 {
     static const char *const moves[] = { "pool_migrate", "migrate_send", "migrate" };
     static const char *const work[] = {
-        "start",      "start_on",        "clean_shutdown", "hard_shutdown", "shutdown",
-        "clean_reboot", "hard_reboot",   "suspend",        "resume",        "resume_on",
-        "pause",      "unpause",         "snapshot",       "checkpoint",    "revert",
-        "reverting",  "snapshot_with_quiesce", "destroy",  "csvm",          "power_state_reset",
-        "import",     "import_oci",
+        "start",
+        "start_on",
+        "clean_shutdown",
+        "hard_shutdown",
+        "shutdown",
+        "clean_reboot",
+        "hard_reboot",
+        "suspend",
+        "resume",
+        "resume_on",
+        "pause",
+        "unpause",
+        "snapshot",
+        "checkpoint",
+        "revert",
+        "reverting",
+        "snapshot_with_quiesce",
+        "destroy",
+        "csvm",
+        "power_state_reset",
+        "import",
+        "import_oci",
     };
 
     for (size_t i = 0; i < VT_COUNT(moves); i++)
@@ -135,8 +152,8 @@ static bool link_lost(const struct vt_facts *f, const struct vt_classify_limits 
         *out = (struct vt_verdict){ VT_LOSS_LINK_LOST,
                                     "most watched VMs of the network on its host are silent" };
     else if (is_shared_by(&f->network, limits))
-        *out = (struct vt_verdict){ VT_LOSS_LINK_LOST,
-                                    "most watched VMs of the network are silent" };
+        *out =
+            (struct vt_verdict){ VT_LOSS_LINK_LOST, "most watched VMs of the network are silent" };
     else
         return false;
     return true;
@@ -170,8 +187,7 @@ struct vt_verdict vt_classify(const struct vt_facts *f, const struct vt_classify
     if (f->isolated)
         return (struct vt_verdict){ VT_LOSS_ISOLATED, "nothing answers: it is our own network" };
     if (!f->control)
-        return (struct vt_verdict){ VT_LOSS_CONTROL_LOST,
-                                    "the pool does not say whether it runs" };
+        return (struct vt_verdict){ VT_LOSS_CONTROL_LOST, "the pool does not say whether it runs" };
     if (host_lost(f, &verdict) || link_lost(f, limits, &verdict))
         return verdict;
     return (struct vt_verdict){ VT_LOSS_NETWORK_LOST, own_reason(f) };

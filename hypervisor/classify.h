@@ -13,19 +13,19 @@
 
 /* The numbers are kept in databases: a new one goes to the end. */
 enum vt_loss {
-    VT_LOSS_NONE,           /* reachable */
-    VT_LOSS_UNMONITORABLE,  /* no address is known: neither up nor down */
-    VT_LOSS_OPERATION,      /* something is being done with it, or was a moment ago */
-    VT_LOSS_SHUT_DOWN,      /* halted, or no longer in the pool */
-    VT_LOSS_SUSPENDED,      /* suspended or paused */
-    VT_LOSS_MIGRATING,      /* on its way to another host, or just arrived */
-    VT_LOSS_MAINTENANCE,    /* in a window in which nothing is judged */
-    VT_LOSS_ISOLATED,       /* the monitor's own network */
-    VT_LOSS_CONTROL_LOST,   /* the pool does not answer: nobody can tell a loss from a shutdown */
-    VT_LOSS_HOST_LOST,      /* its host */
-    VT_LOSS_LINK_LOST,      /* the link or network that several VMs share */
-    VT_LOSS_SERVICE_DOWN,   /* the network is up, the service is not there */
-    VT_LOSS_NETWORK_LOST,   /* its own network */
+    VT_LOSS_NONE,          /* reachable */
+    VT_LOSS_UNMONITORABLE, /* no address is known: neither up nor down */
+    VT_LOSS_OPERATION,     /* something is being done with it, or was a moment ago */
+    VT_LOSS_SHUT_DOWN,     /* halted, or no longer in the pool */
+    VT_LOSS_SUSPENDED,     /* suspended or paused */
+    VT_LOSS_MIGRATING,     /* on its way to another host, or just arrived */
+    VT_LOSS_MAINTENANCE,   /* in a window in which nothing is judged */
+    VT_LOSS_ISOLATED,      /* the monitor's own network */
+    VT_LOSS_CONTROL_LOST,  /* the pool does not answer: nobody can tell a loss from a shutdown */
+    VT_LOSS_HOST_LOST,     /* its host */
+    VT_LOSS_LINK_LOST,     /* the link or network that several VMs share */
+    VT_LOSS_SERVICE_DOWN,  /* the network is up, the service is not there */
+    VT_LOSS_NETWORK_LOST,  /* its own network */
     VT_LOSSES,
 };
 
@@ -49,8 +49,13 @@ enum vt_doing {
 };
 
 /* Why a silence is expected for a while. */
-enum vt_settling { VT_SETTLING_NOT, VT_SETTLING_START, VT_SETTLING_RESUME, VT_SETTLING_MOVE,
-                   VT_SETTLING_WORK };
+enum vt_settling {
+    VT_SETTLING_NOT,
+    VT_SETTLING_START,
+    VT_SETTLING_RESUME,
+    VT_SETTLING_MOVE,
+    VT_SETTLING_WORK
+};
 
 enum vt_truth { VT_UNKNOWN, VT_NO, VT_YES };
 

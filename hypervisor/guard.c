@@ -178,8 +178,8 @@ static bool is_merged_soon(const struct vt_picture *picture, const struct vt_obj
     return children == 1 && unmanaged == 1;
 }
 
-static bool coalesce_pending(const struct vt_picture *picture,
-                             const struct vt_object *const *links, int depth)
+static bool coalesce_pending(const struct vt_picture *picture, const struct vt_object *const *links,
+                             int depth)
 {
     for (int i = 1; i < depth; i++)
         if (is_merged_soon(picture, links[i]))

@@ -2,8 +2,8 @@
  * pure decisions on plain facts, a refusal is a word and a sentence that is recorded.
  *
  * The order is fixed: what concerns the VM, then its storage, then the storm budget, the cheap
- * questions first. VT_GUARD_LATER is no refusal: other snapshots run, the request waits in the queue
- * until its age limit. docs/monitoring.md explains every guard. */
+ * questions first. VT_GUARD_LATER is no refusal: other snapshots run, the request waits in the
+ * queue until its age limit. docs/monitoring.md explains every guard. */
 #pragma once
 
 #include <stdbool.h>
@@ -18,15 +18,15 @@ struct vt_picture;
 enum vt_guard {
     VT_GUARD_OK,
     VT_GUARD_LATER,
-    VT_GUARD_NOT_WANTED,    /* the VM's setting is none */
-    VT_GUARD_NOT_ALLOWED,   /* the pool does not allow it now */
+    VT_GUARD_NOT_WANTED,  /* the VM's setting is none */
+    VT_GUARD_NOT_ALLOWED, /* the pool does not allow it now */
     VT_GUARD_NO_DISK,
-    VT_GUARD_REPEATED,      /* this incident has one already */
-    VT_GUARD_TOO_SOON,      /* another incident of the VM had one a moment ago */
-    VT_GUARD_TOO_OLD,       /* it waited too long */
-    VT_GUARD_QUARANTINED,   /* a snapshot on that storage failed a moment ago */
-    VT_GUARD_CHAIN,         /* too many links already */
-    VT_GUARD_COALESCE,      /* the storage has not merged the last deletions */
+    VT_GUARD_REPEATED,    /* this incident has one already */
+    VT_GUARD_TOO_SOON,    /* another incident of the VM had one a moment ago */
+    VT_GUARD_TOO_OLD,     /* it waited too long */
+    VT_GUARD_QUARANTINED, /* a snapshot on that storage failed a moment ago */
+    VT_GUARD_CHAIN,       /* too many links already */
+    VT_GUARD_COALESCE,    /* the storage has not merged the last deletions */
     VT_GUARD_SPACE,
     VT_GUARD_STORM_HOST,
     VT_GUARD_STORM_SR,
@@ -42,13 +42,13 @@ enum {
     VT_CHAIN_MAX = 20,
     VT_CHAIN_WARN = 10,
     VT_FREE_PERCENT = 10,
-    VT_STORM_HOST = 2,   /* snapshots begun in a minute */
+    VT_STORM_HOST = 2, /* snapshots begun in a minute */
     VT_STORM_SR = 2,
     VT_STORM_MINUTE = 4,
     VT_STORM_HOUR = 10,
     VT_RUNNING_MAX = 2,
     VT_RUNNING_SR = 1,
-    VT_KEPT_MAX = 3,     /* of a VM; the oldest goes behind a success */
+    VT_KEPT_MAX = 3,         /* of a VM; the oldest goes behind a success */
     VT_SHOTS_HISTORY = 1024, /* remembered for the budget; more are refused */
 };
 #define VT_FREE_BYTES (INT64_C(20) << 30)
@@ -76,17 +76,17 @@ struct vt_guard_storage {
     int64_t free_bytes;    /* of the SR that is shortest of it */
     int64_t size_bytes;    /* of that SR */
     int64_t need_bytes;    /* there: full size on storage that gives no thin disks */
-    char sr[64];           /* reference of that SR; the first disk's when there is room everywhere */
+    char sr[64]; /* reference of that SR; the first disk's when there is room everywhere */
     char sr_name[128];
-    char srs[8][64];       /* all that hold a disk */
+    char srs[8][64]; /* all that hold a disk */
     unsigned sr_count;
 };
 
 struct vt_guard_facts {
     bool wanted, allowed;
-    bool has_one;          /* of this incident */
-    int64_t age;           /* since the classification, ns */
-    int64_t since_last;    /* since the VM's last one, ns; negative: never */
+    bool has_one;       /* of this incident */
+    int64_t age;        /* since the classification, ns */
+    int64_t since_last; /* since the VM's last one, ns; negative: never */
     bool quarantined;
     struct vt_guard_storage storage;
     int minute_host, minute_sr, minute, hour; /* begun lately */

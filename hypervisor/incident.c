@@ -262,9 +262,8 @@ bool vt_incidents_rule_remove(struct vt_incidents *incidents, enum vt_rule_kind 
                               const char *subject, bool *out_was_there, struct vt_err *err)
 {
     pthread_mutex_lock(&incidents->lock);
-    bool ok =
-        vt_incidents_run(incidents, err, "DELETE FROM rule WHERE kind = ? AND subject = ?", "it",
-                         (int64_t)kind, subject);
+    bool ok = vt_incidents_run(incidents, err, "DELETE FROM rule WHERE kind = ? AND subject = ?",
+                               "it", (int64_t)kind, subject);
     if (ok)
         *out_was_there = sqlite3_changes(vt_db_handle(incidents->db)) > 0;
     pthread_mutex_unlock(&incidents->lock);
@@ -273,8 +272,7 @@ bool vt_incidents_rule_remove(struct vt_incidents *incidents, enum vt_rule_kind 
 
 /* ---- seen ---- */
 
-bool vt_incidents_seen_add(struct vt_incidents *incidents, const char *vm_uuid,
-                           struct vt_err *err)
+bool vt_incidents_seen_add(struct vt_incidents *incidents, const char *vm_uuid, struct vt_err *err)
 {
     return vt_incidents_run(incidents, err, "INSERT OR IGNORE INTO seen VALUES (?)", "t", vm_uuid);
 }
@@ -308,8 +306,7 @@ bool vt_incident_open(struct vt_incidents *incidents, struct vt_incident *incide
 }
 
 bool vt_incident_vm_joins(struct vt_incidents *incidents, int64_t id, const char *vm_uuid,
-                          const char *vm_name, int64_t time, const char *reason,
-                          struct vt_err *err)
+                          const char *vm_name, int64_t time, const char *reason, struct vt_err *err)
 {
     return vt_incidents_run(incidents, err,
                             "INSERT INTO incident_vm (incident, vm_uuid, vm_name, joined, reason)"
@@ -334,8 +331,8 @@ bool vt_incident_note(struct vt_incidents *incidents, int64_t id, int64_t time, 
                             text);
 }
 
-bool vt_incident_close(struct vt_incidents *incidents, int64_t id, int64_t time,
-                       const char *reason, const char *evidence, struct vt_err *err)
+bool vt_incident_close(struct vt_incidents *incidents, int64_t id, int64_t time, const char *reason,
+                       const char *evidence, struct vt_err *err)
 {
     return vt_incidents_run(incidents, err,
                             "UPDATE incident SET closed = ?, ended = ?, evidence_end = ?"

@@ -1,9 +1,9 @@
-/* hypervisor/incident.h: what the monitor must not forget: incidents with their evidence, the VMs they
- * took, the snapshots that were meant, taken or refused, the rules of what is watched, storage in
- * quarantine. One SQLite file (monitor.db in pool.state), every commit synced.
+/* hypervisor/incident.h: what the monitor must not forget: incidents with their evidence, the VMs
+ * they took, the snapshots that were meant, taken or refused, the rules of what is watched, storage
+ * in quarantine. One SQLite file (monitor.db in pool.state), every commit synced.
  *
- * A snapshot is written down as an intent before it is asked for: whoever starts behind a crash finds
- * the intent and the unique name, looks whether it was taken, and only then goes on.
+ * A snapshot is written down as an intent before it is asked for: whoever starts behind a crash
+ * finds the intent and the unique name, looks whether it was taken, and only then goes on.
  *
  * Any thread; one lock inside. Between vt_incidents_begin and vt_incidents_end the calling thread
  * holds it, and all it writes is one transaction. Times are wall clock ns. */
@@ -54,8 +54,7 @@ bool vt_incidents_rule_remove(struct vt_incidents *incidents, enum vt_rule_kind 
 
 /* ---- which VMs have ever answered ---- */
 
-bool vt_incidents_seen_add(struct vt_incidents *incidents, const char *vm_uuid,
-                           struct vt_err *err);
+bool vt_incidents_seen_add(struct vt_incidents *incidents, const char *vm_uuid, struct vt_err *err);
 bool vt_incidents_is_seen(struct vt_incidents *incidents, const char *vm_uuid);
 
 /* ---- incidents ---- */
@@ -79,8 +78,8 @@ bool vt_incident_vm_leaves(struct vt_incidents *incidents, int64_t id, const cha
 bool vt_incident_note(struct vt_incidents *incidents, int64_t id, int64_t time, const char *text,
                       struct vt_err *err);
 /* evidence: what was gathered until the end, or NULL to leave it as it is. */
-bool vt_incident_close(struct vt_incidents *incidents, int64_t id, int64_t time,
-                       const char *reason, const char *evidence, struct vt_err *err);
+bool vt_incident_close(struct vt_incidents *incidents, int64_t id, int64_t time, const char *reason,
+                       const char *evidence, struct vt_err *err);
 /* What was open when the daemon ended; VMs by name and uuid. */
 bool vt_incidents_open_each(struct vt_incidents *incidents,
                             bool (*fn)(void *context, const struct vt_incident *incident,
@@ -117,8 +116,7 @@ struct vt_shot {
 
 bool vt_shot_add(struct vt_incidents *incidents, struct vt_shot *shot, struct vt_err *err);
 /* State, reason, uuid, ended, tries. */
-bool vt_shot_update(struct vt_incidents *incidents, const struct vt_shot *shot,
-                    struct vt_err *err);
+bool vt_shot_update(struct vt_incidents *incidents, const struct vt_shot *shot, struct vt_err *err);
 /* Those that wait, were meant, or are unknown. */
 bool vt_shots_each_pending(struct vt_incidents *incidents,
                            bool (*fn)(void *context, const struct vt_shot *shot), void *context,
@@ -138,18 +136,19 @@ bool vt_quarantine_until(struct vt_incidents *incidents, const char *sr_uuid, in
 /* ---- to be read by people and scripts (incident_json.c) ---- */
 
 struct vt_incident_filter {
-    const char *vm;  /* name or uuid; NULL: all */
+    const char *vm;    /* name or uuid; NULL: all */
     enum vt_loss loss; /* VT_LOSS_NONE: all */
     bool open_only;
     int64_t since; /* wall ns, 0 */
     size_t limit;  /* the newest so many; 0: all, up to VT_INCIDENT_LIST_MAX */
 };
 
-/* The contract's rows, the oldest first: vm, vm_uuid, class, opened, closed, snapshot, reason; shared
- * incidents carry `vms` too. The row is the callback's. detailed: with id, snapshot_state, ended. */
+/* The contract's rows, the oldest first: vm, vm_uuid, class, opened, closed, snapshot, reason;
+ * shared incidents carry `vms` too. The row is the callback's. detailed: with id, snapshot_state,
+ * ended. */
 bool vt_incidents_rows(struct vt_incidents *incidents, const struct vt_incident_filter *filter,
-                       bool detailed, bool (*fn)(void *context, struct json_t *row),
-                       void *context, struct vt_err *err);
+                       bool detailed, bool (*fn)(void *context, struct json_t *row), void *context,
+                       struct vt_err *err);
 /* All of one incident; the caller's. VT_E_NOTFOUND. */
 struct json_t *vt_incident_json(struct vt_incidents *incidents, int64_t id, struct vt_err *err);
 /* Incidents open now, by class: VT_LOSSES numbers. */

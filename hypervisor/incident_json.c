@@ -110,9 +110,8 @@ static struct vt_incident read_incident(const struct vt_rows *rows)
 
 #define COLUMNS "SELECT id, class, opened, closed, cause, reason, ended"
 
-static json_t *gather_rows(struct vt_incidents *incidents,
-                           const struct vt_incident_filter *filter, bool detailed,
-                           struct vt_err *err)
+static json_t *gather_rows(struct vt_incidents *incidents, const struct vt_incident_filter *filter,
+                           bool detailed, struct vt_err *err)
 {
     json_t *list = json_array();
     struct vt_rows rows;
@@ -138,8 +137,8 @@ static json_t *gather_rows(struct vt_incidents *incidents,
 
 /* Whoever takes the rows may be slow: the lock is not held meanwhile. */
 bool vt_incidents_rows(struct vt_incidents *incidents, const struct vt_incident_filter *filter,
-                       bool detailed, bool (*fn)(void *context, struct json_t *row),
-                       void *context, struct vt_err *err)
+                       bool detailed, bool (*fn)(void *context, struct json_t *row), void *context,
+                       struct vt_err *err)
 {
     json_t *list = gather_rows(incidents, filter, detailed, err);
     size_t count = vt_failed(err) ? 0 : json_array_size(list);
@@ -192,15 +191,15 @@ static json_t *shots_json(struct vt_incidents *incidents, int64_t id, struct vt_
         while (vt_rows_next(&rows, err))
             json_array_append_new(
                 list,
-                json_pack(
-                    "{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:I}", "vm",
-                    vt_rows_text(&rows, 0), "name", vt_rows_text(&rows, 1), "kind",
-                    vt_shot_kind_name((enum vt_shot_kind)vt_rows_int(&rows, 2)), "state",
-                    vt_shot_state_name((enum vt_shot_state)vt_rows_int(&rows, 3)), "reason",
-                    vt_rows_text(&rows, 4), "snapshot", text_or_null(vt_rows_text(&rows, 5)),
-                    "asked", time_json(vt_rows_int(&rows, 6)), "ended",
-                    time_json(vt_rows_int(&rows, 7)), "expires", time_json(vt_rows_int(&rows, 8)),
-                    "tries", (json_int_t)vt_rows_int(&rows, 9)));
+                json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:I}", "vm",
+                          vt_rows_text(&rows, 0), "name", vt_rows_text(&rows, 1), "kind",
+                          vt_shot_kind_name((enum vt_shot_kind)vt_rows_int(&rows, 2)), "state",
+                          vt_shot_state_name((enum vt_shot_state)vt_rows_int(&rows, 3)), "reason",
+                          vt_rows_text(&rows, 4), "snapshot", text_or_null(vt_rows_text(&rows, 5)),
+                          "asked", time_json(vt_rows_int(&rows, 6)), "ended",
+                          time_json(vt_rows_int(&rows, 7)), "expires",
+                          time_json(vt_rows_int(&rows, 8)), "tries",
+                          (json_int_t)vt_rows_int(&rows, 9)));
     vt_rows_end(&rows);
     return list;
 }

@@ -30,8 +30,7 @@ bool vt_shot_add(struct vt_incidents *incidents, struct vt_shot *shot, struct vt
     return ok;
 }
 
-bool vt_shot_update(struct vt_incidents *incidents, const struct vt_shot *shot,
-                    struct vt_err *err)
+bool vt_shot_update(struct vt_incidents *incidents, const struct vt_shot *shot, struct vt_err *err)
 {
     return vt_incidents_run(incidents, err,
                             "UPDATE shot SET state = ?, reason = ?, uuid = ?, ended = ?, tries = ?"

@@ -91,8 +91,8 @@ static bool configure_guard(struct vt_monitor_options *options, const struct vt_
 
     for (size_t i = 0; i < VT_COUNT(numbers); i++) {
         int64_t value = *numbers[i].at;
-        if (!vt_conf_int(conf, "watch", NULL, numbers[i].key, numbers[i].min, numbers[i].max,
-                         value, &value, err))
+        if (!vt_conf_int(conf, "watch", NULL, numbers[i].key, numbers[i].min, numbers[i].max, value,
+                         &value, err))
             return false;
         *numbers[i].at = (int)value;
     }
@@ -200,13 +200,12 @@ static bool set_up(struct vt_monitor *monitor, const struct vt_probe_exchange *e
                                                .result = vt_monitor_result };
 
     monitor->budget = calloc(1, sizeof *monitor->budget);
-    monitor->link_shares = calloc((size_t)VT_MONITOR_HOSTS_MAX * VT_NETWORKS_MAX,
-                                  sizeof *monitor->link_shares);
+    monitor->link_shares =
+        calloc((size_t)VT_MONITOR_HOSTS_MAX * VT_NETWORKS_MAX, sizeof *monitor->link_shares);
     if (!monitor->budget || !monitor->link_shares)
         return vt_fail(err, VT_E_NOMEM, "no memory for the monitor");
     monitor->incidents = vt_incidents_open(path, err);
-    if (!monitor->incidents || !vt_steps_restore(monitor, err) ||
-        !vt_shots_restore(monitor, err))
+    if (!monitor->incidents || !vt_steps_restore(monitor, err) || !vt_shots_restore(monitor, err))
         return false;
     monitor->probes = vt_probes_new(&probing, err);
     return monitor->probes && start_threads(monitor, err);
@@ -375,12 +374,12 @@ void vt_monitor_answers(struct vt_monitor *monitor, bool answers)
 {
     pthread_mutex_lock(&monitor->lock);
     if (monitor->control != answers)
-        vt_remark(&monitor->remarks, answers ? "the pool answers again"
-                                             : "the pool does not answer");
+        vt_remark(&monitor->remarks,
+                  answers ? "the pool answers again" : "the pool does not answer");
     monitor->control = answers;
-    monitor->control_lost_at = answers                      ? 0
+    monitor->control_lost_at = answers                    ? 0
                                : monitor->control_lost_at ? monitor->control_lost_at
-                                                            : vt_clock_mono();
+                                                          : vt_clock_mono();
     pthread_mutex_unlock(&monitor->lock);
     if (answers)
         vt_monitor_changed(monitor, VT_CLASS_VM, NULL);

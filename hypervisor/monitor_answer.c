@@ -109,8 +109,7 @@ void vt_monitor_status(struct vt_monitor *monitor, struct json_t *row)
         open += numbers.open[i];
     json_object_set_new(row, "pool", json_string(monitor->pool->name));
     json_object_set_new(row, "watched", json_integer((json_int_t)numbers.watched));
-    json_object_set_new(row, "reachable",
-                        json_integer((json_int_t)numbers.by_class[VT_LOSS_NONE]));
+    json_object_set_new(row, "reachable", json_integer((json_int_t)numbers.by_class[VT_LOSS_NONE]));
     json_object_set_new(row, "open_incidents", json_integer((json_int_t)open));
     json_object_set_new(row, "probes", json_integer((json_int_t)numbers.stats.begun));
     json_object_set_new(row, "in_flight", json_integer((json_int_t)numbers.stats.in_flight));

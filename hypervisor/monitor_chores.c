@@ -58,8 +58,7 @@ void vt_shots_chores(struct vt_monitor *monitor)
     int64_t now = vt_clock_mono();
 
     if (monitor->removing || now - monitor->last_chores < VT_CHORES_S * VT_NS_PER_S ||
-        (monitor->clock_jumped &&
-         now - monitor->clock_jumped < VT_CLOCK_DISTRUST_S * VT_NS_PER_S))
+        (monitor->clock_jumped && now - monitor->clock_jumped < VT_CLOCK_DISTRUST_S * VT_NS_PER_S))
         return;
     monitor->last_chores = now;
     struct vt_monitor_job *job = calloc(1, sizeof *job);
@@ -84,9 +83,9 @@ void vt_shots_chores(struct vt_monitor *monitor)
 static void do_job(struct vt_monitor *monitor, struct vt_monitor_job *job)
 {
     const char *owner = vt_incidents_owner(monitor->incidents);
-    const char *const marks[] = { VT_MARK_OWNER,    owner,         VT_MARK_INCIDENT,
-                                  job->incident,    VT_MARK_NAME,  job->snapshot.name,
-                                  VT_MARK_EXPIRES,  job->expires };
+    const char *const marks[] = { VT_MARK_OWNER,   owner,        VT_MARK_INCIDENT,
+                                  job->incident,   VT_MARK_NAME, job->snapshot.name,
+                                  VT_MARK_EXPIRES, job->expires };
     const struct vt_monitor_pool *pool = monitor->pool;
 
     if (job->is_removal) {

@@ -17,29 +17,41 @@ struct field {
     size_t offset;
 };
 
-#define FACT(name, kind) { #name, kind, offsetof(struct vt_facts, name) }
-#define SHARE(name, part) { #name "_" #part, NUMBER, offsetof(struct vt_facts, name.part) }
+#define FACT(name, kind)                                                                           \
+    {                                                                                              \
+#name, kind, offsetof(struct vt_facts, name)                                               \
+    }
+#define SHARE(name, part)                                                                          \
+    {                                                                                              \
+#name "_" #part, NUMBER, offsetof(struct vt_facts, name.part)                              \
+    }
 
 static const struct field facts_fields[] = {
-    FACT(reach, NUMBER),        FACT(isolated, FLAG),     FACT(control, FLAG),
-    FACT(known, FLAG),          FACT(power, NUMBER),      FACT(doing, NUMBER),
-    FACT(settling, NUMBER),     FACT(maintenance, FLAG),  FACT(host_live, NUMBER),
-    FACT(host_answers, NUMBER), FACT(carrier, NUMBER),    SHARE(host, watched),
-    SHARE(host, silent),        SHARE(link, watched),     SHARE(link, silent),
-    SHARE(network, watched),    SHARE(network, silent),   FACT(unplugged, FLAG),
+    FACT(reach, NUMBER),        FACT(isolated, FLAG),    FACT(control, FLAG),
+    FACT(known, FLAG),          FACT(power, NUMBER),     FACT(doing, NUMBER),
+    FACT(settling, NUMBER),     FACT(maintenance, FLAG), FACT(host_live, NUMBER),
+    FACT(host_answers, NUMBER), FACT(carrier, NUMBER),   SHARE(host, watched),
+    SHARE(host, silent),        SHARE(link, watched),    SHARE(link, silent),
+    SHARE(network, watched),    SHARE(network, silent),  FACT(unplugged, FLAG),
     FACT(blocked, FLAG),        FACT(withdrawn, FLAG),
 };
 
-#define GUARD(name, kind) { #name, kind, offsetof(struct vt_guard_facts, name) }
-#define STORAGE(name, kind) { #name, kind, offsetof(struct vt_guard_facts, storage.name) }
+#define GUARD(name, kind)                                                                          \
+    {                                                                                              \
+#name, kind, offsetof(struct vt_guard_facts, name)                                         \
+    }
+#define STORAGE(name, kind)                                                                        \
+    {                                                                                              \
+#name, kind, offsetof(struct vt_guard_facts, storage.name)                                 \
+    }
 
 static const struct field guard_fields[] = {
-    GUARD(wanted, FLAG),        GUARD(allowed, FLAG),      GUARD(has_one, FLAG),
-    GUARD(age, LONG),           GUARD(since_last, LONG),   GUARD(quarantined, FLAG),
+    GUARD(wanted, FLAG),        GUARD(allowed, FLAG),         GUARD(has_one, FLAG),
+    GUARD(age, LONG),           GUARD(since_last, LONG),      GUARD(quarantined, FLAG),
     STORAGE(disks, NUMBER),     STORAGE(chain_depth, NUMBER), STORAGE(coalesce_pending, FLAG),
-    STORAGE(free_bytes, LONG),  STORAGE(size_bytes, LONG), STORAGE(need_bytes, LONG),
-    GUARD(minute_host, NUMBER), GUARD(minute_sr, NUMBER),  GUARD(minute, NUMBER),
-    GUARD(hour, NUMBER),        GUARD(running, NUMBER),    GUARD(running_sr, NUMBER),
+    STORAGE(free_bytes, LONG),  STORAGE(size_bytes, LONG),    STORAGE(need_bytes, LONG),
+    GUARD(minute_host, NUMBER), GUARD(minute_sr, NUMBER),     GUARD(minute, NUMBER),
+    GUARD(hour, NUMBER),        GUARD(running, NUMBER),       GUARD(running_sr, NUMBER),
 };
 
 static json_t *to_json(const struct field *fields, size_t count, const void *record)
@@ -259,8 +271,7 @@ static bool is_lost_again(const json_t *whole, const struct again *again)
     const json_t *heard = json_object_get(whole, "evidence_at_end");
     size_t silent = (size_t)threshold;
     for (size_t i = 0; i < json_array_size(heard); i++) {
-        const char *end =
-            json_string_value(json_object_get(json_array_get(heard, i), "end"));
+        const char *end = json_string_value(json_object_get(json_array_get(heard, i), "end"));
         silent += end && strcmp(end, "answered") != 0;
     }
     bool open = json_is_null(json_object_get(whole, "closed"));
@@ -280,9 +291,8 @@ static json_t *outcome_of(const json_t *whole, const struct again *again)
         facts.reach = VT_REACH_ANSWERS;
     struct vt_verdict verdict = vt_classify(&facts, &again->classify);
     json_t *row = json_pack("{s:s, s:s}", "class", vt_loss_name(verdict.loss), "reason",
-                            facts.reach == VT_REACH_ANSWERS
-                                ? "it was not silent for so many probes"
-                                : verdict.reason);
+                            facts.reach == VT_REACH_ANSWERS ? "it was not silent for so many probes"
+                                                            : verdict.reason);
     bool shoots = verdict.loss == VT_LOSS_NETWORK_LOST ||
                   (verdict.loss == VT_LOSS_LINK_LOST && again->watch.always);
     json_object_set_new(row, "snapshot", json_string("none"));
@@ -292,8 +302,8 @@ static json_t *outcome_of(const json_t *whole, const struct again *again)
     snprintf(guard_facts.storage.sr_name, sizeof guard_facts.storage.sr_name, "%s",
              json_string_value(json_object_get(guard, "storage")));
     enum vt_guard said = vt_guard_check(&guard_facts, &again->guard, sentence, sizeof sentence);
-    json_object_set_new(row, "snapshot", json_string(said == VT_GUARD_OK ? "taken"
-                                                                         : vt_guard_name(said)));
+    json_object_set_new(row, "snapshot",
+                        json_string(said == VT_GUARD_OK ? "taken" : vt_guard_name(said)));
     json_object_set_new(row, "snapshot_reason", json_string(sentence));
     return row;
 }

@@ -75,8 +75,8 @@ static void of_vm(struct vt_monitor *monitor, struct vt_watched *vm,
 static void of_beacon(struct vt_beacon *beacon, const struct vt_probe_result *result)
 {
     /* An anchor that refuses is there; a host whose service refuses is not sure to be. */
-    enum vt_probe_end end = beacon->anchor && result->end >= VT_PROBE_WRONG ? VT_PROBE_ANSWERED
-                                                                            : result->end;
+    enum vt_probe_end end =
+        beacon->anchor && result->end >= VT_PROBE_WRONG ? VT_PROBE_ANSWERED : result->end;
 
     beacon->ever |= end == VT_PROBE_ANSWERED;
     vt_detector_feed(&beacon->detector, end, result->started, 1, 1);

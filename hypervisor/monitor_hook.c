@@ -1,6 +1,6 @@
-/* The hook: a program of the administrator that gets an incident as JSON on its standard input, at its
- * opening, its snapshot and its end. One at a time, killed when it takes too long; what comes too fast
- * is dropped and counted. */
+/* The hook: a program of the administrator that gets an incident as JSON on its standard input, at
+ * its opening, its snapshot and its end. One at a time, killed when it takes too long; what comes
+ * too fast is dropped and counted. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>

@@ -1,5 +1,5 @@
-/* The judge: looks at what changed, classifies what is lost, decides; woken by results and changes, and
- * once a second. */
+/* The judge: looks at what changed, classifies what is lost, decides; woken by results and changes,
+ * and once a second. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -145,9 +145,9 @@ static bool is_outside(enum vt_loss loss)
 }
 
 /* The class of an incident stays while something is done with the VM (our own snapshot is such an
- * operation) and while nobody can tell better. Between VM, link and host it changes when the other one
- * holds for as long as a loss takes: those that come back last are no incidents of their own, and a
- * toolstack that restarts is no dead host. */
+ * operation) and while nobody can tell better. Between VM, link and host it changes when the other
+ * one holds for as long as a loss takes: those that come back last are no incidents of their own,
+ * and a toolstack that restarts is no dead host. */
 static bool stays(struct vt_watched *vm, enum vt_loss next, int64_t now)
 {
     bool blind = next == VT_LOSS_CONTROL_LOST || next == VT_LOSS_ISOLATED;
@@ -155,8 +155,8 @@ static bool stays(struct vt_watched *vm, enum vt_loss next, int64_t now)
     bool busy = next == VT_LOSS_OPERATION || next == VT_LOSS_MIGRATING ||
                 next == VT_LOSS_MAINTENANCE || next == VT_LOSS_UNMONITORABLE;
 
-    if (next == vm->loss || busy || (blind && vm->loss != VT_LOSS_CONTROL_LOST &&
-                             vm->loss != VT_LOSS_ISOLATED)) {
+    if (next == vm->loss || busy ||
+        (blind && vm->loss != VT_LOSS_CONTROL_LOST && vm->loss != VT_LOSS_ISOLATED)) {
         vm->differs_since = 0;
         return true;
     }
@@ -266,8 +266,8 @@ static void judge_all(struct pass *pass)
 
 /* ---- what changed ---- */
 
-static void take_inbox(struct vt_monitor *monitor, bool *out_all, char (**out_refs)[VT_XAPI_REF_MAX],
-                       size_t *out_count)
+static void take_inbox(struct vt_monitor *monitor, bool *out_all,
+                       char (**out_refs)[VT_XAPI_REF_MAX], size_t *out_count)
 {
     pthread_mutex_lock(&monitor->inbox);
     *out_all = monitor->dirty_all;
@@ -329,7 +329,7 @@ static void keep_seen(struct vt_monitor *monitor)
 /* Incidents of an earlier run find their VMs again. */
 static void sweep(struct vt_monitor *monitor)
 {
-    char (*refs)[VT_XAPI_REF_MAX] = NULL;
+    char(*refs)[VT_XAPI_REF_MAX] = NULL;
     bool all = false;
     size_t count = 0;
     int64_t now = vt_clock_mono();
@@ -383,9 +383,9 @@ static void judge_pool(struct vt_monitor *monitor, int64_t now, bool isolated)
                 now - monitor->control_lost_at >= vt_watch_bound(&monitor->options.settings);
     bool control = monitor->control;
     pthread_mutex_unlock(&monitor->lock);
-    vt_pool_incident(monitor, VT_LOSS_ISOLATED, isolated,
-                     isolated ? "nothing answers: it is our own network" : "something answers again",
-                     &err);
+    vt_pool_incident(
+        monitor, VT_LOSS_ISOLATED, isolated,
+        isolated ? "nothing answers: it is our own network" : "something answers again", &err);
     if (away && !isolated)
         vt_pool_incident(monitor, VT_LOSS_CONTROL_LOST, true, "the pool does not answer", &err);
     else if (control)

@@ -25,7 +25,8 @@ static int by_kind(const void *a, const void *b)
 
     if (single != other_single)
         return single - other_single;
-    return single ? strcmp(one->subject, other->subject) : (one->id > other->id) - (one->id < other->id);
+    return single ? strcmp(one->subject, other->subject)
+                  : (one->id > other->id) - (one->id < other->id);
 }
 
 static size_t sort_rules(struct vt_rule *rules, size_t count)

@@ -82,8 +82,7 @@ static struct vt_guard_facts guard_facts(struct vt_monitor *monitor,
 
     if (!object || !facts.wanted)
         return facts;
-    vt_guard_storage_of(picture, object, vm->settings->shot == VT_SHOT_CHECKPOINT,
-                        &facts.storage);
+    vt_guard_storage_of(picture, object, vm->settings->shot == VT_SHOT_CHECKPOINT, &facts.storage);
     uuids_of(picture, &facts.storage, pending);
     facts.quarantined = is_quarantined(monitor, pending);
     vt_budget_count(monitor->budget, now, host, facts.storage.sr, &facts);
@@ -98,9 +97,8 @@ static enum vt_guard ask_guard(struct vt_monitor *monitor, const struct vt_pictu
     const char *host = vm->host == VT_NO_INDEX ? "" : monitor->beacons[vm->host].ref;
 
     *out_facts = guard_facts(monitor, picture, vm, pending, now);
-    enum vt_guard guard =
-        vt_guard_check(out_facts, &monitor->options.guard, pending->shot.reason,
-                       sizeof pending->shot.reason);
+    enum vt_guard guard = vt_guard_check(out_facts, &monitor->options.guard, pending->shot.reason,
+                                         sizeof pending->shot.reason);
     if (guard == VT_GUARD_OK && !vm->settings->dry_run &&
         !vt_budget_begin(monitor->budget, vm->tag, now, host, out_facts->storage.sr))
         guard = VT_GUARD_STORM_HOUR;
@@ -292,8 +290,7 @@ static void quarantine(struct vt_monitor *monitor, const struct vt_monitor_job *
 
     for (unsigned i = 0; i < job->sr_count; i++) {
         struct vt_err ignored = { 0 };
-        vt_quarantine_put(monitor->incidents, job->sr_uuids[i], until, job->snapshot.why,
-                          &ignored);
+        vt_quarantine_put(monitor->incidents, job->sr_uuids[i], until, job->snapshot.why, &ignored);
     }
     vt_monitor_publish(monitor, "storage.quarantined", job->sr_count ? job->sr_uuids[0] : "",
                        json_pack("{s:s}", "reason", job->snapshot.why));
@@ -362,9 +359,9 @@ void vt_shots_finished(struct vt_monitor *monitor)
             pthread_mutex_lock(&monitor->lock);
             monitor->counts.removed += jobs[i]->ok;
             pthread_mutex_unlock(&monitor->lock);
-            vt_monitor_publish(monitor, jobs[i]->ok ? "snapshot.expired" : "snapshot.kept", "",
-                               json_pack("{s:s, s:s}", "ref", jobs[i]->ref, "why",
-                                         jobs[i]->err.text));
+            vt_monitor_publish(
+                monitor, jobs[i]->ok ? "snapshot.expired" : "snapshot.kept", "",
+                json_pack("{s:s, s:s}", "ref", jobs[i]->ref, "why", jobs[i]->err.text));
         } else if (pending && take_end(monitor, pending, jobs[i])) {
             drop_pending(monitor, pending);
         }
@@ -490,8 +487,7 @@ void vt_shots_review(struct vt_monitor *monitor)
         struct vt_pending_shot *pending = &monitor->shots[i];
         bool idle = !pending->handed && pending->not_before <= now;
         bool unknown = pending->shot.state == VT_SHOT_UNKNOWN;
-        if ((idle || unknown) &&
-            !carry_out(monitor, pending, review_one(monitor, pending, now)))
+        if ((idle || unknown) && !carry_out(monitor, pending, review_one(monitor, pending, now)))
             drop_pending(monitor, pending);
         else
             i++;

@@ -1,8 +1,8 @@
 /* hypervisor/monitor_state.h: what the files of the monitor share; nobody else includes it.
  *
- * The judge's thread alone adds, removes and judges VMs; others read them, and the probe thread writes
- * what it heard, under the lock. Order of locks: the pool's picture first, then `lock`; the database's
- * own lock and the inbox are taken without either. */
+ * The judge's thread alone adds, removes and judges VMs; others read them, and the probe thread
+ * writes what it heard, under the lock. Order of locks: the pool's picture first, then `lock`; the
+ * database's own lock and the inbox are taken without either. */
 #pragma once
 
 #include <jansson.h>
@@ -21,14 +21,14 @@ enum {
     VT_NETWORKS_MAX = 512,
     VT_NO_INDEX = UINT16_MAX,
     VT_DIRTY_MAX = 4096,
-    VT_SHOTS_MAX = 8192,    /* in memory: waiting, meant, unknown */
-    VT_JOBS_MAX = 16,       /* for the workers */
+    VT_SHOTS_MAX = 8192, /* in memory: waiting, meant, unknown */
+    VT_JOBS_MAX = 16,    /* for the workers */
     VT_JUDGE_TICK_MS = 1000,
-    VT_SWEEP_MS = 2000,     /* the shortest time between two looks at the whole picture */
-    VT_CHORES_S = 5,        /* looks for expired snapshots */
+    VT_SWEEP_MS = 2000,          /* the shortest time between two looks at the whole picture */
+    VT_CHORES_S = 5,             /* looks for expired snapshots */
     VT_SETTLE_AFTER_START_S = 3, /* before an intent of an earlier run is taken up */
     VT_CLOCK_JUMP_S = 30,
-    VT_CLOCK_DISTRUST_S = 3600,  /* nothing expires that long behind a jump */
+    VT_CLOCK_DISTRUST_S = 3600, /* nothing expires that long behind a jump */
 };
 
 struct vt_remark {
@@ -120,8 +120,8 @@ struct vt_restored {
 /* A snapshot on its way. */
 struct vt_pending_shot {
     struct vt_shot shot;
-    bool handed;       /* to a worker */
-    bool inherited;    /* of an earlier run */
+    bool handed;                    /* to a worker */
+    bool inherited;                 /* of an earlier run */
     int64_t not_before, classified; /* monotonic ns */
     char sr_uuids[8][VT_XAPI_UUID_MAX];
     unsigned sr_count;
@@ -144,10 +144,10 @@ struct vt_step {
 
 struct vt_monitor_job {
     bool is_removal;
-    int64_t shot;                 /* id */
+    int64_t shot; /* id */
     struct vt_snapshot_job snapshot;
     char incident[24], expires[VT_CLOCK_TEXT_MAX];
-    char ref[VT_XAPI_REF_MAX];    /* to be removed */
+    char ref[VT_XAPI_REF_MAX]; /* to be removed */
     char sr_uuids[8][VT_XAPI_UUID_MAX];
     unsigned sr_count;
     bool ok;
@@ -221,7 +221,7 @@ struct vt_monitor {
 
     /* the judge's own */
     struct vt_rule *rules;
-    size_t rule_count, shared_rules; /* behind those that are shared: of one VM each, by uuid */
+    size_t rule_count, shared_rules;    /* behind those that are shared: of one VM each, by uuid */
     struct vt_watch_settings **applied; /* for each rule */
     struct vt_watch_settings **retired; /* of earlier rules, until the next sweep is over */
     size_t retired_count;

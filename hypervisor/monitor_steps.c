@@ -71,7 +71,6 @@ static void open_remove(struct vt_monitor *monitor, int64_t id)
 
 /* ---- writing a step ---- */
 
-
 static bool leave(struct vt_monitor *monitor, struct vt_step *step, int64_t wall,
                   struct vt_err *err)
 {
@@ -98,8 +97,7 @@ static bool leave(struct vt_monitor *monitor, struct vt_step *step, int64_t wall
     return ok;
 }
 
-static bool join(struct vt_monitor *monitor, struct vt_step *step, int64_t wall,
-                 struct vt_err *err)
+static bool join(struct vt_monitor *monitor, struct vt_step *step, int64_t wall, struct vt_err *err)
 {
     const struct vt_watched *vm = &monitor->vms[step->vm];
     struct vt_open_incident *open = vt_loss_is_shared(step->verdict.loss)

@@ -1,5 +1,6 @@
-/* From the picture to the VMs: which are watched, by which rule, how the pool says they are, and where
- * they are asked. A change is noticed by comparing with what was seen before: events are hints. */
+/* From the picture to the VMs: which are watched, by which rule, how the pool says they are, and
+ * where they are asked. A change is noticed by comparing with what was seen before: events are
+ * hints. */
 #include <arpa/inet.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -199,10 +200,9 @@ static void put_anchors(struct vt_monitor *monitor)
             continue;
         }
         if (!beacon->used || memcmp(&beacon->address, &anchor->address, sizeof anchor->address))
-            *beacon = (struct vt_beacon){ .used = true,
-                                          .anchor = true,
-                                          .address = anchor->address,
-                                          .tag = ++monitor->next_tag };
+            *beacon = (struct vt_beacon){
+                .used = true, .anchor = true, .address = anchor->address, .tag = ++monitor->next_tag
+            };
         ask_beacon(monitor, VT_MONITOR_HOSTS_MAX + i, anchor->port ? VT_PROBE_TCP : VT_PROBE_ICMP,
                    anchor->port);
     }
@@ -240,7 +240,8 @@ static bool has_address(const struct vt_probe_address *list, uint8_t count,
     return false;
 }
 
-/* The guest says under several keys ("0/ip", "0/ipv4/0", "1/ipv6/2"): all values that are addresses. */
+/* The guest says under several keys ("0/ip", "0/ipv4/0", "1/ipv6/2"): all values that are
+ * addresses. */
 static uint8_t guest_addresses(const struct vt_object *metrics,
                                struct vt_probe_address out[static VT_PROBE_ADDRESSES_MAX])
 {
@@ -270,8 +271,8 @@ static void take_addresses(struct vt_watched *vm, const struct vt_probe_address 
     vm->withdrawn = !configured && count == 0 && vm->address_count > 0;
     if (vm->withdrawn)
         return; /* the last ones are asked on */
-    bool same_list = count == vm->address_count &&
-                     memcmp(list, vm->addresses, count * sizeof *list) == 0;
+    bool same_list =
+        count == vm->address_count && memcmp(list, vm->addresses, count * sizeof *list) == 0;
     if (same_list)
         return;
     if (vm->address_count > 0) {
@@ -464,8 +465,8 @@ static bool is_vm(const struct vt_object *object)
            !vt_object_bool(object, "is_control_domain");
 }
 
-static void sweep_one(struct vt_monitor *monitor, const struct vt_picture *picture,
-                      uint32_t index, const struct vt_object *object)
+static void sweep_one(struct vt_monitor *monitor, const struct vt_picture *picture, uint32_t index,
+                      const struct vt_object *object)
 {
     const struct vt_rule *rule = is_vm(object) ? rule_of(monitor, picture, object) : NULL;
 

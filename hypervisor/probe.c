@@ -1,5 +1,5 @@
-/* The loop: a heap of what is due, by time; a line of those that wait for a free socket; changes from
- * other threads through a list under a lock. */
+/* The loop: a heap of what is due, by time; a line of those that wait for a free socket; changes
+ * from other threads through a list under a lock. */
 #include "hypervisor/probe.h"
 
 #include <arpa/inet.h>
@@ -284,8 +284,7 @@ static bool make_room(struct vt_probes *probes, uint32_t slot)
         probes->heap = heap;
     if (!targets || !heap)
         return false;
-    memset(targets + probes->target_room, 0,
-           (room - probes->target_room) * sizeof *targets);
+    memset(targets + probes->target_room, 0, (room - probes->target_room) * sizeof *targets);
     for (uint32_t i = probes->target_room; i < room; i++)
         targets[i].heap = targets[i].flights = VT_PROBE_NONE;
     probes->target_room = room;
@@ -496,9 +495,9 @@ static bool make_flights(struct vt_probes *probes)
     if (!probes->flights)
         return false;
     for (uint32_t i = 0; i < probes->flight_limit; i++)
-        probes->flights[i] = (struct vt_flight){
-            .fd = -1, .next = i + 1 < probes->flight_limit ? i + 1 : VT_PROBE_NONE
-        };
+        probes->flights[i] =
+            (struct vt_flight){ .fd = -1,
+                                .next = i + 1 < probes->flight_limit ? i + 1 : VT_PROBE_NONE };
     return true;
 }
 

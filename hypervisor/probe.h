@@ -1,5 +1,5 @@
-/* hypervisor/probe.h: do these addresses answer? One epoll thread asks thousands of targets, each in
- * its own rhythm: a TCP connection, an exchange of bytes over one, or an ICMP echo.
+/* hypervisor/probe.h: do these addresses answer? One epoll thread asks thousands of targets, each
+ * in its own rhythm: a TCP connection, an exchange of bytes over one, or an ICMP echo.
  *
  * A target is asked once an interval; the first time somewhere within the first one, so that many
  * targets spread, and a little earlier each time. An answer or a refusal ends the attempt at once,
@@ -8,8 +8,9 @@
  * brought by whoever knows the protocol: this room knows bytes only.
  *
  * At most `in_flight` sockets are open; what is due beyond waits its turn, and how late it was is
- * counted. The limit of open files is raised as far as the system allows. Targets are named by slots
- * (small numbers, the caller's), and changed from any thread; results come in the probe thread. */
+ * counted. The limit of open files is raised as far as the system allows. Targets are named by
+ * slots (small numbers, the caller's), and changed from any thread; results come in the probe
+ * thread. */
 #pragma once
 
 #include <stdbool.h>
@@ -44,7 +45,7 @@ enum vt_probe_end {
     VT_PROBE_ANSWERED, /* the best end of several addresses counts: the order is that of worth */
 };
 
-const char *vt_probe_end_name(enum vt_probe_end end);  /* "answered" */
+const char *vt_probe_end_name(enum vt_probe_end end);    /* "answered" */
 const char *vt_probe_kind_name(enum vt_probe_kind kind); /* "tcp", "echo", "icmp" */
 bool vt_probe_kind_find(const char *name, enum vt_probe_kind *out_kind);
 
@@ -64,8 +65,8 @@ struct vt_probe_target {
     uint16_t port; /* of TCP and exchanges */
     uint8_t address_count;
     struct vt_probe_address addresses[VT_PROBE_ADDRESSES_MAX];
-    int64_t interval, timeout;    /* ns */
-    uint64_t tag;                 /* comes back with results: tells old targets of a slot from new */
+    int64_t interval, timeout; /* ns */
+    uint64_t tag;              /* comes back with results: tells old targets of a slot from new */
     char peer[VT_PROBE_PEER_MAX]; /* handed to the exchange */
 };
 
@@ -79,11 +80,15 @@ struct vt_probe_result {
 };
 
 /* What the bytes that came so far amount to. */
-enum vt_probe_step { VT_PROBE_STEP_MORE, VT_PROBE_STEP_NEXT, VT_PROBE_STEP_DONE,
-                     VT_PROBE_STEP_WRONG };
+enum vt_probe_step {
+    VT_PROBE_STEP_MORE,
+    VT_PROBE_STEP_NEXT,
+    VT_PROBE_STEP_DONE,
+    VT_PROBE_STEP_WRONG
+};
 
-/* A conversation in steps: send what `say` writes, look at what comes, until DONE or WRONG. Both are
- * called in the probe thread and must be quick. */
+/* A conversation in steps: send what `say` writes, look at what comes, until DONE or WRONG. Both
+ * are called in the probe thread and must be quick. */
 struct vt_probe_exchange {
     void *context;
     bool (*say)(void *context, const char *peer, unsigned step, struct vt_buf *out,
@@ -118,7 +123,7 @@ struct vt_probes_stats {
     uint64_t begun;
     uint64_t ends[VT_PROBE_ANSWERED + 1];
     uint32_t targets, in_flight, waiting;
-    int64_t latest; /* ns that an attempt began behind its time, the worst since the last look */
+    int64_t latest;   /* ns that an attempt began behind its time, the worst since the last look */
     bool icmp, icmp6; /* may be sent */
 };
 void vt_probes_stats(struct vt_probes *probes, struct vt_probes_stats *out);

@@ -294,8 +294,7 @@ static void connected(struct vt_probes *probes, struct vt_flight *flight)
         vt_flight_end(probes, flight, VT_PROBE_WRONG, EPIPE);
 }
 
-void vt_flight_ready(struct vt_probes *probes, uint32_t index, uint32_t generation,
-                     uint32_t events)
+void vt_flight_ready(struct vt_probes *probes, uint32_t index, uint32_t generation, uint32_t events)
 {
     struct vt_flight *flight = index < probes->flight_limit ? &probes->flights[index] : NULL;
 

@@ -128,8 +128,7 @@ void vt_ping_ready(struct vt_probes *probes, struct vt_ping *ping)
             recvfrom(ping->fd, bytes, sizeof bytes, 0, (struct sockaddr *)&from, &from_size);
         if (size <= 0)
             return;
-        size_t header =
-            ping->raw && from.ss_family == AF_INET ? (size_t)(bytes[0] & 0x0f) * 4 : 0;
+        size_t header = ping->raw && from.ss_family == AF_INET ? (size_t)(bytes[0] & 0x0f) * 4 : 0;
         if ((size_t)size > header)
             take_packet(probes, bytes + header, (size_t)size - header, &from);
     }

@@ -1,5 +1,5 @@
-/* hypervisor/probe_state.h: what probe.c, probe_flight.c and probe_icmp.c share; nobody else includes
- * it. All belongs to the probe thread unless it says otherwise. */
+/* hypervisor/probe_state.h: what probe.c, probe_flight.c and probe_icmp.c share; nobody else
+ * includes it. All belongs to the probe thread unless it says otherwise. */
 #pragma once
 
 #include <netinet/in.h>
@@ -13,7 +13,7 @@ enum { VT_PROBE_NONE = UINT32_MAX };
 
 /* One socket on its way, or one echo request. */
 struct vt_flight {
-    int fd;              /* -1: free, or ICMP */
+    int fd; /* -1: free, or ICMP */
     uint32_t slot;
     uint32_t next;       /* of the same target, or of the free ones */
     uint32_t generation; /* so that an event of an earlier flight is known */
@@ -27,14 +27,14 @@ enum vt_target_phase { VT_TARGET_UNUSED, VT_TARGET_IDLE, VT_TARGET_WAITING, VT_T
 struct vt_target {
     struct vt_probe_target spec;
     enum vt_target_phase phase;
-    int64_t due;         /* IDLE: the next start; FLYING: the deadline */
-    int64_t planned;     /* when the present attempt was due */
+    int64_t due;     /* IDLE: the next start; FLYING: the deadline */
+    int64_t planned; /* when the present attempt was due */
     int64_t started;
-    uint32_t heap;       /* place in the heap, NONE */
+    uint32_t heap; /* place in the heap, NONE */
     uint32_t next_waiting;
     uint32_t flights, pending; /* the first of its flights, how many */
-    uint8_t preferred;   /* the address that answered last */
-    bool suspect;        /* all addresses are asked */
+    uint8_t preferred;         /* the address that answered last */
+    bool suspect;              /* all addresses are asked */
     enum vt_probe_end best;
     uint8_t best_address;
     int best_code;
@@ -97,4 +97,8 @@ void vt_ping_close(struct vt_probes *probes);
 int vt_ping_send(struct vt_probes *probes, const struct vt_flight *flight);
 void vt_ping_ready(struct vt_probes *probes, struct vt_ping *ping);
 
-enum { VT_WATCH_WAKE = UINT32_MAX, VT_WATCH_PING4 = UINT32_MAX - 1, VT_WATCH_PING6 = UINT32_MAX - 2 };
+enum {
+    VT_WATCH_WAKE = UINT32_MAX,
+    VT_WATCH_PING4 = UINT32_MAX - 1,
+    VT_WATCH_PING6 = UINT32_MAX - 2
+};

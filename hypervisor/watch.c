@@ -206,8 +206,7 @@ static bool set_port(struct vt_watch_settings *settings, const char *value, stru
     return true;
 }
 
-static bool set_interval(struct vt_watch_settings *settings, const char *value,
-                         struct vt_err *err)
+static bool set_interval(struct vt_watch_settings *settings, const char *value, struct vt_err *err)
 {
     return duration(value, VT_PROBE_INTERVAL_MS_MIN * VT_NS_PER_MS, 86400 * VT_NS_PER_S,
                     &settings->interval, err);
@@ -218,8 +217,7 @@ static bool set_timeout(struct vt_watch_settings *settings, const char *value, s
     return duration(value, 10 * VT_NS_PER_MS, 300 * VT_NS_PER_S, &settings->timeout, err);
 }
 
-static bool set_threshold(struct vt_watch_settings *settings, const char *value,
-                          struct vt_err *err)
+static bool set_threshold(struct vt_watch_settings *settings, const char *value, struct vt_err *err)
 {
     unsigned long count = 0;
 
@@ -244,8 +242,7 @@ static bool set_grace(struct vt_watch_settings *settings, const char *value, str
     return duration(value, 0, 86400 * VT_NS_PER_S, &settings->grace, err);
 }
 
-static bool set_snapshot(struct vt_watch_settings *settings, const char *value,
-                         struct vt_err *err)
+static bool set_snapshot(struct vt_watch_settings *settings, const char *value, struct vt_err *err)
 {
     for (size_t i = 0; i < VT_COUNT(shot_kinds); i++)
         if (strcmp(value, shot_kinds[i]) == 0) {
@@ -265,8 +262,7 @@ static bool set_dry_run(struct vt_watch_settings *settings, const char *value, s
     return truth(value, &settings->dry_run, err);
 }
 
-static bool set_ae_title(struct vt_watch_settings *settings, const char *value,
-                         struct vt_err *err)
+static bool set_ae_title(struct vt_watch_settings *settings, const char *value, struct vt_err *err)
 {
     size_t length = strlen(value);
 
@@ -303,13 +299,13 @@ static bool set_maintenance(struct vt_watch_settings *settings, const char *valu
     return true;
 }
 
-const char *const vt_watch_names[] = { "probe",     "port",  "interval", "timeout",  "threshold",
-                                       "recover",   "grace", "snapshot", "always",   "dry-run",
-                                       "ae-title",  "address", "maintenance", NULL };
+const char *const vt_watch_names[] = { "probe",    "port",    "interval",    "timeout", "threshold",
+                                       "recover",  "grace",   "snapshot",    "always",  "dry-run",
+                                       "ae-title", "address", "maintenance", NULL };
 
-static const set_fn setters[] = { set_probe,    set_port,     set_interval, set_timeout,
-                                  set_threshold, set_recover, set_grace,    set_snapshot,
-                                  set_always,   set_dry_run,  set_ae_title, set_address,
+static const set_fn setters[] = { set_probe,      set_port,    set_interval, set_timeout,
+                                  set_threshold,  set_recover, set_grace,    set_snapshot,
+                                  set_always,     set_dry_run, set_ae_title, set_address,
                                   set_maintenance };
 
 bool vt_watch_set(struct vt_watch_settings *settings, const char *name, const char *value,

@@ -3,8 +3,8 @@
  *
  * Plain records and pure functions; the monitor (hypervisor/monitor.h) keeps them and does things.
  * A rule names a VM, a tag, a host or all, with settings of its own; of several rules that fit a VM
- * the most exact one counts (VM, tag, host, all), within a kind the newest. What a rule does not say
- * comes from the configuration ([watch]). */
+ * the most exact one counts (VM, tag, host, all), within a kind the newest. What a rule does not
+ * say comes from the configuration ([watch]). */
 #pragma once
 
 #include <stdbool.h>
@@ -23,7 +23,7 @@ enum { VT_WINDOWS_MAX = 8, VT_WINDOW_MINUTES = 24 * 60 };
 
 struct vt_windows {
     struct {
-        uint8_t days; /* bit 0: Sunday */
+        uint8_t days;      /* bit 0: Sunday */
         uint16_t from, to; /* minutes of the day; to below from: over midnight */
     } items[VT_WINDOWS_MAX];
     unsigned count;
@@ -58,12 +58,12 @@ struct vt_watch_settings {
     int64_t interval, timeout; /* ns */
     uint32_t threshold;        /* misses in all */
     uint32_t recover;
-    int64_t grace;             /* ns behind a start; a third behind a resume, a sixth behind a move,
-                                  an eighteenth behind other operations */
+    int64_t grace; /* ns behind a start; a third behind a resume, a sixth behind a move,
+                      an eighteenth behind other operations */
     enum vt_shot_kind shot;
-    bool always;               /* also when the link or network is lost for many */
+    bool always; /* also when the link or network is lost for many */
     bool dry_run;
-    char ae_title[VT_PROBE_PEER_MAX]; /* of the guest, for the exchange */
+    char ae_title[VT_PROBE_PEER_MAX];                          /* of the guest, for the exchange */
     struct vt_probe_address addresses[VT_PROBE_ADDRESSES_MAX]; /* instead of what the guest says */
     uint8_t address_count;
     char maintenance[VT_WATCH_TEXT_MAX];

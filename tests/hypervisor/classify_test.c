@@ -38,11 +38,11 @@ static bool take_state(struct vt_facts *f, const char *word)
         enum vt_doing doing;
         enum vt_settling settling;
     } states[] = {
-        { "running", VT_POWER_RUNNING, 0, 0 }, { "halted", VT_POWER_HALTED, 0, 0 },
+        { "running", VT_POWER_RUNNING, 0, 0 },     { "halted", VT_POWER_HALTED, 0, 0 },
         { "suspended", VT_POWER_SUSPENDED, 0, 0 }, { "paused", VT_POWER_PAUSED, 0, 0 },
-        { "moving", 0, VT_DOING_MIGRATION, 0 }, { "working", 0, VT_DOING_OTHER, 0 },
-        { "started", 0, 0, VT_SETTLING_START }, { "resumed", 0, 0, VT_SETTLING_RESUME },
-        { "moved", 0, 0, VT_SETTLING_MOVE }, { "worked", 0, 0, VT_SETTLING_WORK },
+        { "moving", 0, VT_DOING_MIGRATION, 0 },    { "working", 0, VT_DOING_OTHER, 0 },
+        { "started", 0, 0, VT_SETTLING_START },    { "resumed", 0, 0, VT_SETTLING_RESUME },
+        { "moved", 0, 0, VT_SETTLING_MOVE },       { "worked", 0, 0, VT_SETTLING_WORK },
     };
 
     for (size_t i = 0; i < VT_COUNT(states); i++) {

@@ -65,8 +65,8 @@ static int64_t open_one(struct world *world, enum vt_loss loss, const char *vm)
 
     assert_true(vt_incident_open(world->incidents, &incident, "{\"facts\":{}}", &err));
     if (vm)
-        assert_true(vt_incident_vm_joins(world->incidents, incident.id, vm, vm, 1000000000, "why",
-                                         &err));
+        assert_true(
+            vt_incident_vm_joins(world->incidents, incident.id, vm, vm, 1000000000, "why", &err));
     return incident.id;
 }
 
@@ -99,8 +99,7 @@ static void a_row_has_the_fields_of_the_contract(void **state)
     reopen(world);
     json_t *list = rows(world, &all), *row = json_array_get(list, 0);
     assert_int_equal(json_array_size(list), 1);
-    json_object_foreach(row, key, value)
-        assert_string_equal(key, keys[i++]);
+    json_object_foreach(row, key, value) assert_string_equal(key, keys[i++]);
     assert_int_equal(i, 7);
     assert_string_equal(json_string_value(json_object_get(row, "vm")), "ws-1");
     assert_string_equal(json_string_value(json_object_get(row, "class")), "network-lost");
@@ -133,9 +132,12 @@ static void filters_choose_by_class_time_vm_and_openness(void **state)
     static const struct {
         struct vt_incident_filter filter;
         size_t count;
-    } cases[] = { { { .loss = VT_LOSS_NETWORK_LOST }, 1 }, { { .open_only = true }, 1 },
-                  { { .vm = "ws-2" }, 1 },                 { { .since = 2000000000 }, 0 },
-                  { { .limit = 1 }, 1 },                   { { .vm = "nobody" }, 0 } };
+    } cases[] = { { { .loss = VT_LOSS_NETWORK_LOST }, 1 },
+                  { { .open_only = true }, 1 },
+                  { { .vm = "ws-2" }, 1 },
+                  { { .since = 2000000000 }, 0 },
+                  { { .limit = 1 }, 1 },
+                  { { .vm = "nobody" }, 0 } };
     for (size_t i = 0; i < VT_COUNT(cases); i++) {
         json_t *list = rows(world, &cases[i].filter);
         assert_int_equal(json_array_size(list), cases[i].count);
@@ -198,8 +200,8 @@ static void an_intent_is_pending_until_it_has_an_end(void **state)
     assert_int_equal(found.id, 0);
     const struct vt_incident_filter all = { 0 };
     json_t *list = rows(world, &all);
-    assert_string_equal(
-        json_string_value(json_object_get(json_array_get(list, 0), "snapshot")), "snap-1");
+    assert_string_equal(json_string_value(json_object_get(json_array_get(list, 0), "snapshot")),
+                        "snap-1");
     json_decref(list);
     assert_false(vt_shot_add(world->incidents, &shot, &err)); /* the name is unique */
     assert_int_equal(err.code, VT_E_EXISTS);
@@ -228,7 +230,8 @@ static void rules_are_replaced_removed_and_kept(void **state)
     bool there = false;
 
     assert_true(vt_incidents_rule_add(world->incidents, VT_RULE_TAG, "t", "{}", &err));
-    assert_true(vt_incidents_rule_add(world->incidents, VT_RULE_TAG, "t", "{\"port\":\"1\"}", &err));
+    assert_true(
+        vt_incidents_rule_add(world->incidents, VT_RULE_TAG, "t", "{\"port\":\"1\"}", &err));
     assert_true(vt_incidents_rule_add(world->incidents, VT_RULE_ALL, "", "{}", &err));
     reopen(world);
     assert_true(vt_incidents_rules(world->incidents, &rules, &count, &err));

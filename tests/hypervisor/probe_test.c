@@ -1,5 +1,5 @@
-/* Probes against sockets of our own: answers, refusals, silence, exchanges, ICMP where it may be sent, many
- * at once. */
+/* Probes against sockets of our own: answers, refusals, silence, exchanges, ICMP where it may be
+ * sent, many at once. */
 #include "hypervisor/probe.h"
 
 #include <arpa/inet.h>

@@ -47,8 +47,12 @@ static void a_window_over_midnight_belongs_to_the_day_it_begins_on(void **state)
 
 static void what_is_no_window_is_refused(void **state)
 {
-    static const char *const wrong[] = { "Sat",           "Sat 02:00",     "Sam 02:00-03:00",
-                                         "Sat 25:00-26:00", "Sat 02:00-02:00", "Sat 02:00-03:00 x",
+    static const char *const wrong[] = { "Sat",
+                                         "Sat 02:00",
+                                         "Sam 02:00-03:00",
+                                         "Sat 25:00-26:00",
+                                         "Sat 02:00-02:00",
+                                         "Sat 02:00-03:00 x",
                                          "Mon-Fry 1:00-2:00" };
 
     (void)state;
@@ -81,10 +85,18 @@ static void settings_are_taken_by_name_and_bounded(void **state)
     assert_true(vt_watch_set(&settings, "address", "10.0.0.7, fd00::7", &err));
     assert_int_equal(settings.address_count, 2);
     static const char *const wrong[][2] = {
-        { "interval", "0.01" }, { "interval", "x" },     { "timeout", "-1" },
-        { "threshold", "0" },   { "threshold", "101" },  { "port", "70000" },
-        { "probe", "udp" },     { "snapshot", "quiesce" }, { "address", "host.example" },
-        { "ae-title", "SEVENTEEN-LETTERS" }, { "dry-run", "perhaps" }, { "grace", "nan" },
+        { "interval", "0.01" },
+        { "interval", "x" },
+        { "timeout", "-1" },
+        { "threshold", "0" },
+        { "threshold", "101" },
+        { "port", "70000" },
+        { "probe", "udp" },
+        { "snapshot", "quiesce" },
+        { "address", "host.example" },
+        { "ae-title", "SEVENTEEN-LETTERS" },
+        { "dry-run", "perhaps" },
+        { "grace", "nan" },
     };
     for (size_t i = 0; i < VT_COUNT(wrong); i++) {
         assert_false(vt_watch_set(&settings, wrong[i][0], wrong[i][1], &err));
