@@ -10,6 +10,7 @@
 #include "core/conf.h"
 #include "core/err.h"
 #include "core/io.h"
+#include "hypervisor/driver.h"
 
 #define STATE_DEFAULT "/var/lib/vitrine-pool"
 #define CONSOLE_DEFAULT "vitrine"
@@ -110,7 +111,9 @@ static struct vt_keeper *make_keeper(struct reading *reading, struct vt_err *err
     bool plain = false;
     int64_t save_every = 0;
 
-    if (!read_password(reading, err) || !choose_state(reading, err) ||
+    /* libvirt asks the operating system who we are */
+    bool password = !vt_driver_for(setting(reading, "url"))->open;
+    if ((password && !read_password(reading, err)) || !choose_state(reading, err) ||
         !vt_conf_bool(reading->conf, "pool", reading->name, "allow_plain", false, &plain, err) ||
         !vt_conf_duration(reading->conf, "pool", reading->name, "save_every", VT_NS_PER_S,
                           3600 * VT_NS_PER_S, 60 * VT_NS_PER_S, &save_every, err))

@@ -68,7 +68,7 @@ static bool is_workstation(const struct vt_conf *conf, const struct vt_object *v
 
 /* Plans under the picture's lock; a job without a verb has nothing to do. */
 static bool plan(const struct vt_poold_wake *wake, struct vt_pool_call *call,
-                 const struct vt_picture *picture, const char *word, struct vt_verb_job *out,
+                 const struct vt_driver *driver, const struct vt_picture *picture, const char *word, struct vt_verb_job *out,
                  struct vt_err *err)
 {
     const struct vt_object *vm = find(picture, word, err);
@@ -80,7 +80,7 @@ static bool plan(const struct vt_poold_wake *wake, struct vt_pool_call *call,
     enum vt_power power = vt_power_from(vt_object_text(vm, "power_state"));
     for (size_t i = 0; i < VT_COUNT(ways); i++)
         if (ways[i].from == power)
-            out->verb = vt_driver_verb(&vt_driver_xapi, ways[i].verb);
+            out->verb = vt_driver_verb(driver, ways[i].verb);
     snprintf(out->vm, sizeof out->vm, "%s", vt_object_ref(vm));
     if (!out->verb)
         return true;
@@ -102,11 +102,15 @@ static bool wake_one(const struct vt_poold_wake *wake, struct vt_pool_call *call
 {
     struct vt_verb_job job = { 0 };
 
-    bool ok = plan(wake, call, vt_keeper_read(keeper), word, &job, err);
+    void *session = NULL;
+    const struct vt_driver *driver = vt_keeper_driver(keeper, &session);
+    bool ok = plan(wake, call, driver, vt_keeper_read(keeper), word, &job, err);
     vt_keeper_done(keeper);
     if (!ok)
         return false;
-    if (job.verb)
+    if (job.verb && session)
+        driver->act(session, &job);
+    else if (job.verb)
         vt_verb_do(vt_keeper_xapi(keeper), line, &job, on_progress, call);
     if (job.verb && job.end != VT_JOB_DONE) {
         *err = job.err;

@@ -153,13 +153,13 @@ static bool open_kept(struct vt_pool *pool, struct vt_err *err)
         return false;
     const char *name = vt_keeper_name(pool->keeper);
     pool->name = vt_conf_text(conf, "pool", name, "url", NULL) ? name : NULL;
-    pool->driver = &vt_driver_xapi;
+    pool->driver = vt_keeper_driver(pool->keeper, &pool->session);
     pool->user = setting(pool, "user") ? setting(pool, "user") : "root";
     snprintf(pool->state, sizeof pool->state, "%s", vt_keeper_folder(pool->keeper));
     pool->xapi = vt_keeper_xapi(pool->keeper);
     pool->line = vt_line_new(err);
     pool->picture = vt_picture_new();
-    pool->known = count_pins(pool->xapi);
+    pool->known = pool->xapi ? count_pins(pool->xapi) : 0;
     return pool->line && (pool->picture ||
                           vt_fail(err, VT_E_NOMEM, "no memory for the picture of the pool"));
 }
@@ -395,7 +395,7 @@ void vt_pool_close(struct vt_pool *pool)
     vt_line_free(pool->line);
     if (!pool->keeper)
         vt_xapi_free(pool->xapi);
-    if (pool->session)
+    if (pool->session && !pool->keeper)
         pool->driver->close(pool->session);
     explicit_bzero(pool->password, sizeof pool->password);
     *pool = (struct vt_pool){ 0 };

@@ -7,11 +7,13 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct vt_err;
 struct vt_picture;
 struct vt_verb;
 struct vt_verb_job;
+struct vt_xapi_watch;
 
 struct vt_driver {
     const char *name;            /* "xapi" */
@@ -22,6 +24,13 @@ struct vt_driver {
     void (*close)(void *session);
     bool (*load)(void *session, struct vt_picture *picture, struct vt_err *err); /* all classes */
     void (*act)(void *session, struct vt_verb_job *job); /* as vt_verb_do; any thread */
+    /* As vt_xapi_watch, until stop; resume takes the stop back. */
+    bool (*watch)(void *session, const struct vt_xapi_watch *watch, struct vt_err *err);
+    void (*stop)(void *session);
+    void (*resume)(void *session);
+    /* Waits until the watch has handed out what was true when this was called; false: not by the
+     * deadline (monotonic ns). */
+    bool (*catch_up)(void *session, int64_t deadline);
 };
 
 extern const struct vt_driver vt_driver_xapi;

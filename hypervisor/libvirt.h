@@ -20,7 +20,7 @@ struct vt_libvirt;
 struct vt_picture;
 struct vt_verb_job;
 
-enum { VT_LIBVIRT_SHUTDOWN_S = 180, VT_LIBVIRT_REFRESH_S = 30 };
+enum { VT_LIBVIRT_SHUTDOWN_S = 180, VT_LIBVIRT_REFRESH_S = 30, VT_LIBVIRT_ANEW_S = 600 };
 
 /* "qemu:///system", "qemu+unix:///...", "xen:///", "test:///default": anything with a driver's name.
  * Connects nowhere: the first call does, with VT_E_REFUSED when nobody answers there. */
@@ -39,10 +39,14 @@ bool vt_libvirt_set_link(struct vt_libvirt *libvirt, const char *vif, bool up, s
 
 /* As vt_xapi_watch, until vt_libvirt_stop: the whole state first and after every reconnect, then each
  * domain that an event names is read anew and handed out; every VT_LIBVIRT_REFRESH_S all of them,
- * because libvirt tells of no change of a link, a snapshot or an address. One watch a session. */
+ * because libvirt tells of no change of a link, a snapshot or an address. What is gone without an
+ * event (a snapshot that others deleted) goes every VT_LIBVIRT_ANEW_S. One watch a session. */
 bool vt_libvirt_watch(struct vt_libvirt *libvirt, const struct vt_xapi_watch *watch,
                       struct vt_err *err);
 void vt_libvirt_stop(struct vt_libvirt *libvirt);
+void vt_libvirt_resume(struct vt_libvirt *libvirt); /* before the next watch */
+/* Waits until the watch has handed out all that is true now. */
+bool vt_libvirt_catch_up(struct vt_libvirt *libvirt, int64_t deadline);
 
 /* The uuid in a reference of this driver. */
 const char *vt_libvirt_uuid(const char *ref);

@@ -19,6 +19,7 @@ struct vt_libvirt_watching {
     bool all;  /* too many changed: every domain is read */
     bool gone; /* the connection broke */
     bool stop;
+    uint64_t asked, served; /* who wants all that is true now, and how far that has come */
 };
 
 struct vt_libvirt_watching *vt_libvirt_watching_new(void)
@@ -84,7 +85,7 @@ static void note(struct vt_libvirt_watching *watching, const char *uuid)
         memcpy(watching->pending[watching->count++], uuid, VIR_UUID_STRING_BUFLEN);
     else if (i == PENDING_MAX)
         watching->all = true;
-    pthread_cond_signal(&watching->changed);
+    pthread_cond_broadcast(&watching->changed);
     pthread_mutex_unlock(&watching->lock);
 }
 
@@ -134,7 +135,7 @@ static void on_close(virConnectPtr connection, int reason, void *context)
     (void)connection, (void)reason;
     pthread_mutex_lock(&watching->lock);
     watching->gone = true;
-    pthread_cond_signal(&watching->changed);
+    pthread_cond_broadcast(&watching->changed);
     pthread_mutex_unlock(&watching->lock);
 }
 
@@ -159,6 +160,27 @@ static bool hand_out(void *context, enum vt_class class, const char *ref,
     return round->watch->event(round->watch->context, &event, err);
 }
 
+static void end_batch(const struct vt_xapi_watch *watch, bool first)
+{
+    if (watch->batch)
+        watch->batch(watch->context, NULL, first);
+    if (watch->token)
+        watch->token(watch->context, ""); /* libvirt has none; catching up counts turns */
+}
+
+/* Every domain as it is now; what is gone stays for the moment. */
+static bool refresh_all(virConnectPtr connection, const struct vt_xapi_watch *watch,
+                        struct vt_err *err)
+{
+    struct round round = { watch, VT_XAPI_MOD };
+    const struct vt_libvirt_sink sink = { &round, hand_out };
+
+    bool ok = vt_libvirt_put_all(connection, &sink, err);
+    if (ok)
+        end_batch(watch, false);
+    return ok;
+}
+
 static bool all(virConnectPtr connection, const struct vt_xapi_watch *watch, struct vt_err *err)
 {
     struct round round = { watch, VT_XAPI_ADD };
@@ -166,8 +188,8 @@ static bool all(virConnectPtr connection, const struct vt_xapi_watch *watch, str
 
     watch->reset(watch->context); /* what does not come again is gone */
     bool ok = vt_libvirt_put_all(connection, &sink, err);
-    if (ok && watch->batch)
-        watch->batch(watch->context, NULL, true);
+    if (ok)
+        end_batch(watch, true);
     return ok;
 }
 
@@ -192,46 +214,80 @@ static bool one(virConnectPtr connection, const struct vt_xapi_watch *watch, con
     return ok;
 }
 
+struct turn {
+    bool all, over;
+    uint64_t asked;
+};
+
 /* Waits until something changed or it is time to read all; takes what changed. */
 static size_t take(struct vt_libvirt_watching *watching, int64_t refresh,
-                   char (*out)[VIR_UUID_STRING_BUFLEN], bool *out_all, bool *out_over)
+                   char (*out)[VIR_UUID_STRING_BUFLEN], struct turn *turn)
 {
     struct timespec until = { .tv_sec = (time_t)(refresh / VT_NS_PER_S),
                               .tv_nsec = (long)(refresh % VT_NS_PER_S) };
     int timed_out = 0;
 
     pthread_mutex_lock(&watching->lock);
-    while (!watching->stop && !watching->gone && !watching->all && !watching->count && !timed_out)
+    while (!watching->stop && !watching->gone && !watching->all && !watching->count && !timed_out &&
+           watching->asked == watching->served)
         timed_out = pthread_cond_timedwait(&watching->changed, &watching->lock, &until);
     size_t count = watching->count;
     memcpy(out, watching->pending, count * sizeof *out);
-    *out_all = watching->all || timed_out;
-    *out_over = watching->stop || watching->gone;
+    turn->all = watching->all || timed_out || watching->asked > watching->served;
+    turn->over = watching->stop || watching->gone;
+    turn->asked = watching->asked;
     watching->count = 0;
     watching->all = false;
     pthread_mutex_unlock(&watching->lock);
     return count;
 }
 
+static void serve(struct vt_libvirt_watching *watching, uint64_t asked)
+{
+    pthread_mutex_lock(&watching->lock);
+    watching->served = asked;
+    pthread_cond_broadcast(&watching->changed);
+    pthread_mutex_unlock(&watching->lock);
+}
+
+/* What a turn brought: everything, or the domains that changed. */
+static bool hand_turn(virConnectPtr connection, const struct vt_xapi_watch *watch, bool everything,
+                      const char (*uuids)[VIR_UUID_STRING_BUFLEN], size_t count, struct vt_err *err)
+{
+    bool ok = true;
+
+    if (everything)
+        return refresh_all(connection, watch, err);
+    for (size_t i = 0; i < count && ok; i++)
+        ok = one(connection, watch, uuids[i], err);
+    if (ok)
+        end_batch(watch, false);
+    return ok;
+}
+
 static bool follow(struct vt_libvirt_watching *watching, virConnectPtr connection,
                    const struct vt_xapi_watch *watch, struct vt_err *err)
 {
     char (*uuids)[VIR_UUID_STRING_BUFLEN] = calloc(PENDING_MAX, sizeof *uuids);
-    int64_t refresh = vt_clock_mono() + VT_LIBVIRT_REFRESH_S * VT_NS_PER_S;
-    bool over = false, everything = false;
+    int64_t refresh = vt_clock_mono() + VT_LIBVIRT_REFRESH_S * VT_NS_PER_S,
+            anew = vt_clock_mono() + VT_LIBVIRT_ANEW_S * VT_NS_PER_S;
+    struct turn turn = { .over = false };
     bool ok = uuids ? all(connection, watch, err)
                     : vt_fail(err, VT_E_NOMEM, "no memory for the events of libvirt");
 
-    while (ok && !over) {
-        size_t count = take(watching, refresh, uuids, &everything, &over);
-        for (size_t i = 0; i < count && ok && !over && !everything; i++)
-            ok = one(connection, watch, uuids[i], err);
-        if (everything && !over) {
-            ok = all(connection, watch, err);
+    while (ok && !turn.over) {
+        size_t count = take(watching, refresh, uuids, &turn);
+        if (turn.over)
+            break;
+        bool whole = turn.all && vt_clock_mono() > anew;
+        ok = whole ? all(connection, watch, err)
+                   : hand_turn(connection, watch, turn.all,
+                               (const char (*)[VIR_UUID_STRING_BUFLEN])uuids, count, err);
+        if (turn.all)
             refresh = vt_clock_mono() + VT_LIBVIRT_REFRESH_S * VT_NS_PER_S;
-        } else if (ok && count && !over && watch->batch) {
-            watch->batch(watch->context, NULL, false);
-        }
+        if (whole)
+            anew = vt_clock_mono() + VT_LIBVIRT_ANEW_S * VT_NS_PER_S;
+        serve(watching, turn.asked);
     }
     free(uuids);
     return ok;
@@ -310,6 +366,32 @@ void vt_libvirt_stop(struct vt_libvirt *libvirt)
 
     pthread_mutex_lock(&watching->lock);
     watching->stop = true;
-    pthread_cond_signal(&watching->changed);
+    pthread_cond_broadcast(&watching->changed);
     pthread_mutex_unlock(&watching->lock);
+}
+
+void vt_libvirt_resume(struct vt_libvirt *libvirt)
+{
+    struct vt_libvirt_watching *watching = vt_libvirt_watching(libvirt);
+
+    pthread_mutex_lock(&watching->lock);
+    watching->stop = false;
+    pthread_mutex_unlock(&watching->lock);
+}
+
+bool vt_libvirt_catch_up(struct vt_libvirt *libvirt, int64_t deadline)
+{
+    struct vt_libvirt_watching *watching = vt_libvirt_watching(libvirt);
+    struct timespec until = { .tv_sec = (time_t)(deadline / VT_NS_PER_S),
+                              .tv_nsec = (long)(deadline % VT_NS_PER_S) };
+    int late = 0;
+
+    pthread_mutex_lock(&watching->lock);
+    uint64_t ticket = ++watching->asked;
+    pthread_cond_broadcast(&watching->changed);
+    while (watching->served < ticket && !watching->stop && !late)
+        late = pthread_cond_timedwait(&watching->changed, &watching->lock, &until);
+    bool caught_up = watching->served >= ticket;
+    pthread_mutex_unlock(&watching->lock);
+    return caught_up;
 }

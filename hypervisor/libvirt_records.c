@@ -11,7 +11,7 @@
 #include "hypervisor/verbs.h"
 #include "hypervisor/xmlrpc.h"
 
-enum { RECORD_MAX = 256 * 1024, KIB = 1024, SNAPSHOTS_MAX = 512, NEIGHBOUR_KNOWN = 2 /* ATF_COM */ };
+enum { RECORD_MAX = 256 * 1024, KIB = 1024, SNAPSHOTS_MAX = 512, DESCRIPTION_MAX = 4096, NEIGHBOUR_KNOWN = 2 /* ATF_COM */ };
 
 #define NO_REF "OpaqueRef:NULL"
 
@@ -297,13 +297,36 @@ static void put_time(struct record *record, const char *field, long long seconds
     put_text(record, field, text);
 }
 
+/* Lines of the description that begin with "vitrine:" are marks: "vitrine:incident=7". The rest is
+ * for people. */
+static void put_description(struct record *record, char *text)
+{
+    char plain[DESCRIPTION_MAX] = "", *rest = NULL;
+
+    vt_xmlrpc_member_begin(&record->writer, "other_config");
+    vt_xmlrpc_struct_begin(&record->writer);
+    for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+        char *equals = strchr(line, '=');
+        size_t used = strlen(plain);
+        if (strncmp(line, "vitrine:", 8) == 0 && equals) {
+            *equals = '\0';
+            put_text(record, line, equals + 1);
+        } else {
+            snprintf(plain + used, sizeof plain - used, "%s%s", used ? "\n" : "", line);
+        }
+    }
+    vt_xmlrpc_struct_end(&record->writer);
+    vt_xmlrpc_member_end(&record->writer);
+    put_text(record, "name_description", plain);
+}
+
 static bool put_snapshot(const struct domain *domain, virDomainSnapshotPtr snapshot,
                          const struct vt_libvirt_sink *sink, char ref[static VT_XAPI_REF_MAX],
                          struct vt_err *err)
 {
     const char *name = virDomainSnapshotGetName(snapshot);
     vt_autofree char *xml = virDomainSnapshotGetXMLDesc(snapshot, 0);
-    char uuid[VT_LIBVIRT_UUID_MAX], description[512];
+    char uuid[VT_LIBVIRT_UUID_MAX], description[DESCRIPTION_MAX];
     static const char allowed[2][VT_XAPI_REF_MAX] = { "destroy", "revert" };
     struct record record;
 
@@ -314,7 +337,7 @@ static bool put_snapshot(const struct domain *domain, virDomainSnapshotPtr snaps
     vt_libvirt_ref("snapshot", uuid, ref);
     vt_libvirt_description(xml, description, sizeof description);
     begin(&record, uuid, name, err);
-    put_text(&record, "name_description", description);
+    put_description(&record, description);
     put_text(&record, "power_state",
              vt_libvirt_has_memory(xml) && !external ? "Suspended" : "Halted");
     put_bool(&record, "is_a_snapshot", true);

@@ -10,7 +10,7 @@
 #include "hypervisor/libvirt_state.h"
 #include "hypervisor/verbs.h"
 
-enum { LOOK_MS = 200 };
+enum { LOOK_MS = 200, DESCRIPTION_MAX = 4096 };
 
 #define HALTED VT_POWER_HALTED
 #define PAUSED VT_POWER_PAUSED
@@ -45,6 +45,15 @@ struct doing {
     struct vt_verb_job *job;
     struct vt_err *err;
 };
+
+/* The domain of a snapshot, so that the watch reads it anew. */
+static void keep_domain(struct doing *d, virDomainSnapshotPtr snapshot)
+{
+    virDomainPtr domain = virDomainSnapshotGetDomain(snapshot); /* borrowed */
+
+    if (domain && virDomainRef(domain) == 0)
+        d->domain = domain;
+}
 
 /* ---- power ---- */
 
@@ -140,7 +149,8 @@ static virDomainSnapshotPtr create(struct doing *d, const char *description, uns
  * (raw) get overlay files instead, which libvirt cannot go back to. */
 static bool snapshot(struct doing *d)
 {
-    virDomainSnapshotPtr made = create(d, "", VIR_DOMAIN_SNAPSHOT_CREATE_ATOMIC);
+    const char *said = d->job->description ? d->job->description : "";
+    virDomainSnapshotPtr made = create(d, said, VIR_DOMAIN_SNAPSHOT_CREATE_ATOMIC);
     const virError *error = virGetLastError();
     int code = error ? error->code : 0;
     bool cannot = code == VIR_ERR_CONFIG_UNSUPPORTED || code == VIR_ERR_OPERATION_INVALID ||
@@ -148,8 +158,11 @@ static bool snapshot(struct doing *d)
 
     if (!made && cannot && strcmp(d->job->verb->name, "snapshot") == 0 && !vt_failed(d->err)) {
         struct vt_err first = { 0 };
+        char text[DESCRIPTION_MAX];
         vt_libvirt_failed(&first, "the snapshot");
-        made = create(d, "disks only: it cannot be reverted to",
+        snprintf(text, sizeof text, "disks only: it cannot be reverted to%s%s", *said ? "\n" : "",
+                 said);
+        made = create(d, text,
                       VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY | VIR_DOMAIN_SNAPSHOT_CREATE_ATOMIC);
         if (!made) {
             *d->err = first;
@@ -185,12 +198,12 @@ static bool revert(struct doing *d)
 
     if (!snapshot)
         return false;
-    virDomainPtr domain = virDomainSnapshotGetDomain(snapshot); /* borrowed */
+    keep_domain(d, snapshot);
     bool ok = done(virDomainRevertToSnapshot(snapshot, 0), d->err, "going back to it");
     if (!ok && d->err->code == VT_E_UNSUPPORTED)
         vt_fail(d->err, VT_E_UNSUPPORTED,
                 "the snapshot is of the disks only, in files of its own: libvirt cannot go back to it");
-    ok = ok && raise_links(domain, d->err);
+    ok = ok && raise_links(virDomainSnapshotGetDomain(snapshot), d->err);
     virDomainSnapshotFree(snapshot);
     return ok;
 }
@@ -200,10 +213,12 @@ static bool revert(struct doing *d)
 static bool delete_snapshot(struct doing *d)
 {
     virDomainSnapshotPtr snapshot = vt_libvirt_snapshot(d->connection, d->job->vm, d->err);
-    bool ok = snapshot && done(virDomainSnapshotDelete(snapshot, 0), d->err, "deleting it");
 
-    if (snapshot)
-        virDomainSnapshotFree(snapshot);
+    if (!snapshot)
+        return false;
+    keep_domain(d, snapshot);
+    bool ok = done(virDomainSnapshotDelete(snapshot, 0), d->err, "deleting it");
+    virDomainSnapshotFree(snapshot);
     return ok;
 }
 
@@ -403,6 +418,26 @@ static void act(void *session, struct vt_verb_job *job)
     vt_libvirt_do(session, job);
 }
 
+static bool watch(void *session, const struct vt_xapi_watch *what, struct vt_err *err)
+{
+    return vt_libvirt_watch(session, what, err);
+}
+
+static void stop(void *session)
+{
+    vt_libvirt_stop(session);
+}
+
+static void resume(void *session)
+{
+    vt_libvirt_resume(session);
+}
+
+static bool catch_up(void *session, int64_t deadline)
+{
+    return vt_libvirt_catch_up(session, deadline);
+}
+
 const struct vt_driver vt_driver_libvirt = {
     .name = "libvirt",
     .verbs = libvirt_verbs,
@@ -411,4 +446,8 @@ const struct vt_driver vt_driver_libvirt = {
     .close = close_session,
     .load = load,
     .act = act,
+    .watch = watch,
+    .stop = stop,
+    .resume = resume,
+    .catch_up = catch_up,
 };

@@ -169,4 +169,8 @@ void vt_monitor_status(struct vt_monitor *monitor, struct json_t *row);
 struct vt_keeper;
 /* A pool table over a keeper of a XAPI pool; borrows the keeper. NULL: err. */
 struct vt_monitor_pool *vt_monitor_xapi_new(struct vt_keeper *keeper, struct vt_err *err);
+/* The same two jobs for a keeper whose driver is not xapi (monitor_driver.c). */
+void vt_monitor_driver_snapshot(struct vt_keeper *keeper, struct vt_snapshot_job *job);
+bool vt_monitor_driver_remove(struct vt_keeper *keeper, const char *ref, const char *const *marks,
+                              size_t count, struct vt_err *err);
 void vt_monitor_xapi_free(struct vt_monitor_pool *pool);

@@ -186,6 +186,10 @@ static void snapshot(void *context, struct vt_snapshot_job *job)
     char ref[VT_XAPI_REF_MAX] = "";
 
     t.line = line;
+    if (!t.xapi) {
+        vt_monitor_driver_snapshot(pool->keeper, job);
+        return;
+    }
     if (!line) {
         end(&t, VT_SNAPSHOT_FAILED, t.err.text);
         return;
@@ -224,6 +228,8 @@ static bool remove_snapshot(void *context, const char *ref, const char *const *m
     VT_AUTO(vt_line) line = vt_line_new(err);
     struct vt_verb_job verb = { .verb = vt_driver_verb(&vt_driver_xapi, "destroy") };
 
+    if (!xapi)
+        return vt_monitor_driver_remove(pool->keeper, ref, marks, count, err);
     if (!line || !is_ours(xapi, line, ref, marks, count, err))
         return false;
     snprintf(verb.vm, sizeof verb.vm, "%s", ref);

@@ -318,7 +318,7 @@ static bool cancel_task(struct vt_keeper *keeper, const char *uuid, struct vt_er
     vt_keeper_done(keeper);
     if (!*ref)
         return vt_fail(err, VT_E_NOTFOUND, "the pool has no task %.60s", uuid);
-    return line &&
+    return line && vt_keeper_xapi(keeper) &&
            vt_xapi_call(vt_keeper_xapi(keeper), line, &reply, err, "task.cancel", "s", ref);
 }
 

@@ -14,6 +14,7 @@
 #include "core/err.h"
 #include "core/io.h"
 #include "core/log.h"
+#include "hypervisor/driver.h"
 
 enum {
     SAVE_EVERY_S = 60,
@@ -26,6 +27,8 @@ struct vt_keeper {
     /* fixed after _new */
     char name[VT_KEEPER_NAME_MAX], folder[VT_KEEPER_PATH_MAX], url[512];
     int64_t save_every;
+    const struct vt_driver *driver;
+    void *session; /* of a driver that is not xapi: then there is no xapi */
     struct vt_xapi *xapi;
     int lock_fd;
     struct vt_keeper_listener listeners[VT_KEEPER_LISTENERS_MAX]; /* fixed after _start */
@@ -192,6 +195,21 @@ static bool wait_moved(struct vt_keeper *keeper, int64_t ns)
     return !keeper->stop;
 }
 
+static void interrupt(struct vt_keeper *keeper)
+{
+    if (keeper->events)
+        vt_line_stop(keeper->events);
+    if (keeper->session)
+        keeper->driver->stop(keeper->session);
+}
+
+static void resume(struct vt_keeper *keeper)
+{
+    vt_line_resume(keeper->events);
+    if (keeper->session)
+        keeper->driver->resume(keeper->session);
+}
+
 enum turn { TURN_END, TURN_AGAIN, TURN_REFUSED };
 
 /* Why the watching ended, and the line is of use again. */
@@ -201,7 +219,7 @@ static enum turn next_turn(struct vt_keeper *keeper)
     enum turn turn = keeper->stop ? TURN_END : keeper->again ? TURN_AGAIN : TURN_REFUSED;
     keeper->again = false;
     if (turn != TURN_END) /* under the lock: an end that comes now stops the line again */
-        vt_line_resume(keeper->events);
+        resume(keeper);
     pthread_mutex_unlock(&keeper->lock);
     return turn;
 }
@@ -218,8 +236,11 @@ static void *follow(void *context)
 
     for (;;) {
         struct vt_err err = { 0 };
-        vt_xapi_watch(keeper->xapi, keeper->events, vt_picture_class_names, VT_CLASSES, &watch,
-                      &err);
+        if (keeper->session)
+            keeper->driver->watch(keeper->session, &watch, &err);
+        else
+            vt_xapi_watch(keeper->xapi, keeper->events, vt_picture_class_names, VT_CLASSES, &watch,
+                          &err);
         enum turn turn = next_turn(keeper);
         if (turn == TURN_END)
             return NULL;
@@ -331,7 +352,8 @@ static bool remember(struct vt_keeper *keeper, struct vt_err *err)
     struct vt_err why = { 0 };
 
     snprintf(path, sizeof path, "%s/members.json", keeper->folder);
-    if (!vt_members_restore(keeper->xapi, path, err) && err->code != VT_E_NOTFOUND)
+    if (keeper->xapi && !vt_members_restore(keeper->xapi, path, err) &&
+        err->code != VT_E_NOTFOUND)
         return false;
     vt_err_clear(err);
     snprintf(path, sizeof path, "%s/picture.json", keeper->folder);
@@ -355,6 +377,17 @@ static void init_locks(struct vt_keeper *keeper)
     pthread_cond_init(&keeper->moved, NULL);
 }
 
+static bool open_session(struct vt_keeper *keeper, const struct vt_keeper_options *options,
+                         struct vt_err *err)
+{
+    keeper->driver = vt_driver_for(options->xapi.url);
+    if (keeper->driver->open)
+        keeper->session = keeper->driver->open(options->xapi.url, err);
+    else
+        keeper->xapi = vt_xapi_new(&options->xapi, err);
+    return keeper->session || keeper->xapi;
+}
+
 struct vt_keeper *vt_keeper_new(const struct vt_keeper_options *options, struct vt_err *err)
 {
     struct vt_keeper *keeper = calloc(1, sizeof *keeper);
@@ -369,10 +402,11 @@ struct vt_keeper *vt_keeper_new(const struct vt_keeper_options *options, struct 
     keeper->picture = vt_picture_new();
     bool ok = keeper->picture || vt_fail(err, VT_E_NOMEM, "no memory for the picture of the pool");
     ok = ok && take_state(keeper, options, err);
-    keeper->xapi = ok ? vt_xapi_new(&options->xapi, err) : NULL;
-    keeper->events = keeper->xapi ? vt_line_new(err) : NULL;
+    ok = ok && open_session(keeper, options, err);
+    keeper->events = ok ? vt_line_new(err) : NULL;
     if (keeper->events && remember(keeper, err)) {
-        vt_xapi_see_tasks(keeper->xapi, see_task, keeper);
+        if (keeper->xapi)
+            vt_xapi_see_tasks(keeper->xapi, see_task, keeper);
         return keeper;
     }
     vt_keeper_free(keeper);
@@ -385,8 +419,7 @@ static void end_threads(struct vt_keeper *keeper)
     keeper->stop = true;
     pthread_cond_broadcast(&keeper->moved);
     pthread_mutex_unlock(&keeper->lock);
-    if (keeper->events)
-        vt_line_stop(keeper->events);
+    interrupt(keeper);
     if (keeper->following)
         pthread_join(keeper->follower, NULL);
     if (keeper->saving)
@@ -399,6 +432,8 @@ static void log_out(struct vt_keeper *keeper)
     char master[VT_XAPI_ADDRESS_MAX];
     VT_AUTO(vt_line) line = NULL;
 
+    if (!keeper->xapi)
+        return;
     vt_xapi_master(keeper->xapi, master);
     if (*master && (line = vt_line_new(&ignored)))
         vt_xapi_logout(keeper->xapi, line, &ignored);
@@ -417,6 +452,8 @@ void vt_keeper_free(struct vt_keeper *keeper)
         log_out(keeper);
     vt_line_free(keeper->events);
     vt_xapi_free(keeper->xapi);
+    if (keeper->session)
+        keeper->driver->close(keeper->session);
     vt_picture_free(keeper->picture);
     if (keeper->lock_fd >= 0)
         close(keeper->lock_fd);
@@ -460,7 +497,7 @@ bool vt_keeper_again(struct vt_keeper *keeper, int64_t deadline)
     keeper->again = true;
     pthread_cond_broadcast(&keeper->moved);
     pthread_mutex_unlock(&keeper->lock);
-    vt_line_stop(keeper->events); /* what it waits for ends; the follower begins anew */
+    interrupt(keeper); /* what it waits for ends; the follower begins anew */
     pthread_mutex_lock(&keeper->lock);
     while ((keeper->again || !keeper->answers) && vt_clock_mono() < deadline &&
            wait_moved(keeper, deadline - vt_clock_mono()))
@@ -475,6 +512,8 @@ bool vt_keeper_catch_up(struct vt_keeper *keeper, struct vt_line *line, int64_t 
     struct vt_err ignored = { 0 };
     char self[VT_XAPI_REF_MAX] = "", token[VT_XAPI_TOKEN_MAX];
 
+    if (keeper->session)
+        return keeper->driver->catch_up(keeper->session, deadline);
     const struct vt_object *pool = vt_picture_first(vt_keeper_read(keeper), VT_CLASS_POOL);
     if (pool)
         snprintf(self, sizeof self, "%s", vt_object_ref(pool));
@@ -507,6 +546,12 @@ const char *vt_keeper_url(const struct vt_keeper *keeper)
 const char *vt_keeper_folder(const struct vt_keeper *keeper)
 {
     return keeper->folder;
+}
+
+const struct vt_driver *vt_keeper_driver(struct vt_keeper *keeper, void **out_session)
+{
+    *out_session = keeper->session;
+    return keeper->driver;
 }
 
 struct vt_xapi *vt_keeper_xapi(struct vt_keeper *keeper)
@@ -551,6 +596,8 @@ void vt_keeper_status(struct vt_keeper *keeper, struct vt_keeper_status *out)
     out->events = keeper->events_seen;
     snprintf(out->why, sizeof out->why, "%s", keeper->why);
     pthread_mutex_unlock(&keeper->lock);
+    if (!keeper->xapi)
+        return;
     out->logins = vt_xapi_login_count(keeper->xapi);
     vt_xapi_master(keeper->xapi, out->master);
 }
@@ -577,7 +624,7 @@ bool vt_keeper_save(struct vt_keeper *keeper, struct vt_err *err)
     char path[VT_KEEPER_PATH_MAX + 32];
 
     snprintf(path, sizeof path, "%s/members.json", keeper->folder);
-    if (!vt_members_save(keeper->xapi, path, err) || !write_classes(keeper, &text, err))
+    if ((keeper->xapi && !vt_members_save(keeper->xapi, path, err)) || !write_classes(keeper, &text, err))
         return false;
     pthread_mutex_lock(&keeper->lock);
     keeper->dirty = false;

@@ -15,6 +15,7 @@
 #include "hypervisor/picture.h"
 #include "hypervisor/xapi.h"
 
+struct vt_driver;
 struct vt_err;
 struct vt_keeper;
 
@@ -68,7 +69,10 @@ bool vt_keeper_catch_up(struct vt_keeper *keeper, struct vt_line *line, int64_t 
 const char *vt_keeper_name(const struct vt_keeper *keeper);
 const char *vt_keeper_url(const struct vt_keeper *keeper);
 const char *vt_keeper_folder(const struct vt_keeper *keeper); /* pool.state */
-/* Shared by threads; each brings a line of its own. Its tasks are followed by events. */
+/* Of the url; *out_session is for its table, NULL for xapi. */
+const struct vt_driver *vt_keeper_driver(struct vt_keeper *keeper, void **out_session);
+/* Shared by threads; each brings a line of its own. Its tasks are followed by events. NULL: the
+ * driver is not xapi. */
 struct vt_xapi *vt_keeper_xapi(struct vt_keeper *keeper);
 
 /* The picture until vt_keeper_done, always in pairs, in one thread, never one pair inside

@@ -94,6 +94,7 @@ struct vt_verb_job {
     char host[VT_XAPI_REF_MAX]; /* where to, for the verbs with a host */
     char lane[VT_XAPI_REF_MAX]; /* the host that carries the load; "": the pool chooses, no bound */
     char name[VT_VERB_NAME_MAX]; /* of the copy or snapshot */
+    const char *description; /* of a snapshot, for drivers that take it with the name; NULL */
     bool keep_disks;
     bool provision; /* behind a clone of a template */
     void *tag;      /* the caller's */
