@@ -66,6 +66,8 @@ const struct vt_db_migration vt_state_migrations[] = {
     { "CREATE TABLE web_user ("
       " name TEXT PRIMARY KEY, role INTEGER NOT NULL, secret TEXT NOT NULL, created INTEGER NOT NULL,"
       " last_login INTEGER NOT NULL) WITHOUT ROWID;" },
+    /* 7: what jobs were asked */
+    { VT_JOBS_SCHEMA_ARGUMENTS },
     /* Next step here. */
 };
 const size_t vt_state_migration_count = VT_COUNT(vt_state_migrations);

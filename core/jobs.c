@@ -220,12 +220,13 @@ static bool add_one(struct vt_jobs *jobs, const struct vt_job_new *job, int64_t 
     if (!*out_fresh)
         return true;
     if (!vt_jobs_do(jobs, VT_JOBS_ADD, true, err, "ttttttiiiiii", job->kind, job->key, or_empty(job->subject),
-                    or_empty(job->once), or_empty(job->arguments), or_empty(job->who), (int64_t)job->priority,
+                    or_empty(job->once), "", or_empty(job->who), (int64_t)job->priority,
                     (int64_t)(job->paused ? VT_JOB_PAUSED : VT_JOB_WAITING), job->not_before, vt_clock_wall(),
                     (int64_t)job->total, (int64_t)job->total_bytes))
         return false;
     *out_id = sqlite3_last_insert_rowid(vt_db_handle(jobs->db));
-    return true;
+    return !job->arguments || !*job->arguments ||
+           vt_jobs_do(jobs, VT_JOBS_ARGUMENTS, true, err, "it", *out_id, job->arguments);
 }
 
 static bool add_under_lock(struct vt_jobs *jobs, const struct vt_job_new *list, size_t count, int64_t *ids,

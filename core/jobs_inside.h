@@ -11,7 +11,7 @@
 enum { VT_JOBS_BACK_OFF_MAX = 16 };
 
 enum vt_jobs_statement {
-    VT_JOBS_ADD, VT_JOBS_ONCE, VT_JOBS_GET, VT_JOBS_NEXT_KEY, VT_JOBS_BEST, VT_JOBS_DUE, VT_JOBS_CLAIM,
+    VT_JOBS_ADD, VT_JOBS_ARGUMENTS, VT_JOBS_ONCE, VT_JOBS_GET, VT_JOBS_NEXT_KEY, VT_JOBS_BEST, VT_JOBS_DUE, VT_JOBS_CLAIM,
     VT_JOBS_PROGRESS, VT_JOBS_CHECKPOINT, VT_JOBS_END, VT_JOBS_SET_STATE, VT_JOBS_RETRY, VT_JOBS_RETRY_ITEMS,
     VT_JOBS_ITEM, VT_JOBS_ITEM_GET, VT_JOBS_ITEM_COUNT, VT_JOBS_ITEM_GONE, VT_JOBS_COUNT_STATE, VT_JOBS_PRUNE,
     VT_JOBS_MARK, VT_JOBS_SET_MARK,
@@ -61,7 +61,7 @@ struct vt_jobs {
 /* ---- rows (core/jobs_rows.c) ---- */
 
 #define VT_JOBS_COLUMNS                                                                                        \
-    "id, kind, key, subject, arguments, cursor, who, reason, priority, state, attempts, next_attempt, created," \
+    "id, kind, key, subject, coalesce((SELECT a.arguments FROM job_arguments a WHERE a.job = id), arguments), cursor, who, reason, priority, state, attempts, next_attempt, created," \
     " started, ended, done, total, done_bytes, total_bytes, failed, since"
 enum { VT_JOBS_COLUMN_SINCE = 20 };
 

@@ -13,6 +13,7 @@ const char *const vt_jobs_sql[VT_JOBS_STATEMENTS] = {
                     " attempts, crashes, next_attempt, created, since, started, ended, done, total, done_bytes,"
                     " total_bytes, failed)"
                     " VALUES (?1, ?2, ?3, ?4, ?5, '', ?6, '', ?7, ?8, 0, 0, ?9, ?10, ?10, 0, 0, 0, ?11, 0, ?12, 0)",
+    [VT_JOBS_ARGUMENTS] = "INSERT INTO job_arguments (job, arguments) VALUES (?, ?)",
     [VT_JOBS_ONCE] = "SELECT id FROM job WHERE kind = ? AND once = ? AND once <> '' AND state <= 2",
     [VT_JOBS_GET] = "SELECT " VT_JOBS_COLUMNS " FROM job WHERE id = ?",
     [VT_JOBS_NEXT_KEY] = "SELECT min(key) FROM job WHERE state = 0 AND kind = ? AND key > ?",

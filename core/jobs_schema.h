@@ -22,4 +22,8 @@
 /* Numbers by name, for those who make jobs out of what happens: how far they have come. */
 #define VT_JOBS_SCHEMA_MARKS \
     "CREATE TABLE job_mark (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;"
+/* Apart from the rows that change several times a second: a row is written anew whole. */
+#define VT_JOBS_SCHEMA_ARGUMENTS \
+    "CREATE TABLE job_arguments (" \
+    " job INTEGER PRIMARY KEY REFERENCES job (id) ON DELETE CASCADE, arguments TEXT NOT NULL);"
 /* clang-format on */

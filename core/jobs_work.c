@@ -253,7 +253,7 @@ static void finish(struct vt_jobs *jobs, struct vt_job_run *run, enum vt_job_end
     job->ended = over ? vt_clock_wall() : 0;
     job->state = ending.state;
     job->attempts = ending.attempts;
-    if (!vt_jobs_do(jobs, VT_JOBS_END, over || end == VT_JOB_END_AGAIN, &err, "iiiitiiiii", (int64_t)ending.state,
+    if (!vt_jobs_do(jobs, VT_JOBS_END, over, &err, "iiiitiiiii", (int64_t)ending.state,
                     (int64_t)ending.attempts, ending.next_attempt, job->ended, ending.reason, (int64_t)job->done,
                     (int64_t)job->done_bytes, (int64_t)job->total, (int64_t)job->total_bytes, job->id))
         vt_log(VT_LOG_ERROR, "job.failed", "job=%lld text=\"%s\"", (long long)job->id, err.text);

@@ -99,7 +99,7 @@ static int fresh(void **state)
     if (system(command) != 0)
         return -1;
     VT_AUTO(vt_db) db = vt_db_open(path, &database, &err);
-    return db && vt_db_exec(db, VT_JOBS_SCHEMA VT_JOBS_SCHEMA_MARKS, &err) ? 0 : -1;
+    return db && vt_db_exec(db, VT_JOBS_SCHEMA VT_JOBS_SCHEMA_MARKS VT_JOBS_SCHEMA_ARGUMENTS, &err) ? 0 : -1;
 }
 
 static struct vt_jobs *opened(void)
@@ -443,6 +443,26 @@ static void a_list_can_be_narrowed(void **state)
     assert_int_equal(listed(jobs, (struct vt_jobs_filter){ .states = 1u << VT_JOB_WAITING }).count, 3);
 }
 
+static bool see_arguments(void *context, const struct vt_job *job)
+{
+    snprintf(context, 64, "%s", job->arguments);
+    return true;
+}
+
+static void arguments_come_back_as_they_were_given(void **state)
+{
+    (void)state;
+    const struct vt_job_new job = { .kind = "send", .key = "PACS", .arguments = "{\"peer\":\"PACS\"}" };
+    const struct vt_jobs_filter all = { 0 };
+    struct vt_err err = { 0 };
+    char seen[64] = "";
+    VT_AUTO(vt_jobs) jobs = opened();
+
+    assert_true(vt_jobs_add(jobs, &job, NULL, &err));
+    assert_true(vt_jobs_list(jobs, &all, see_arguments, seen, &err));
+    assert_string_equal(seen, job.arguments);
+}
+
 static void a_text_that_is_too_long_is_refused(void **state)
 {
     (void)state;
@@ -539,6 +559,7 @@ int main(void)
         cmocka_unit_test_setup(the_same_mark_gives_the_same_job_until_it_ended, fresh),
         cmocka_unit_test_setup(failed_items_are_listed_with_their_reason, fresh),
         cmocka_unit_test_setup(a_list_can_be_narrowed, fresh),
+        cmocka_unit_test_setup(arguments_come_back_as_they_were_given, fresh),
         cmocka_unit_test_setup(a_text_that_is_too_long_is_refused, fresh),
         cmocka_unit_test_setup(the_way_of_a_job_is_told_as_events, fresh),
         cmocka_unit_test_setup(a_mark_is_what_was_set_last, fresh),
