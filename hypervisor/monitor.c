@@ -305,9 +305,9 @@ void vt_monitor_free(struct vt_monitor *monitor)
 {
     if (!monitor)
         return;
-    vt_probes_free(vt_take(&monitor->probes));
+    stop_judge(monitor); /* it is the one that uses the others */
     stop_workers(monitor);
-    stop_judge(monitor);
+    vt_probes_free(vt_take(&monitor->probes));
     stop_hook(monitor);
     free_records(monitor);
     vt_incidents_free(monitor->incidents);
