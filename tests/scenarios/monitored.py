@@ -57,10 +57,14 @@ class Monitored(poold.Daemon):
         return until(found, f"{name} of {vm or 'the pool'}", seconds)
 
     def until_snapshot(self, vm, seconds=30):
-        return until(lambda: next((row for row in self.timeline(vm) if row["snapshot"]), None), f"a snapshot of {vm}", seconds)
+        """Of its newest incident, when that is open."""
+        def taken():
+            row = (self.timeline(vm) or [{"closed": "", "snapshot": None}])[-1]
+            return row if row["closed"] is None and row["snapshot"] else None
+        return until(taken, f"a snapshot of {vm}", seconds)
 
     def until_refused(self, vm, word, seconds=30):
-        return until(lambda: next((row for row in self.timeline(vm) if word in row["reason"]), None), f"{word} for {vm}", seconds)
+        return until(lambda: next((row for row in self.timeline(vm)[-1:] if word in row["reason"]), None), f"{word} for {vm}", seconds)
 
     def running(self, host=None):
         return [row["name"] for row in self.rows("vm", "list", "--state", "running") if host in (None, row["host"])]
