@@ -132,7 +132,7 @@ def case_a_crash_between_decision_and_snapshot_neither_loses_nor_doubles(world):
     world.ctl("delay", "0")
     equal(len(world.snapshots("ws-0007")), before)
     world.begin("-o", "watch.repeat=0")
-    until(lambda: world.timeline("ws-0007")[-1]["snapshot"], "the snapshot is taken by the next run", 60)
+    world.until_snapshot("ws-0007", 60)
     time.sleep(BOUND)
     equal(len(world.snapshots("ws-0007")), before + 1)
     equal(len(world.timeline("ws-0007")), incidents + 1)
@@ -148,7 +148,7 @@ def case_a_crash_behind_the_request_finds_the_snapshot_by_its_name(world):
     until(lambda: len(world.snapshots("ws-0008")) > len(before), "the snapshot is there")
     world.end(signal.SIGKILL)
     world.begin("-o", "watch.repeat=0")
-    taken = until(lambda: world.timeline("ws-0008")[-1]["snapshot"], "the snapshot is known", 60)
+    taken = world.until_snapshot("ws-0008", 60)["snapshot"]
     time.sleep(BOUND)
     equal({s["uuid"] for s in world.snapshots("ws-0008")} - before, {taken})
 
@@ -161,7 +161,7 @@ def case_only_our_own_expired_snapshots_are_deleted(world):
     world.ok("vm", "snapshot", name, "--name", "by hand")
     world.ok("watch", "add", name)
     world.ctl("cut-network", name)
-    until(lambda: world.timeline(name)[-1]["snapshot"], "a snapshot")
+    world.until_snapshot(name)
     until(lambda: [s["name_label"] for s in world.snapshots(name)] == ["by hand"], "ours has expired", 60)
 
 
