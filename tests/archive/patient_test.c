@@ -15,53 +15,15 @@
 #include "core/clock.h"
 #include "dicom/dataset.h"
 #include "dicom/text.h"
-#include "tests/archive/objects.h"
+#include "tests/archive/world.h"
 #include "tests/support/torture.h"
-
-struct world {
-    char folder[256];
-    struct vt_archive *archive;
-    json_t *rows; /* of the last list */
-    struct vt_admin admin;
-};
-
-static bool note_row(void *context, json_t *row)
-{
-    struct world *world = context;
-    return json_array_append(world->rows, row) == 0;
-}
-
-static void open_world(struct world *world)
-{
-    world->archive = archive_at(world->folder);
-    assert_non_null(world->archive);
-    world->admin = (struct vt_admin){
-        .archive = world->archive, .who = "tester", .row = note_row, .context = world
-    };
-}
 
 static int set_up(void **state)
 {
-    struct world *world = calloc(1, sizeof *world);
     struct vt_err err = { 0 };
 
     assert_true(vt_dict_load(&err));
-    snprintf(world->folder, sizeof world->folder, "%s", folder_new());
-    world->rows = json_array();
-    open_world(world);
-    *state = world;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct world *world = *state;
-
-    vt_archive_free(world->archive);
-    json_decref(world->rows);
-    folder_remove(world->folder);
-    free(world);
-    return 0;
+    return world_set_up(state);
 }
 
 static void send_pixels(struct world *world, const char *patient, const char *study,
@@ -228,7 +190,7 @@ static void a_merge_is_kept_over_reopening_and_reindex(void **state)
     send(world, "B", "1.2", "1.2.1.1", VT_UID_EXPLICIT_LE);
     merge(world, "A", "B");
     vt_archive_free(world->archive);
-    open_world(world);
+    world_open(world);
     assert_string_equal(studies(world, "B"), "1.1;1.2");
     if (!vt_admin_reindex(&world->admin, &instances, &err))
         fail_msg("%s", err.text);
@@ -520,19 +482,19 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_merge_while_an_instance_is_stored_does_not_miss_it,
-                                        set_up, tear_down),
+                                        set_up, world_tear_down),
         cmocka_unit_test_setup_teardown(a_merge_moves_studies_that_are_there_and_that_come, set_up,
-                                        tear_down),
+                                        world_tear_down),
         cmocka_unit_test_setup_teardown(a_merge_is_kept_over_reopening_and_reindex, set_up,
-                                        tear_down),
+                                        world_tear_down),
         cmocka_unit_test_setup_teardown(the_way_out_carries_the_new_identity_and_the_old_values,
-                                        set_up, tear_down),
+                                        set_up, world_tear_down),
         cmocka_unit_test_setup_teardown(a_deflated_data_set_goes_out_deflated_again, set_up,
-                                        tear_down),
+                                        world_tear_down),
         cmocka_unit_test_setup_teardown(a_correction_changes_what_it_names_and_can_be_undone,
-                                        set_up, tear_down),
+                                        set_up, world_tear_down),
         cmocka_unit_test_setup_teardown(
-            a_study_under_two_patients_is_a_conflict_that_can_be_resolved, set_up, tear_down),
+            a_study_under_two_patients_is_a_conflict_that_can_be_resolved, set_up, world_tear_down),
         cmocka_unit_test(a_name_that_does_not_fit_the_set_turns_all_text_to_utf8),
         cmocka_unit_test(original_attributes_that_were_there_stay),
         cmocka_unit_test(big_endian_headers_are_rewritten_in_their_own_order),
