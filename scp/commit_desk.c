@@ -326,15 +326,40 @@ static enum vt_job_end run(void *context, struct vt_job_run *job, struct vt_err 
     return report(&work, err);
 }
 
-/* The queue gave up, or somebody cancelled: so it stands in the receipt. */
+struct given_up {
+    int64_t transaction;
+    char reason[VT_JOB_TEXT_MAX + 1];
+};
+
+static bool read_given_up(void *context, const struct vt_job *job)
+{
+    struct given_up *given_up = context;
+
+    given_up->transaction = strtoll(job->arguments, NULL, 10);
+    snprintf(given_up->reason, sizeof given_up->reason, "%s",
+             job->state == VT_JOB_CANCELLED || !*job->reason ? vt_job_state_name(job->state)
+                                                             : job->reason);
+    return false;
+}
+
+/* The queue gave up, or somebody cancelled: so it stands in the receipt, and no restart begins
+ * anew. */
 static void ended(void *context, int64_t id, enum vt_job_state state)
 {
     struct vt_commits *commits = context;
+    const struct vt_jobs_filter filter = { .id = id };
+    struct given_up given_up = { .transaction = 0 };
+    struct vt_commitment commitment;
+    struct vt_err err = { 0 };
 
-    (void)id;
-    if (state == VT_JOB_FAILED || state == VT_JOB_CANCELLED)
-        vt_tell(commits->options.events, "commitment.given-up", "", "job",
-                vt_job_state_name(state), NULL);
+    if (state != VT_JOB_FAILED && state != VT_JOB_CANCELLED)
+        return;
+    if (vt_jobs_list(commits->options.jobs, &filter, read_given_up, &given_up, &err) &&
+        given_up.transaction > 0 &&
+        vt_commitment_read(commits->options.archive, given_up.transaction, &commitment, &err) &&
+        commitment.state == VT_COMMITMENT_DECIDED)
+        vt_commitment_told(commits->options.archive, given_up.transaction, given_up.reason, true,
+                           &err);
 }
 
 bool vt_commits_register(struct vt_commits *commits, struct vt_err *err)

@@ -284,6 +284,20 @@ def case_a_report_is_delivered_when_the_peer_is_back(alpha, beta, work):
     equal((answer[0]["SOPInstanceUID"], answer[0]["result"]), ("1.6.1", "committed"))
 
 
+def case_a_report_that_nobody_waits_for_any_more_is_undelivered(alpha, beta, _work):
+    beta.stop()
+    with open_commit(alpha, calling="BETA") as a:
+        equal(ask(a, action_information("1.9.12", [(SECONDARY_CAPTURE, "1.6.1")])), 0)
+    until("an attempt failed", lambda: commitments(alpha)[-1]["attempts"] >= 1)
+    job = [j for j in json_lines(alpha.cli("job", "list", "--json").stdout) if j["kind"] == "commitment"][0]
+    equal(alpha.cli("job", "cancel", job["id"]).returncode, 0)
+    until("the receipt says so", lambda: commitments(alpha)[-1]["state"] == "undelivered")
+    beta.start()
+    equal(beta.cli("commitment", "expect", "1.9.12", "ALPHA").returncode, 0)
+    equal(alpha.cli("commitment", "resend", "1.9.12").returncode, 0)
+    until("it is reported after all", lambda: commitments(alpha)[-1]["state"] == "reported")
+
+
 def case_the_command_takes_the_report_itself_when_no_node_runs(alpha, beta, work):
     beta.stop()
     asked = beta.cli("commit", "ALPHA", work / "files", "--wait", WAIT)
