@@ -5,13 +5,12 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include <openssl/evp.h>
-
 #include "core/clock.h"
 #include "core/err.h"
+#include "media/slide_hash.h"
 #include "media/slide_write.h"
 
-enum { PIECE = 1 << 20, PASSES = 3 };
+enum { PASSES = 3 };
 
 struct converting {
     struct vt_slide *slide;
@@ -34,39 +33,26 @@ static bool advance(struct converting *converting, uint64_t bytes, struct vt_err
 
 /* ---- SHA-256 of the file ---- */
 
-static bool hash_all(struct converting *converting, EVP_MD_CTX *sha, uint8_t *bytes, struct vt_err *err)
+static bool hash_file(struct converting *converting, uint8_t out[static VT_SLIDE_SHA256],
+                      struct vt_err *err)
 {
     const struct vt_slide_source *source = &converting->slide->source;
+    VT_AUTO(vt_slide_hash) hash = vt_slide_hash_new(err);
 
+    if (!hash)
+        return false;
+    (void)posix_fadvise(source->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
     for (uint64_t at = 0; at < source->size;) {
-        size_t part = source->size - at < PIECE ? (size_t)(source->size - at) : PIECE;
-        if (!vt_slide_read(source, bytes, part, at, err))
+        size_t part = source->size - at < VT_SLIDE_HASH_BLOCK ? (size_t)(source->size - at)
+                                                               : VT_SLIDE_HASH_BLOCK;
+        if (!vt_slide_read(source, vt_slide_hash_block(hash), part, at, err))
             return false;
-        if (!EVP_DigestUpdate(sha, bytes, part))
-            return vt_fail(err, VT_E_NOMEM, "no memory for SHA-256");
+        vt_slide_hash_pass(hash, part);
         at += part;
         if (!advance(converting, part, err))
             return false;
     }
-    return true;
-}
-
-static bool hash_file(struct converting *converting, uint8_t out[static VT_SLIDE_SHA256],
-                      struct vt_err *err)
-{
-    EVP_MD_CTX *sha = EVP_MD_CTX_new();
-    vt_autofree uint8_t *bytes = malloc(PIECE);
-    uint8_t digest[EVP_MAX_MD_SIZE];
-    bool ok = sha && bytes && EVP_DigestInit_ex(sha, EVP_sha256(), NULL);
-
-    (void)posix_fadvise(converting->slide->source.fd, 0, 0, POSIX_FADV_SEQUENTIAL);
-    ok = ok ? hash_all(converting, sha, bytes, err) : vt_fail(err, VT_E_NOMEM, "no memory for SHA-256");
-    if (ok && !EVP_DigestFinal_ex(sha, digest, NULL))
-        ok = vt_fail(err, VT_E_NOMEM, "no memory for SHA-256");
-    EVP_MD_CTX_free(sha);
-    if (ok)
-        memcpy(out, digest, VT_SLIDE_SHA256);
-    return ok;
+    return vt_slide_hash_finish(hash, out, err);
 }
 
 /* ---- writing ---- */

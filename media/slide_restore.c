@@ -6,13 +6,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <openssl/evp.h>
-
 #include "core/err.h"
 #include "core/io.h"
+#include "media/slide_hash.h"
 #include "media/slide_original.h"
 
-enum { PIECE = 1 << 20 };
+enum { FLUSH = 8 << 20 };
 
 struct passing {
     bool (*progress)(void *context, uint64_t done, uint64_t total);
@@ -21,19 +20,22 @@ struct passing {
     const char *path;
 };
 
-static bool pass_all(struct vt_slide_original *original, const struct passing *passing, EVP_MD_CTX *sha,
-                     uint8_t *bytes, struct vt_err *err)
+static bool pass_all(struct vt_slide_original *original, const struct passing *passing,
+                     struct vt_slide_hash *hash, struct vt_err *err)
 {
     uint64_t size = vt_slide_original_size(original);
     size_t got;
 
     for (uint64_t at = 0; at < size; at += got) {
-        if (!vt_slide_pread(original, bytes, PIECE, at, &got, err))
+        uint8_t *bytes = vt_slide_hash_block(hash);
+        if (!vt_slide_pread(original, bytes, VT_SLIDE_HASH_BLOCK, at, &got, err))
             return false;
-        if (!EVP_DigestUpdate(sha, bytes, got))
-            return vt_fail(err, VT_E_NOMEM, "no memory for SHA-256");
+        vt_slide_hash_pass(hash, got);
         if (passing->fd >= 0 && !vt_io_pwrite(passing->fd, bytes, got, at, passing->path, err))
             return false;
+        /* The disk works meanwhile. */
+        if (passing->fd >= 0 && at % FLUSH == 0)
+            (void)sync_file_range(passing->fd, (off_t)at, 0, SYNC_FILE_RANGE_WRITE);
         if (passing->progress && !passing->progress(passing->context, at + got, size))
             return vt_fail(err, VT_E_CANCELLED, "stopped");
     }
@@ -42,21 +44,18 @@ static bool pass_all(struct vt_slide_original *original, const struct passing *p
 
 static bool pass(struct vt_slide_original *original, const struct passing *passing, struct vt_err *err)
 {
-    EVP_MD_CTX *sha = EVP_MD_CTX_new();
-    vt_autofree uint8_t *bytes = malloc(PIECE);
-    uint8_t digest[EVP_MAX_MD_SIZE];
-    bool ok = sha && bytes && EVP_DigestInit_ex(sha, EVP_sha256(), NULL);
+    VT_AUTO(vt_slide_hash) hash = vt_slide_hash_new(err);
+    uint8_t digest[VT_SLIDE_SHA256];
 
+    if (!hash)
+        return false;
     vt_slide_original_in_order(original);
-    ok = ok ? pass_all(original, passing, sha, bytes, err)
-            : vt_fail(err, VT_E_NOMEM, "no memory for SHA-256");
-    if (ok && !EVP_DigestFinal_ex(sha, digest, NULL))
-        ok = vt_fail(err, VT_E_NOMEM, "no memory for SHA-256");
-    EVP_MD_CTX_free(sha);
-    if (ok && memcmp(digest, vt_slide_original_sha256(original), VT_SLIDE_SHA256) != 0)
-        return vt_fail(err, VT_E_CORRUPT, "%s as it was put together is not the original: SHA-256 differs",
-                       vt_slide_original_name(original));
-    return ok;
+    if (!pass_all(original, passing, hash, err) || !vt_slide_hash_finish(hash, digest, err))
+        return false;
+    if (memcmp(digest, vt_slide_original_sha256(original), VT_SLIDE_SHA256) == 0)
+        return true;
+    return vt_fail(err, VT_E_CORRUPT, "%s as it was put together is not the original: SHA-256 differs",
+                   vt_slide_original_name(original));
 }
 
 bool vt_slide_original_verify(struct vt_slide_original *original,
