@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/statvfs.h>
 #include <time.h>
 
 #include "core/buf.h"
@@ -11,7 +12,7 @@
 #include "hypervisor/verbs.h"
 #include "hypervisor/xmlrpc.h"
 
-enum { RECORD_MAX = 256 * 1024, KIB = 1024, SNAPSHOTS_MAX = 512, DESCRIPTION_MAX = 4096, NEIGHBOUR_KNOWN = 2 /* ATF_COM */ };
+enum { RECORD_MAX = 256 * 1024, KIB = 1024, SNAPSHOTS_MAX = 512, DISKS_MAX = 64, DESCRIPTION_MAX = 4096, NEIGHBOUR_KNOWN = 2 /* ATF_COM */ };
 
 #define NO_REF "OpaqueRef:NULL"
 
@@ -243,6 +244,8 @@ struct domain {
     struct vt_libvirt_vif vifs[VT_LIBVIRT_VIFS_MAX];
     char vif_refs[VT_LIBVIRT_VIFS_MAX][VT_XAPI_REF_MAX];
     size_t vif_count;
+    char vbd_refs[DISKS_MAX][VT_XAPI_REF_MAX];
+    size_t vbd_count;
     char (*snapshots)[VT_XAPI_REF_MAX];
     size_t snapshot_count;
 };
@@ -281,6 +284,79 @@ static bool put_vifs(struct domain *domain, const struct vt_libvirt_sink *sink, 
                  vif->up && strcmp(domain->power, "Running") == 0);
         ok = end(&record, sink, VT_CLASS_VIF, domain->vif_refs[i], err) && ok;
     }
+    return ok;
+}
+
+/* ---- its disks ---- */
+
+/* A folder of this machine is a storage; of another machine's nothing but the name is known. */
+static bool put_storage(const char *path, const struct vt_libvirt_sink *sink,
+                        char ref[static VT_XAPI_REF_MAX], struct vt_err *err)
+{
+    char folder[4096], uuid[VT_LIBVIRT_UUID_MAX];
+    struct statvfs space = { .f_frsize = 0 };
+    struct record record;
+
+    snprintf(folder, sizeof folder, "%s", path);
+    char *slash = strrchr(folder, '/');
+    if (slash)
+        *slash = '\0';
+    if (statvfs(folder, &space) != 0)
+        space = (struct statvfs){ .f_frsize = 0 };
+    vt_libvirt_snapshot_uuid("storage", folder, uuid);
+    vt_libvirt_ref("sr", uuid, ref);
+    begin(&record, uuid, folder, err);
+    put_text(&record, "type", "dir");
+    put_bool(&record, "shared", false);
+    put_int(&record, "physical_size", (int64_t)(space.f_blocks * space.f_frsize));
+    put_int(&record, "physical_utilisation",
+            (int64_t)((space.f_blocks - space.f_bavail) * space.f_frsize));
+    return end(&record, sink, VT_CLASS_SR, ref, err);
+}
+
+static bool put_disk(struct domain *domain, const char *path, const struct vt_libvirt_sink *sink,
+                     struct vt_err *err)
+{
+    char uuid[VT_LIBVIRT_UUID_MAX], vdi[VT_XAPI_REF_MAX], sr[VT_XAPI_REF_MAX];
+    char (*vbd)[VT_XAPI_REF_MAX] = &domain->vbd_refs[domain->vbd_count];
+    virDomainBlockInfo info = { .capacity = 0 };
+    struct record record;
+
+    if (!put_storage(path, sink, sr, err))
+        return false;
+    virDomainGetBlockInfo(domain->handle, path, &info, 0);
+    vt_libvirt_snapshot_uuid(domain->uuid, path, uuid);
+    vt_libvirt_ref("vdi", uuid, vdi);
+    vt_libvirt_ref("vbd", uuid, *vbd);
+    begin(&record, uuid, path, err);
+    put_text(&record, "SR", sr);
+    put_text(&record, "type", "user");
+    put_bool(&record, "managed", true);
+    put_int(&record, "virtual_size", (int64_t)info.capacity);
+    put_int(&record, "physical_utilisation", (int64_t)info.allocation);
+    put_list(&record, "VBDs", (const char (*)[VT_XAPI_REF_MAX])vbd, 1);
+    if (!end(&record, sink, VT_CLASS_VDI, vdi, err))
+        return false;
+    begin(&record, uuid, "", err);
+    put_text(&record, "VM", domain->ref);
+    put_text(&record, "VDI", vdi);
+    put_text(&record, "type", "Disk");
+    put_text(&record, "mode", "RW");
+    put_bool(&record, "currently_attached", strcmp(domain->power, "Halted") != 0);
+    if (!end(&record, sink, VT_CLASS_VBD, *vbd, err))
+        return false;
+    domain->vbd_count++;
+    return true;
+}
+
+static bool put_disks(struct domain *domain, const struct vt_libvirt_sink *sink, struct vt_err *err)
+{
+    char **disks = vt_libvirt_disks(domain->xml);
+    bool ok = disks || vt_fail(err, VT_E_NOMEM, "no memory for the names of disks");
+
+    for (char **disk = disks; ok && *disk && domain->vbd_count < DISKS_MAX; disk++)
+        ok = put_disk(domain, *disk, sink, err);
+    vt_libvirt_disks_free(disks);
     return ok;
 }
 
@@ -402,6 +478,7 @@ static bool put_vm(const struct domain *domain, const struct vt_libvirt_sink *si
     put_int(&record, "VCPUs_max", info.nrVirtCpu);
     put_int(&record, "domid", runs ? (int64_t)virDomainGetID(domain->handle) : -1);
     put_list(&record, "VIFs", (const char (*)[VT_XAPI_REF_MAX])domain->vif_refs, domain->vif_count);
+    put_list(&record, "VBDs", (const char (*)[VT_XAPI_REF_MAX])domain->vbd_refs, domain->vbd_count);
     put_list(&record, "snapshots", (const char (*)[VT_XAPI_REF_MAX])domain->snapshots,
              domain->snapshot_count);
     put_allowed(&record, domain->power);
@@ -424,7 +501,7 @@ bool vt_libvirt_put_domain(virDomainPtr handle, const struct vt_libvirt_sink *si
     if (ok) {
         vt_libvirt_ref("vm", domain->uuid, domain->ref);
         domain->vif_count = vt_libvirt_vifs(domain->xml, domain->vifs);
-        ok = put_vifs(domain, sink, err) && put_snapshots(domain, sink, err) &&
+        ok = put_vifs(domain, sink, err) && put_disks(domain, sink, err) && put_snapshots(domain, sink, err) &&
              put_vm(domain, sink, err);
     } else {
         vt_libvirt_failed(err, "a VM");
