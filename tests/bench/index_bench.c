@@ -172,6 +172,8 @@ static void print_line(const char *name, int64_t *first, int64_t rest, uint64_t 
            rows > ROUNDS ? (double)rest / 1e3 / (double)(rows - ROUNDS) : 0.0);
 }
 
+static bool fuzzy; /* names by sound */
+
 /* `format` takes one text. Parsing, planning and writing the answers are in the times. */
 static void measure(struct vt_index *index, const char *name, enum vt_level level,
                     const char *format,
@@ -183,7 +185,7 @@ static void measure(struct vt_index *index, const char *name, enum vt_level leve
     uint64_t rows = 0;
 
     for (int round = 0; round < ROUNDS; round++) {
-        const struct vt_query_rules rules = { .model = VT_MODEL_STUDY_ROOT };
+        const struct vt_query_rules rules = { .model = VT_MODEL_STUDY_ROOT, .fuzzy = fuzzy };
         const struct vt_answer_rules answer = { .retrieve_ae_title = "VITRINE",
                                                 .encoding = VT_EXPLICIT_LE };
         char text[100], word[160];
@@ -254,6 +256,23 @@ static void value_infix(uint64_t r, uint64_t n, char *out, size_t room)
     snprintf(out, room, "*MIT*");
 }
 
+/* No three characters in a row: no trigram to look up. The second matches nobody: all must be looked at. */
+static void value_short(uint64_t r, uint64_t n, char *out, size_t room)
+{
+    (void)r, (void)n;
+    snprintf(out, room, "*IT*");
+}
+static void value_nobody(uint64_t r, uint64_t n, char *out, size_t room)
+{
+    (void)r, (void)n;
+    snprintf(out, room, "*Q?Z*");
+}
+static void value_sound(uint64_t r, uint64_t n, char *out, size_t room)
+{
+    (void)r, (void)n;
+    snprintf(out, room, "SMYTHE");
+}
+
 static void measure_lookup(struct vt_index *index, uint64_t n)
 {
     struct vt_err err = { 0 };
@@ -306,6 +325,11 @@ static void bench(const char *folder, struct vt_index *index, uint64_t from, uin
     measure(index, "studies of a week", VT_LEVEL_STUDY, "StudyDate", value_week, n);
     measure(index, "studies SMITH*", VT_LEVEL_STUDY, "PatientName", value_prefix, n);
     measure(index, "studies *MIT*", VT_LEVEL_STUDY, "PatientName", value_infix, n);
+    measure(index, "studies *IT*", VT_LEVEL_STUDY, "PatientName", value_short, n);
+    measure(index, "studies *Q?Z*", VT_LEVEL_STUDY, "PatientName", value_nobody, n);
+    fuzzy = true;
+    measure(index, "studies SMYTHE by sound", VT_LEVEL_STUDY, "PatientName", value_sound, n);
+    fuzzy = false;
     measure(index, "instances of a series", VT_LEVEL_IMAGE, "SeriesInstanceUID", value_series, n);
     memory();
 }
