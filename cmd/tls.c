@@ -6,7 +6,10 @@
 
 #include "core/conf.h"
 #include "core/err.h"
+#include "core/log.h"
 #include "scu/peers.h"
+
+enum { EXPIRY_WARN_DAYS = 30 };
 
 static const char suites_13[] =
     "TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256";
@@ -37,11 +40,24 @@ static bool check_key_file(const char *path, struct vt_err *err)
     return true;
 }
 
+/* In time to have it renewed. */
+static void warn_of_expiry(SSL_CTX *context, const char *path)
+{
+    const X509 *certificate = SSL_CTX_get0_certificate(context);
+    int days = 0, seconds = 0;
+
+    if (certificate &&
+        ASN1_TIME_diff(&days, &seconds, NULL, X509_get0_notAfter(certificate)) == 1 &&
+        days < EXPIRY_WARN_DAYS)
+        vt_log(VT_LOG_WARN, "tls.certificate-expires", "file=\"%s\" days=%d", path, days);
+}
+
 static bool set_identity(SSL_CTX *context, const struct vt_tls_options *options,
                          struct vt_err *err)
 {
     if (SSL_CTX_use_certificate_chain_file(context, options->certificate) != 1)
         return fail_openssl(err, "dicom.tls_certificate", options->certificate);
+    warn_of_expiry(context, options->certificate);
     if (!check_key_file(options->key, err))
         return false;
     return (SSL_CTX_use_PrivateKey_file(context, options->key, SSL_FILETYPE_PEM) == 1 &&

@@ -108,7 +108,8 @@ static void log_event(void *context, const struct vt_event *event)
     json_t *detail = event->detail ? json_loads(event->detail, 0, NULL) : NULL;
     bool title = strncmp(event->kind, "association.", 12) == 0 ||
                  strncmp(event->kind, "query.", 6) == 0 ||
-                 strncmp(event->kind, "retrieve.", 9) == 0;
+                 strncmp(event->kind, "retrieve.", 9) == 0 ||
+                 strncmp(event->kind, "commitment.", 11) == 0;
     bool ok = vt_buf_printf(&line, &err, "%s=%s", title ? "aet" : "subject",
                             event->subject && *event->subject ? event->subject : "-");
     if (detail)

@@ -247,6 +247,43 @@ static void a_failing_allocation_leaves_nothing_behind(void **state)
     assert_true(vt_torture(load_two, conf) >= 8);
 }
 
+static void access_keys_are_read_and_checked(void **state)
+{
+    static const char *const good[] = { "peer.CT1.tls_subject=CN=ct1", "peer.CT1.called=VITRINE OTHER",
+                                        "peer.CT1.instances_per_day=5", "peer.CT1.bytes_per_day=1K",
+                                        "peer.CT1.commit_same_association=no", NULL };
+    static const char *const bad[] = { "peer.CT1.tls_fingerprint=aa:bb", "peer.CT1.tls=no", NULL };
+    VT_AUTO(vt_peers) peers = peers_of(good);
+    const struct vt_peer *peer = vt_peers_at(peers, 0);
+
+    (void)state;
+    assert_true(peer->tls);
+    assert_string_equal(peer->certificate.subject, "CN=ct1");
+    assert_int_equal(peer->instances_per_day, 5);
+    assert_int_equal(peer->bytes_per_day, 1024);
+    assert_true(peer->commit_elsewhere);
+    assert_true(vt_peer_may_call(peer, "OTHER"));
+    assert_false(vt_peer_may_call(peer, "OTHE"));
+    assert_refused(bad, "peer.CT1 names a certificate");
+}
+
+static void replaced_peers_are_found_and_borrowed_ones_stay(void **state)
+{
+    static const char *const before[] = { "peer.CT1.host=10.0.0.1", "peer.CT2.host=10.0.0.2", NULL };
+    static const char *const after[] = { "peer.CT1.host=10.0.0.9", NULL };
+    VT_AUTO(vt_peers) peers = peers_of(before);
+    VT_AUTO(vt_peers) fresh = peers_of(after);
+    const struct vt_peer *borrowed = vt_peers_by_title(peers, "CT1");
+    struct vt_err err = { 0 };
+
+    (void)state;
+    assert_true(vt_peers_replace(peers, fresh, &err));
+    assert_string_equal(vt_peers_by_title(peers, "CT1")->host, "10.0.0.9");
+    assert_null(vt_peers_by_title(peers, "CT2"));
+    assert_null(vt_peers_at(fresh, 0));
+    assert_string_equal(borrowed->host, "10.0.0.1");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -261,6 +298,8 @@ int main(void)
         cmocka_unit_test(a_peer_with_a_host_calls_from_that_host),
         cmocka_unit_test(an_address_typed_by_hand_becomes_a_peer),
         cmocka_unit_test(what_is_no_address_is_refused),
+        cmocka_unit_test(access_keys_are_read_and_checked),
+        cmocka_unit_test(replaced_peers_are_found_and_borrowed_ones_stay),
         cmocka_unit_test(a_failing_allocation_leaves_nothing_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
