@@ -50,7 +50,7 @@ static bool is_wanted(const struct vt_picture *picture, struct vt_snapshot_job *
     if (!vm) {
         end(job, VT_SNAPSHOT_EXCUSED, "the VM is gone");
     } else if (taken) {
-        snprintf(job->uuid, sizeof job->uuid, "%s", vt_object_text(taken, "uuid"));
+        snprintf(job->uuid, sizeof job->uuid, "%.39s", vt_object_text(taken, "uuid"));
         end(job, VT_SNAPSHOT_DONE, "");
     } else if (strcmp(vt_object_text(vm, "power_state"), "Running") != 0) {
         end(job, VT_SNAPSHOT_EXCUSED, "it no longer runs");
@@ -91,11 +91,11 @@ void vt_monitor_driver_snapshot(struct vt_keeper *keeper, struct vt_snapshot_job
     snprintf(verb.vm, sizeof verb.vm, "%s", job->vm);
     snprintf(verb.name, sizeof verb.name, "%s", job->name);
     driver->act(session, &verb);
-    if (verb.end == VT_JOB_DONE) {
-        snprintf(job->uuid, sizeof job->uuid, "%s", uuid_in(verb.result));
+    if (verb.end == VT_VERB_DONE) {
+        snprintf(job->uuid, sizeof job->uuid, "%.39s", uuid_in(verb.result));
         end(job, VT_SNAPSHOT_DONE, "");
     } else {
-        end(job, verb.end == VT_JOB_UNKNOWN ? VT_SNAPSHOT_UNKNOWN : VT_SNAPSHOT_FAILED,
+        end(job, verb.end == VT_VERB_UNKNOWN ? VT_SNAPSHOT_UNKNOWN : VT_SNAPSHOT_FAILED,
             verb.err.text);
     }
 }
@@ -127,7 +127,7 @@ bool vt_monitor_driver_remove(struct vt_keeper *keeper, const char *ref, const c
         return ours && vt_fail(err, VT_E_UNSUPPORTED, "the driver deletes no snapshots");
     snprintf(verb.vm, sizeof verb.vm, "%s", ref);
     driver->act(session, &verb);
-    if (verb.end == VT_JOB_DONE)
+    if (verb.end == VT_VERB_DONE)
         return true;
     *err = verb.err;
     return false;
