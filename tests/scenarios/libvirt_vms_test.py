@@ -224,6 +224,82 @@ def case_what_the_driver_cannot_is_said(world):
         world.fails(*words, say="the driver libvirt cannot")
 
 
+# ---- vitrine-poold: one session for all, and the watch ----
+
+class Daemon:
+    def __init__(self, world):
+        self.world = world
+        self.socket = world.folder / "pool.sock"
+        settings = ("pool.url=qemu:///system", f"pool.state={world.folder}/daemon", f"pool.socket={self.socket}", "watch.free_percent=0",
+                    "watch.free_bytes=1")
+        self.process = subprocess.Popen([BIN / "vitrine-poold", *(word for setting in settings for word in ("-o", setting))],
+                                        stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        while "ready" not in (line := self.process.stderr.readline()):
+            if not line:
+                raise RuntimeError("vitrine-poold did not start")
+
+    def run(self, *words):
+        return self.world.run(*words, "-o", f"pool.socket={self.socket}")
+
+    def rows(self, *words):
+        done = self.run(*words, "--json")
+        equal(done.returncode, DONE, f"{words}: {done.stdout} {done.stderr}")
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    def state(self, name):
+        return next(row["power_state"] for row in self.rows("vm", "list") if row["name"] == name)
+
+    def stop(self):
+        self.process.stderr.close()
+        self.process.terminate()
+        equal(self.process.wait(60), 0, "the end of vitrine-poold")
+
+
+def case_the_daemon_sees_what_others_do_and_finds_libvirt_again(world):
+    daemon = Daemon(world)
+    try:
+        equal(daemon.state("w1"), "Running")
+        world.virsh("suspend", "w1")
+        wait(lambda: daemon.state("w1") == "Paused", "what virsh did")
+        equal(daemon.rows("vm", "unpause", "w1")[0]["outcome"], "done")
+        equal(daemon.state("w1"), "Running")                      # what we did is seen at once
+        world.daemon.kill()
+        world.daemon.wait()
+        pathlib.Path("/run/libvirt/libvirt-sock").unlink(missing_ok=True)
+        wait(lambda: daemon.run("pool", "status").returncode == FAILED, "that libvirt is away")
+        world.start_daemon()
+        wait(lambda: daemon.run("pool", "status").returncode == DONE, "libvirt's return")
+        world.virsh("suspend", "w1")
+        wait(lambda: daemon.state("w1") == "Paused", "what virsh did behind the reconnect")
+        world.virsh("resume", "w1")
+    finally:
+        daemon.stop()
+
+
+def case_one_cut_link_of_three_watched_guests_is_one_incident_with_one_snapshot(world):
+    world.run("vm", "start", "w3")
+    wait(lambda: world.pings("w3"), "w3 to answer")
+    daemon = Daemon(world)
+    try:
+        daemon.rows("watch", "add", *GUESTS, "--probe", "icmp", "--interval", "1s", "--timeout", "1s", "--threshold", "3", "--grace", "2s")
+        wait(lambda: {row["state"] for row in daemon.rows("watch", "list")} == {"answers"}, "three guests that answer")
+        daemon.rows("vm", "shutdown", "w3")                       # on purpose: no incident
+        world.virsh("domif-setlink", "w2", "vit2", "down")
+        wait(lambda: [row for row in daemon.rows("watch", "timeline") if row["snapshot"]], "the snapshot")
+        incidents = [row for row in daemon.rows("watch", "timeline") if row["class"] == "network-lost"]
+        equal([row["vm"] for row in incidents], ["w2"], incidents)
+        snapshots = daemon.rows("vm", "snapshots")
+        equal([(row["vm"], row["uuid"], row["kind"]) for row in snapshots if "netloss" in row["name"]],
+              [("w2", incidents[0]["snapshot"], "checkpoint")], snapshots)
+        name = next(row["name"] for row in snapshots if row["vm"] == "w2")
+        equal(name in world.virsh("snapshot-list", "w2"), True)
+        equal(daemon.rows("vm", "revert", "w2", name, "--yes")[0]["outcome"], "done")
+        wait(lambda: world.pings("w2"), "w2 to answer behind the way back")
+        wait(lambda: all(row["closed"] for row in daemon.rows("watch", "timeline") if row["vm"] == "w2"), "the end of the incident")
+    finally:
+        daemon.stop()
+
+
 def case_a_vm_is_destroyed_but_not_disks_that_nobody_manages(world):
     world.fails("vm", "destroy", "w3", "--yes", say="lies in no storage pool")
     equal(world.state("w3"), "Halted")
