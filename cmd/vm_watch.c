@@ -1,8 +1,8 @@
 /* watch and pool metrics on the command line: vitrine-poold does them (cmd/poold_watch_verbs.c);
  * here is what is said when it does not run. */
+#include "cmd/cli.h"
 #include "cmd/vm_commands.h"
 #include "core/err.h"
-#include "cmd/cli.h"
 
 int vt_cli_watch(struct vt_cli *cli, struct vt_err *err)
 {
