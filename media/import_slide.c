@@ -56,14 +56,19 @@ bool vt_import_slide_options(const json_t *options, struct vt_slide_options *out
 }
 
 static bool take_metadata(const struct vt_import_call *call, const char *path,
-                          struct vt_slide_metadata *out, struct vt_err *err)
+                          const struct vt_slide_options *reading, struct vt_slide_metadata *out,
+                          struct vt_err *err)
 {
-    const char *named = text_of(call->options, "metadata"), *slash = strrchr(path, '/');
+    const char *named = text_of(call->options, "metadata");
     char beside[PATH_MAX];
 
     if (!named && vt_slide_sidecar(path, beside, sizeof beside))
         named = beside;
-    return !named || vt_slide_metadata_read(out, named, slash ? slash + 1 : path, "", err);
+    if (!named)
+        return true;
+    /* A table may select by the barcode that the slide holds. */
+    VT_AUTO(vt_slide) slide = vt_slide_open(path, reading, err);
+    return slide && vt_slide_metadata_read(out, named, slide->name, slide->facts.barcode, err);
 }
 
 struct telling {
@@ -111,20 +116,26 @@ static bool may_be_a_picture(const char *path)
     return !dot || strcasecmp(dot, ".tif") == 0 || strcasecmp(dot, ".tiff") == 0 || strchr(dot, '/');
 }
 
-static bool import(const struct vt_import_call *call, const char *path, struct vt_err *err)
+static bool store(const struct vt_import_call *call, const char *path, struct vt_slide_result *out,
+                  struct vt_err *err)
 {
     struct vt_slide_metadata metadata = { 0 };
-    struct vt_slide_convert_options options = { .progress = progress };
     struct telling telling = { call };
+    struct vt_slide_convert_options options = { .progress = progress, .context = &telling };
     struct vt_slide_options reading;
-    struct vt_slide_result result;
 
     if (!vt_import_slide_options(call->options, &reading, &options.plan, err) ||
-        !take_metadata(call, path, &metadata, err))
+        !take_metadata(call, path, &reading, &metadata, err))
         return false;
     options.plan.metadata = &metadata;
-    options.context = &telling;
-    if (!vt_slide_import(call->archive, path, &reading, &options, &result, err)) {
+    return vt_slide_import(call->archive, path, &reading, &options, out, err);
+}
+
+static bool import(const struct vt_import_call *call, const char *path, struct vt_err *err)
+{
+    struct vt_slide_result result;
+
+    if (!store(call, path, &result, err)) {
         if (call->named || err->code != VT_E_INVALID || !may_be_a_picture(path))
             return false;
         vt_err_clear(err);

@@ -106,8 +106,8 @@ const char *vt_slide_role_name(enum vt_slide_role role);   /* "level", "label" .
 
 /* ---- frames (media/slide_frames.c) ---- */
 
-/* Frame i as it is stored, without item header and padding. Verbatim: the bytes of the tile are in *out from out_tile on (see
- * vt_slide_hole). VT_E_INVALID: this tile is not like the first one. */
+/* Appends frame i as it is stored, without item header and padding. Verbatim: the prefix, then the tile's own bytes behind its SOI; without a
+ * prefix the whole tile. VT_E_INVALID: this tile is not like the first one. */
 bool vt_slide_frame(struct vt_slide *slide, const struct vt_slide_image *image, uint32_t i,
                     struct vt_buf *out, struct vt_err *err);
 /* Bytes of that frame, without reading it. Verbatim and decoded only. */

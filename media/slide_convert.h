@@ -39,7 +39,6 @@ struct vt_slide_target {
 
 struct vt_slide_convert_options {
     struct vt_slide_plan_options plan;
-    const char *annotations;          /* ImageScope's .xml beside the slide; NULL: none */
     /* done and total in bytes of work: hashing, writing and checking count the file's size each. false stops. NULL: none. */
     bool (*progress)(void *context, uint64_t done, uint64_t total);
     void *context;
@@ -55,8 +54,6 @@ struct vt_slide_result {
     bool kept;                        /* restore data were written at all */
     bool reencoded;
     unsigned filled;                  /* tiles of no bytes that white stands for */
-    unsigned annotations;             /* shapes that became annotations */
-    unsigned annotations_left;        /* shapes that could not; they are in the .xml that is kept */
 };
 
 /* VT_E_CANCELLED: progress said so. The slide's file must not change meanwhile: VT_E_BUSY. */

@@ -19,7 +19,7 @@ enum { VT_SLIDE_DATASET_MAX = 20 << 20 };   /* a colour profile and offset table
 bool vt_slide_dataset(const struct vt_slide *slide, const struct vt_slide_plan *plan,
                       const struct vt_slide_instance *instance, struct vt_buf *out, struct vt_err *err);
 
-/* Patient, study, series, equipment: groups 0008 to 0020 of any instance of the slide, for Raw Data and annotations. */
+/* Patient, study, series, equipment: groups 0008 to 0020 of any instance of the slide, Raw Data too. */
 struct vt_slide_common {
     const char *sop_class, *sop_uid, *series_uid, *modality;
     const char *series_description;

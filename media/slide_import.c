@@ -12,7 +12,7 @@
 /* One receiver for each instance, so that all are written before the first is committed. */
 struct importing {
     struct vt_archive *archive;
-    struct vt_receive *receivers[VT_SLIDE_INSTANCES_MAX];
+    struct vt_receive *receivers[VT_SLIDE_IMPORT_INSTANCES_MAX];
     size_t count;
     char folder[PATH_MAX];
 };
@@ -42,8 +42,9 @@ static bool begin(void *context, const struct vt_slide_arrival *arrival, struct 
         .host = "import",
     };
 
-    if (importing->count == VT_SLIDE_INSTANCES_MAX)
-        return vt_fail(err, VT_E_LIMIT, "more than %d instances", VT_SLIDE_INSTANCES_MAX);
+    if (importing->count == VT_SLIDE_IMPORT_INSTANCES_MAX)
+        return vt_fail(err, VT_E_LIMIT, "the slide would become more than %d instances: choose larger parts",
+                       VT_SLIDE_IMPORT_INSTANCES_MAX);
     struct vt_receive *receive = vt_receive_new(importing->archive, err);
     if (!receive)
         return false;

@@ -10,8 +10,10 @@
 struct vt_err;
 struct vt_archive;
 
-/* options.plan and progress as in vt_slide_convert; the slide's own options beside. `from` is noted as the calling AE title's host
- * ("import"). */
+enum { VT_SLIDE_IMPORT_INSTANCES_MAX = 28 };   /* each keeps a buffer of 1 MiB until all are written */
+
+/* options.plan and progress as in vt_slide_convert; the slide's own options beside. Instances come from host "import". VT_E_LIMIT: more
+ * instances than that. */
 bool vt_slide_import(struct vt_archive *archive, const char *path, const struct vt_slide_options *reading,
                      const struct vt_slide_convert_options *options, struct vt_slide_result *out,
                      struct vt_err *err);

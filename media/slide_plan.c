@@ -79,7 +79,6 @@ static bool make_uids(struct vt_slide_plan *plan, struct vt_err *err)
     const struct { const char *role; char *out; } uids[] = {
         { "series", plan->series_uid },
         { "raw series", plan->raw_series_uid },
-        { "annotation series", plan->annotation_series_uid },
         { "frame of reference", plan->frame_of_reference_uid },
         { "pyramid", plan->pyramid_uid },
         { "specimen", plan->specimen_uid },

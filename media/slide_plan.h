@@ -14,7 +14,6 @@
 struct vt_err;
 
 #define VT_UID_RAW_DATA "1.2.840.10008.5.1.4.1.1.66"
-#define VT_UID_BULK_ANNOTATIONS "1.2.840.10008.5.1.4.1.1.91.1"
 
 enum { VT_SLIDE_INSTANCES_MAX = 512 };
 
@@ -33,8 +32,7 @@ struct vt_slide_instance {
 };
 
 struct vt_slide_plan {
-    char study_uid[VT_UID_MAX + 1], series_uid[VT_UID_MAX + 1], raw_series_uid[VT_UID_MAX + 1],
-        annotation_series_uid[VT_UID_MAX + 1];
+    char study_uid[VT_UID_MAX + 1], series_uid[VT_UID_MAX + 1], raw_series_uid[VT_UID_MAX + 1];
     char frame_of_reference_uid[VT_UID_MAX + 1], pyramid_uid[VT_UID_MAX + 1],
         specimen_uid[VT_UID_MAX + 1], dimension_uid[VT_UID_MAX + 1];
     char date[9], time[7];

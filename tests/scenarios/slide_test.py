@@ -214,6 +214,8 @@ def case_metadata_come_from_json_and_csv(world):
     table.write_text('file,PatientID,PatientName,AccessionNumber\r\nother.svs,1,"X",S1\r\nmade,4711,"Müller^Anna",S26-1\r\n')
     two = pydicom.dcmread(world.convert(world.slide, "csv", "--metadata", table) / "level-0.dcm")
     equal((two.PatientID, two.StudyInstanceUID), ("4711", one.StudyInstanceUID))
+    table.write_text("barcode,PatientID\nS26-1000,A\nS26-1001,B\n")
+    equal(pydicom.dcmread(world.convert(world.slide, "barcode", "--metadata", table) / "level-0.dcm").PatientID, "B")
     table.write_text("file,PatientID\nother.svs,1\n")
     world.refused(world.slide, "no line for made.svs", "--metadata", table)
     names.write_text(json.dumps({"PatientBirthDate": "tomorrow"}))
@@ -297,7 +299,9 @@ def case_what_can_be_read_all_the_same_is_read(world):
 
 def case_import_stores_once_and_restore_gives_it_back(world):
     with Node(world.folder / "node") as node:
+        (world.folder / "slides.csv").write_text("barcode,PatientID\nS26-1001,B7\n")
         first = json_lines(node.cli("--json", "import", world.slide).stdout)
+        equal([row["PatientID"] for row in json_lines(node.cli("--json", "study", "list").stdout)], ["B7"])
         equal((first[0]["result"], first[0]["verified"], first[-1]["stored"]), ("stored", True, 7))
         again = json_lines(node.cli("--json", "import", world.slide).stdout)
         equal((again[0]["result"], again[0]["verified"], again[-1]["duplicates"]), ("duplicate", True, 7))
