@@ -248,6 +248,7 @@ bool vt_verb_job_retry(struct vt_admin_call *call, json_t *result, struct vt_err
 struct sums {
     uint64_t done, total, failed, bytes;
     bool over;
+    int64_t paused; /* one that is */
     char reason[VT_JOB_TEXT_MAX + 1];
 };
 
@@ -260,6 +261,8 @@ static bool add_up(void *context, const struct vt_job *job)
     sums->failed += job->failed;
     sums->bytes += job->done_bytes;
     sums->over = job->state >= VT_JOB_PAUSED;
+    if (job->state == VT_JOB_PAUSED)
+        sums->paused = job->id;
     if (job->state == VT_JOB_FAILED || job->state == VT_JOB_CANCELLED) {
         if (job->total > job->done + job->failed)
             sums->failed += job->total - job->done - job->failed;
@@ -310,6 +313,9 @@ bool vt_verb_wait(struct vt_admin_call *call, const int64_t *ids, size_t count, 
             !call->admin.progress(call->admin.context, sums.done, sums.total, "instances"))
             return vt_fail(err, VT_E_CANCELLED, "no longer waited for; the jobs go on: 'vitrine job list' shows them");
     }
+    if (sums.paused)
+        return vt_fail(err, VT_E_CANCELLED, "job %lld was paused: 'vitrine job resume %lld' lets it go on",
+                       (long long)sums.paused, (long long)sums.paused);
     snprintf(text, sizeof text, "%llu instances %s, %llu failed%s%s", (unsigned long long)sums.done, counted,
              (unsigned long long)sums.failed, sums.failed > 0 && *sums.reason ? ": " : "",
              sums.failed > 0 ? sums.reason : "");
