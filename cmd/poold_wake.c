@@ -112,7 +112,7 @@ static bool wake_one(const struct vt_poold_wake *wake, struct vt_pool_call *call
         driver->act(session, &job);
     else if (job.verb)
         vt_verb_do(vt_keeper_xapi(keeper), line, &job, on_progress, call);
-    if (job.verb && job.end != VT_JOB_DONE) {
+    if (job.verb && job.end != VT_VERB_DONE) {
         *err = job.err;
         vt_explain(err, vt_keeper_read(keeper));
         vt_keeper_done(keeper);

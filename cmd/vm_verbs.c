@@ -79,11 +79,11 @@ static void print_json(const struct vt_cli *cli, const char *name, const struct 
 static const char *outcome_of(const struct vt_verb_job *job)
 {
     switch (job->end) {
-    case VT_JOB_DONE:
+    case VT_VERB_DONE:
         return "done";
-    case VT_JOB_UNKNOWN:
+    case VT_VERB_UNKNOWN:
         return "unknown";
-    case VT_JOB_CANCELLED:
+    case VT_VERB_CANCELLED:
         return "cancelled";
     default:
         return "failed";
@@ -98,7 +98,7 @@ static void uuid_of(struct vt_pool *pool, const struct vt_verb_job *job,
     struct vt_err ignored = { 0 };
 
     out[0] = '\0';
-    if (job->verb->args != VT_ARGS_VM_NAME || job->end != VT_JOB_DONE)
+    if (job->verb->args != VT_ARGS_VM_NAME || job->end != VT_VERB_DONE)
         return;
     const char *colon = pool->session ? strrchr(job->result, ':') : NULL;
     if (colon)
@@ -121,14 +121,14 @@ static void report(void *context, const struct vt_verb_job *job)
     uuid_of(batch->pool, job, uuid);
     if (cli->options->json) {
         print_json(cli, name, job->verb, outcome_of(job), job, &err, uuid);
-    } else if (job->end == VT_JOB_DONE) {
+    } else if (job->end == VT_VERB_DONE) {
         fprintf(cli->out, "%s: %s in %.1f s%s%s%s\n", name, job->verb->done, (double)job->ns / 1e9,
                 *uuid ? ", " : "", uuid,
                 job->looked ? " (the answer was lost; the VM was looked at)" : "");
     } else {
         fflush(cli->out);
         vt_cli_complain(cli, "%s: %s %s: %s", name, job->verb->doing,
-                        job->end == VT_JOB_UNKNOWN ? "ended unseen" : "failed", err.text);
+                        job->end == VT_VERB_UNKNOWN ? "ended unseen" : "failed", err.text);
     }
     fflush(cli->out);
 }

@@ -305,10 +305,10 @@ static void settle(struct vt_libvirt *libvirt, struct vt_verb_job *job)
     virConnectPtr connection = vt_libvirt_get(libvirt, &ignored);
     virDomainPtr domain = connection ? vt_libvirt_domain(connection, job->vm, &ignored) : NULL;
 
-    job->end = VT_JOB_UNKNOWN;
+    job->end = VT_VERB_UNKNOWN;
     if (domain && job->verb->after &&
         vt_power_from(vt_libvirt_power(domain)) == job->verb->after) {
-        job->end = VT_JOB_DONE;
+        job->end = VT_VERB_DONE;
         job->looked = true;
         vt_err_clear(&job->err);
     }
@@ -327,7 +327,7 @@ void vt_libvirt_do(struct vt_libvirt *libvirt, struct vt_verb_job *job)
     struct doing d = { .job = job, .err = &job->err };
     d.connection = vt_libvirt_get(libvirt, d.err);
     bool ok = d.connection && run(&d);
-    job->end = ok ? VT_JOB_DONE : VT_JOB_FAILED;
+    job->end = ok ? VT_VERB_DONE : VT_VERB_FAILED;
     if (!ok && d.domain && job->err.code == VT_E_CLOSED)
         settle(libvirt, job);
     if (d.domain && virDomainGetUUIDString(d.domain, uuid) == 0)

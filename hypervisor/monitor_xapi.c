@@ -127,11 +127,11 @@ static void judge_failure(struct taking *t, const struct vt_verb_job *verb)
     bool busy = strcmp(verb->err.xapi_code, "OTHER_OPERATION_IN_PROGRESS") == 0;
 
     t->job->ill = is_storage_ill(verb->err.xapi_code) || late;
-    if (late && verb->end == VT_JOB_CANCELLED)
+    if (late && verb->end == VT_VERB_CANCELLED)
         end(t, VT_SNAPSHOT_FAILED, "it did not end in time and was cancelled");
     else if (late)
         end(t, VT_SNAPSHOT_UNKNOWN, "it did not end in time and cannot be cancelled");
-    else if (verb->end == VT_JOB_UNKNOWN || verb->end == VT_JOB_CANCELLED)
+    else if (verb->end == VT_VERB_UNKNOWN || verb->end == VT_VERB_CANCELLED)
         end(t, VT_SNAPSHOT_UNKNOWN, verb->err.text);
     else
         end(t, busy ? VT_SNAPSHOT_BUSY : VT_SNAPSHOT_FAILED, verb->err.text);
@@ -146,7 +146,7 @@ static bool take(struct taking *t, char out[static VT_XAPI_REF_MAX])
     snprintf(verb.vm, sizeof verb.vm, "%s", t->job->vm);
     snprintf(verb.name, sizeof verb.name, "%s", t->job->name);
     vt_verb_do(t->xapi, t->line, &verb, on_progress, t);
-    if (verb.end != VT_JOB_DONE) {
+    if (verb.end != VT_VERB_DONE) {
         judge_failure(t, &verb);
         return false;
     }
@@ -234,7 +234,7 @@ static bool remove_snapshot(void *context, const char *ref, const char *const *m
         return false;
     snprintf(verb.vm, sizeof verb.vm, "%s", ref);
     vt_verb_do(xapi, line, &verb, NULL, NULL);
-    if (verb.end == VT_JOB_DONE)
+    if (verb.end == VT_VERB_DONE)
         return true;
     *err = verb.err;
     return false;

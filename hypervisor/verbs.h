@@ -78,13 +78,13 @@ bool vt_verb_check(const struct vt_verb *verb, const struct vt_vm_state *vm, str
 
 /* ---- doing it ---- */
 
-enum vt_job_end {
-    VT_JOB_WAITING,
-    VT_JOB_RUNNING,
-    VT_JOB_DONE,
-    VT_JOB_FAILED,
-    VT_JOB_UNKNOWN,
-    VT_JOB_CANCELLED
+enum vt_verb_end {
+    VT_VERB_WAITING,
+    VT_VERB_RUNNING,
+    VT_VERB_DONE,
+    VT_VERB_FAILED,
+    VT_VERB_UNKNOWN,
+    VT_VERB_CANCELLED
 };
 
 struct vt_verb_job {
@@ -99,7 +99,7 @@ struct vt_verb_job {
     bool provision; /* behind a clone of a template */
     void *tag;      /* the caller's */
     /* filled by the run */
-    enum vt_job_end end;
+    enum vt_verb_end end;
     double progress;
     char result[VT_XAPI_REF_MAX]; /* what it made */
     bool looked;                  /* the answer was lost; the VM says that it was done */
@@ -122,7 +122,7 @@ struct vt_verbs_run {
 };
 
 /* All jobs (xapi is NULL with a session of another driver), at most per_host of a lane at a time; reports come in the order in which they end, in
- * the caller's thread. true when every one is VT_JOB_DONE. err is for what concerns all (memory).
+ * the caller's thread. true when every one is VT_VERB_DONE. err is for what concerns all (memory).
  */
 bool vt_verbs_run(struct vt_xapi *xapi, struct vt_verb_job *jobs, size_t count,
                   const struct vt_verbs_run *run, struct vt_err *err);

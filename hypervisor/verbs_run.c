@@ -89,12 +89,12 @@ static void settle(struct doing *d)
 
     vt_err_clear(&d->job->err);
     if (looks_done(d)) {
-        d->job->end = VT_JOB_DONE;
+        d->job->end = VT_VERB_DONE;
         d->job->looked = true;
         vt_err_clear(&d->job->err);
         return;
     }
-    d->job->end = VT_JOB_UNKNOWN;
+    d->job->end = VT_VERB_UNKNOWN;
     d->job->err = lost;
 }
 
@@ -142,9 +142,9 @@ static bool follow(struct doing *d, const char *task)
     if (ok)
         snprintf(d->job->result, sizeof d->job->result, "%s", done.result);
     else
-        d->job->end = done.end == VT_XAPI_TASK_CANCELLED ? VT_JOB_CANCELLED
-                      : done.end == VT_XAPI_TASK_UNKNOWN ? VT_JOB_UNKNOWN
-                                                         : VT_JOB_FAILED;
+        d->job->end = done.end == VT_XAPI_TASK_CANCELLED ? VT_VERB_CANCELLED
+                      : done.end == VT_XAPI_TASK_UNKNOWN ? VT_VERB_UNKNOWN
+                                                         : VT_VERB_FAILED;
     return ok;
 }
 
@@ -154,7 +154,7 @@ static bool run_task(struct doing *d)
 
     if (begin(d, &reply))
         return follow(d, vt_xmlrpc_text(reply.value, ""));
-    d->job->end = was_lost(&d->job->err) ? VT_JOB_UNKNOWN : VT_JOB_FAILED;
+    d->job->end = was_lost(&d->job->err) ? VT_VERB_UNKNOWN : VT_VERB_FAILED;
     return false;
 }
 
@@ -169,7 +169,7 @@ static bool provision(struct doing *d)
         !follow(d, vt_xmlrpc_text(reply.value, ""))) {
         vt_fail_context(&d->job->err, "the copy %s was made, making its disks failed",
                         d->job->name);
-        d->job->end = VT_JOB_FAILED;
+        d->job->end = VT_VERB_FAILED;
         return false;
     }
     snprintf(d->job->result, sizeof d->job->result, "%s", copy);
@@ -223,7 +223,7 @@ static bool destroy(struct doing *d)
     struct disks disks = { .count = 0 };
     VT_AUTO_REPLY vm = { 0 };
 
-    d->job->end = VT_JOB_FAILED;
+    d->job->end = VT_VERB_FAILED;
     if (!d->job->keep_disks && !find_disks(d, &disks))
         return false;
     for (size_t i = 0; i < disks.count; i++) {
@@ -235,7 +235,7 @@ static bool destroy(struct doing *d)
     }
     if (ask(d, &vm, "VM.destroy", d->job->vm))
         return true;
-    d->job->end = was_lost(&d->job->err) ? VT_JOB_UNKNOWN : VT_JOB_FAILED;
+    d->job->end = was_lost(&d->job->err) ? VT_VERB_UNKNOWN : VT_VERB_FAILED;
     return false;
 }
 
@@ -250,8 +250,8 @@ void vt_verb_do(struct vt_xapi *xapi, struct vt_line *line, struct vt_verb_job *
     if (ok && job->provision)
         ok = provision(&d);
     if (ok)
-        job->end = VT_JOB_DONE;
-    else if (job->end == VT_JOB_UNKNOWN)
+        job->end = VT_VERB_DONE;
+    else if (job->end == VT_VERB_UNKNOWN)
         settle(&d);
     job->ns = vt_clock_mono() - begun;
 }
@@ -274,10 +274,10 @@ size_t vt_verbs_next(const struct vt_verb_job *jobs, size_t count, unsigned per_
     size_t running[VT_VERB_THREADS_MAX], running_count = 0;
 
     for (size_t i = 0; i < count && running_count < VT_COUNT(running); i++)
-        if (jobs[i].end == VT_JOB_RUNNING)
+        if (jobs[i].end == VT_VERB_RUNNING)
             running[running_count++] = i;
     for (size_t i = 0; i < count; i++) {
-        if (jobs[i].end != VT_JOB_WAITING)
+        if (jobs[i].end != VT_VERB_WAITING)
             continue;
         if (jobs[i].lane[0] == '\0' ||
             busy_in(jobs, running, running_count, jobs[i].lane) < per_host)
@@ -329,11 +329,11 @@ static bool take_job(struct worker *worker)
             crew->stop ? crew->count : vt_verbs_next(crew->jobs, crew->count, crew->per_host);
         if (next < crew->count) {
             worker->job = next;
-            crew->jobs[next].end = VT_JOB_RUNNING;
+            crew->jobs[next].end = VT_VERB_RUNNING;
             return true;
         }
         for (size_t i = 0; i < crew->count && !crew->stop; i++)
-            waiting |= crew->jobs[i].end == VT_JOB_WAITING;
+            waiting |= crew->jobs[i].end == VT_VERB_WAITING;
         if (!waiting)
             return false;
         pthread_cond_wait(&crew->changed, &crew->lock);
@@ -388,8 +388,8 @@ static void report_ended(struct crew *crew, const struct vt_verbs_run *run, size
     }
     *out_progress = 0;
     for (size_t i = 0; i < crew->count; i++)
-        *out_progress += crew->jobs[i].end == VT_JOB_RUNNING ? crew->jobs[i].progress
-                                                             : crew->jobs[i].end != VT_JOB_WAITING;
+        *out_progress += crew->jobs[i].end == VT_VERB_RUNNING ? crew->jobs[i].progress
+                                                             : crew->jobs[i].end != VT_VERB_WAITING;
     *out_progress /= (double)crew->count;
     pthread_mutex_unlock(&crew->lock);
 }
@@ -460,7 +460,7 @@ bool vt_verbs_run(struct vt_xapi *xapi, struct vt_verb_job *jobs, size_t count,
     if (!crew.ended)
         return vt_fail(err, VT_E_NOMEM, "no memory for %zu VMs", count);
     for (size_t i = 0; i < count; i++)
-        jobs[i].end = VT_JOB_WAITING;
+        jobs[i].end = VT_VERB_WAITING;
     pthread_mutex_init(&crew.lock, NULL);
     pthread_cond_init(&crew.changed, NULL);
     ok = run_crew(&crew, run, err);
@@ -468,9 +468,9 @@ bool vt_verbs_run(struct vt_xapi *xapi, struct vt_verb_job *jobs, size_t count,
     pthread_mutex_destroy(&crew.lock);
     free(crew.ended);
     for (size_t i = 0; i < count; i++) {
-        if (jobs[i].end == VT_JOB_WAITING)
-            jobs[i].end = VT_JOB_CANCELLED;
-        ok = ok && jobs[i].end == VT_JOB_DONE;
+        if (jobs[i].end == VT_VERB_WAITING)
+            jobs[i].end = VT_VERB_CANCELLED;
+        ok = ok && jobs[i].end == VT_VERB_DONE;
     }
     return ok;
 }

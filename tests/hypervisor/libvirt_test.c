@@ -78,7 +78,7 @@ static void do_it(struct vt_libvirt *libvirt, const char *verb, const struct vt_
     struct vt_verb_job job = job_of(verb, vm, "");
 
     vt_libvirt_do(libvirt, &job);
-    if (job.end != VT_JOB_DONE)
+    if (job.end != VT_VERB_DONE)
         fail_msg("%s: %s", verb, job.err.text);
 }
 
@@ -137,7 +137,7 @@ static void a_snapshot_is_a_vm_of_the_picture_that_can_be_reverted_to_and_delete
     (void)state;
     struct vt_verb_job take = job_of("snapshot", look(libvirt, picture), "before <it> & after");
     vt_libvirt_do(libvirt, &take);
-    if (take.end != VT_JOB_DONE)
+    if (take.end != VT_VERB_DONE)
         fail_msg("%s", take.err.text);
     const struct vt_object *vm = look(libvirt, picture);
     assert_int_equal(vt_object_list(vm, "snapshots", &refs), 1);
@@ -164,7 +164,7 @@ static void what_is_gone_or_cannot_be_is_said(void **state)
     (void)state;
     struct vt_verb_job again = job_of("start", look(libvirt, picture), "");
     vt_libvirt_do(libvirt, &again);
-    assert_int_equal(again.end, VT_JOB_FAILED);
+    assert_int_equal(again.end, VT_VERB_FAILED);
     assert_true(vt_failed(&again.err));
     snprintf(again.vm, sizeof again.vm, "libvirt:vm:00000000-0000-4000-8000-000000000000");
     vt_libvirt_do(libvirt, &again);

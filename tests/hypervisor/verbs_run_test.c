@@ -83,7 +83,7 @@ static void on_report(void *context, const struct vt_verb_job *job)
 {
     struct world *world = context;
 
-    assert_true(job->end != VT_JOB_WAITING && job->end != VT_JOB_RUNNING);
+    assert_true(job->end != VT_VERB_WAITING && job->end != VT_VERB_RUNNING);
     world->reports++;
 }
 
@@ -105,7 +105,7 @@ static bool run(struct world *world)
 
     assert_int_equal(err.code, VT_OK);
     for (size_t i = 0; i < world->count; i++)
-        if (world->jobs[i].end != VT_JOB_DONE)
+        if (world->jobs[i].end != VT_VERB_DONE)
             print_message("%s: end %d, code %d: %s\n", world->jobs[i].vm, (int)world->jobs[i].end,
                           (int)world->jobs[i].err.code, world->jobs[i].err.text);
     return ok;
@@ -145,8 +145,8 @@ static void one_that_fails_does_not_keep_the_others(void **state)
     simulator_ctl(&world->simulator, "fail-next-task SR_BACKEND_FAILURE_46");
     assert_false(run(world));
     for (size_t i = 0; i < world->count; i++) {
-        failed += world->jobs[i].end == VT_JOB_FAILED;
-        assert_true(world->jobs[i].end == VT_JOB_DONE ||
+        failed += world->jobs[i].end == VT_VERB_FAILED;
+        assert_true(world->jobs[i].end == VT_VERB_DONE ||
                     strcmp(world->jobs[i].err.xapi_code, "SR_BACKEND_FAILURE_46") == 0);
     }
     assert_int_equal(failed, 1);
@@ -183,12 +183,12 @@ static void a_lost_answer_is_settled_by_looking(void **state)
     assert_true(vt_xapi_login(world->xapi, world->line, &err));
     simulator_ctl(&world->simulator, "drop-connections 1");
     vt_verb_do(world->xapi, world->line, &world->jobs[0], NULL, NULL);
-    assert_int_equal(world->jobs[0].end, VT_JOB_DONE);
+    assert_int_equal(world->jobs[0].end, VT_VERB_DONE);
     assert_true(world->jobs[0].looked);
     simulator_ctl(&world->simulator, "drop-connections 1");
     world->jobs[0].verb = vt_driver_verb(&vt_driver_xapi, "snapshot");
     vt_verb_do(world->xapi, world->line, &world->jobs[0], NULL, NULL);
-    assert_int_equal(world->jobs[0].end, VT_JOB_DONE);
+    assert_int_equal(world->jobs[0].end, VT_VERB_DONE);
     assert_non_null(strstr(world->jobs[0].result, "OpaqueRef:"));
 }
 
@@ -201,7 +201,7 @@ static void what_cannot_be_seen_is_unknown_and_not_repeated(void **state)
     assert_true(vt_xapi_login(world->xapi, world->line, &err));
     simulator_ctl(&world->simulator, "drop-connections 1");
     vt_verb_do(world->xapi, world->line, &world->jobs[0], NULL, NULL);
-    assert_int_equal(world->jobs[0].end, VT_JOB_UNKNOWN);
+    assert_int_equal(world->jobs[0].end, VT_VERB_UNKNOWN);
     assert_int_equal(world->jobs[0].err.code, VT_E_CLOSED);
 }
 
@@ -224,8 +224,8 @@ static void what_was_stopped_is_said_to_be_cancelled(void **state)
     world->stop = true;
     assert_false(run(world));
     for (size_t i = 0; i < world->count; i++) {
-        assert_true(world->jobs[i].end != VT_JOB_WAITING && world->jobs[i].end != VT_JOB_RUNNING);
-        cancelled += world->jobs[i].end == VT_JOB_CANCELLED;
+        assert_true(world->jobs[i].end != VT_VERB_WAITING && world->jobs[i].end != VT_VERB_RUNNING);
+        cancelled += world->jobs[i].end == VT_VERB_CANCELLED;
     }
     assert_true(cancelled > 0);
 }
@@ -237,7 +237,7 @@ static void a_vm_that_is_gone_fails_with_its_code(void **state)
                                .vm = "OpaqueRef:nobody" };
 
     vt_verb_do(world->xapi, world->line, &job, NULL, NULL);
-    assert_int_equal(job.end, VT_JOB_FAILED);
+    assert_int_equal(job.end, VT_VERB_FAILED);
     assert_string_equal(job.err.xapi_code, "HANDLE_INVALID");
 }
 

@@ -165,8 +165,8 @@ static void a_full_lane_lets_jobs_of_other_hosts_pass(void **state)
 {
     (void)state;
     struct vt_verb_job jobs[] = {
-        { .lane = "a", .end = VT_JOB_RUNNING },
-        { .lane = "a", .end = VT_JOB_RUNNING },
+        { .lane = "a", .end = VT_VERB_RUNNING },
+        { .lane = "a", .end = VT_VERB_RUNNING },
         { .lane = "a" },
         { .lane = "b" },
         { .lane = "" },
@@ -174,11 +174,11 @@ static void a_full_lane_lets_jobs_of_other_hosts_pass(void **state)
 
     assert_int_equal(vt_verbs_next(jobs, 5, 2), 3);
     assert_int_equal(vt_verbs_next(jobs, 5, 3), 2);
-    jobs[3].end = VT_JOB_DONE;
+    jobs[3].end = VT_VERB_DONE;
     assert_int_equal(vt_verbs_next(jobs, 5, 2), 4); /* the pool chooses its host */
-    jobs[4].end = VT_JOB_FAILED;
+    jobs[4].end = VT_VERB_FAILED;
     assert_int_equal(vt_verbs_next(jobs, 5, 2), 5);
-    jobs[0].end = VT_JOB_DONE;
+    jobs[0].end = VT_VERB_DONE;
     assert_int_equal(vt_verbs_next(jobs, 5, 2), 2);
 }
 
