@@ -149,7 +149,8 @@ static struct batch **find_batch(struct vt_arrivals *arrivals, const struct vt_a
     return link;
 }
 
-static struct batch *open_batch(struct vt_arrivals *arrivals, struct batch **link, const struct vt_arrival *arrival)
+static struct batch *open_batch(struct vt_arrivals *arrivals, struct batch **link,
+                                const struct vt_arrival *arrival)
 {
     struct batch *batch = calloc(1, sizeof *batch);
 
@@ -228,8 +229,10 @@ static void set_mark(struct vt_arrivals *arrivals, bool last)
     arrivals->marked = now;
     for (const struct batch *batch = arrivals->open; batch; batch = batch->next)
         mark = batch->public.first < mark ? batch->public.first : mark;
-    if (!vt_jobs_set_mark(arrivals->options.jobs, arrivals->options.name, last && !arrivals->open ? -mark : mark, &err))
-        vt_log(VT_LOG_ERROR, "arrivals.failed", "name=%s text=\"%s\"", arrivals->options.name, err.text);
+    if (!vt_jobs_set_mark(arrivals->options.jobs, arrivals->options.name,
+                          last && !arrivals->open ? -mark : mark, &err))
+        vt_log(VT_LOG_ERROR, "arrivals.failed", "name=%s text=\"%s\"", arrivals->options.name,
+               err.text);
 }
 
 struct recovery {
@@ -254,7 +257,8 @@ static bool recover_since(struct vt_arrivals *arrivals, int64_t since)
     const struct vt_arrivals_options *options = &arrivals->options;
     struct vt_err err = { 0 };
 
-    if (!vt_arrivals_recover(options->archive, options->jobs, options->name, since, on_recovered, &recovery, &err)) {
+    if (!vt_arrivals_recover(options->archive, options->jobs, options->name, since, on_recovered,
+                             &recovery, &err)) {
         vt_log(VT_LOG_ERROR, "arrivals.failed", "name=%s text=\"%s\"", options->name, err.text);
         return false;
     }
@@ -267,7 +271,8 @@ static void recover(struct vt_arrivals *arrivals)
     struct vt_err err = { 0 };
 
     if (!vt_jobs_mark(arrivals->options.jobs, arrivals->options.name, &mark, &err))
-        vt_log(VT_LOG_ERROR, "arrivals.failed", "name=%s text=\"%s\"", arrivals->options.name, err.text);
+        vt_log(VT_LOG_ERROR, "arrivals.failed", "name=%s text=\"%s\"", arrivals->options.name,
+               err.text);
     if (mark > 0)
         recover_since(arrivals, mark - VT_NS_PER_S);
     arrivals->marked = vt_clock_mono() - MARK_EVERY;
@@ -276,8 +281,8 @@ static void recover(struct vt_arrivals *arrivals)
 
 /* ---- the thread ---- */
 
-static struct vt_arrival *take(struct vt_arrivals *arrivals, int64_t until, size_t *out_count, int64_t *out_missed,
-                               bool *out_stopping)
+static struct vt_arrival *take(struct vt_arrivals *arrivals, int64_t until, size_t *out_count,
+                               int64_t *out_missed, bool *out_stopping)
 {
     struct timespec deadline = { .tv_sec = until / VT_NS_PER_S, .tv_nsec = until % VT_NS_PER_S };
     int waited = 0;

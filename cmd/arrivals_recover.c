@@ -24,7 +24,8 @@ static bool add_known(struct known *known, const char *uid)
 {
     if (known->count == known->room) {
         size_t wanted = known->room ? known->room * 2 : 1024;
-        void *grown = wanted > KNOWN_MAX ? NULL : reallocarray(known->uids, wanted, sizeof *known->uids);
+        void *grown =
+            wanted > KNOWN_MAX ? NULL : reallocarray(known->uids, wanted, sizeof *known->uids);
         if (!grown)
             return false;
         known->uids = grown;
@@ -73,8 +74,8 @@ static void read_sender(struct vt_archive *archive, const struct vt_index_entry 
     vt_stored_close(&stored);
 }
 
-static struct vt_cursor *select_all(struct vt_archive *archive, struct vt_query **out_query, struct vt_plan **out_plan,
-                                    struct vt_err *err)
+static struct vt_cursor *select_all(struct vt_archive *archive, struct vt_query **out_query,
+                                    struct vt_plan **out_plan, struct vt_err *err)
 {
     const struct vt_query_rules rules = { .model = VT_MODEL_NONE };
 
@@ -83,9 +84,10 @@ static struct vt_cursor *select_all(struct vt_archive *archive, struct vt_query 
     return *out_plan ? vt_index_select(vt_archive_index(archive), *out_plan, err) : NULL;
 }
 
-bool vt_arrivals_recover(struct vt_archive *archive, struct vt_jobs *jobs, const char *who, int64_t since,
-                         bool (*arrival)(void *context, const struct vt_arrival *arrival), void *context,
-                         struct vt_err *err)
+bool vt_arrivals_recover(struct vt_archive *archive, struct vt_jobs *jobs, const char *who,
+                         int64_t since,
+                         bool (*arrival)(void *context, const struct vt_arrival *arrival),
+                         void *context, struct vt_err *err)
 {
     struct known known = { .who = who, .since = since };
     const struct vt_jobs_filter all = { 0 };
@@ -101,7 +103,8 @@ bool vt_arrivals_recover(struct vt_archive *archive, struct vt_jobs *jobs, const
         struct vt_index_entry entry;
         ok = vt_cursor_select_next(cursor, &entry, &more, err);
         if (!ok || !more || entry.arrived < since ||
-            (known.count > 0 && bsearch(entry.sop_uid, known.uids, known.count, sizeof *known.uids, compare)))
+            (known.count > 0 &&
+             bsearch(entry.sop_uid, known.uids, known.count, sizeof *known.uids, compare)))
             continue;
         struct vt_arrival one = { .at = entry.arrived };
         memcpy(one.study_uid, entry.study_uid, sizeof one.study_uid);

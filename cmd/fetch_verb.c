@@ -22,7 +22,8 @@ struct found {
     size_t count, room;
 };
 
-static bool on_match(void *context, const uint8_t *identifier, size_t size, uint16_t status, struct vt_err *err)
+static bool on_match(void *context, const uint8_t *identifier, size_t size, uint16_t status,
+                     struct vt_err *err)
 {
     struct found *found = context;
     struct vt_element element;
@@ -32,12 +33,14 @@ static bool on_match(void *context, const uint8_t *identifier, size_t size, uint
     if (vt_element_find(identifier, size, VT_EXPLICIT_LE, VT_TAG_STUDY_INSTANCE_UID, &element))
         vt_element_text(&element, uid, sizeof uid);
     if (!vt_uid_usable(uid))
-        return vt_fail(err, VT_E_PROTOCOL, "the peer answered a query for studies without a Study Instance UID");
+        return vt_fail(err, VT_E_PROTOCOL,
+                       "the peer answered a query for studies without a Study Instance UID");
     for (size_t i = 0; i < found->count; i++)
         if (strcmp(found->studies[i], uid) == 0)
             return true;
     if (found->count == STUDIES_MAX)
-        return vt_fail(err, VT_E_LIMIT, "more than %d studies match: fetch less at once", STUDIES_MAX);
+        return vt_fail(err, VT_E_LIMIT, "more than %d studies match: fetch less at once",
+                       STUDIES_MAX);
     if (found->count == found->room) {
         size_t wanted = found->room ? found->room * 2 : 16;
         void *grown = reallocarray(found->studies, wanted, sizeof *found->studies);
@@ -56,8 +59,8 @@ static bool search(struct vt_admin_call *call, const struct vt_job_peer *peer, s
     VT_AUTO_BUF(identifier, VT_IDENTIFIER_MAX);
     uint16_t status;
 
-    if (!vt_keys_identifier(VT_LEVEL_STUDY, call->args + 1, call->arg_count - 1, true, peer->peer.charset,
-                            &identifier, err))
+    if (!vt_keys_identifier(VT_LEVEL_STUDY, call->args + 1, call->arg_count - 1, true,
+                            peer->peer.charset, &identifier, err))
         return false;
     const struct vt_find_request find = { .model = VT_MODEL_STUDY_ROOT,
                                           .identifier = identifier.data,
@@ -65,7 +68,8 @@ static bool search(struct vt_admin_call *call, const struct vt_job_peer *peer, s
     return vt_client_find(&peer->client, &find, on_match, found, &status, err);
 }
 
-static bool enqueue(struct vt_admin_call *call, const struct found *found, int64_t *ids, struct vt_err *err)
+static bool enqueue(struct vt_admin_call *call, const struct found *found, int64_t *ids,
+                    struct vt_err *err)
 {
     vt_autofree struct vt_fetch_new *list = calloc(found->count, sizeof *list);
 
@@ -79,7 +83,8 @@ static bool enqueue(struct vt_admin_call *call, const struct found *found, int64
     return vt_fetch_enqueue(call->world, list, found->count, ids, err);
 }
 
-static bool fetch(struct vt_admin_call *call, struct found *found, json_t *result, struct vt_err *err)
+static bool fetch(struct vt_admin_call *call, struct found *found, json_t *result,
+                  struct vt_err *err)
 {
     struct vt_job_peer peer;
     char text[96];
@@ -96,7 +101,8 @@ static bool fetch(struct vt_admin_call *call, struct found *found, json_t *resul
     json_object_set_new(result, "jobs", json_integer((json_int_t)found->count));
     if (!json_is_true(json_object_get(call->options, "background")))
         return vt_verb_wait(call, ids, found->count, "fetched", result, err);
-    snprintf(text, sizeof text, "%zu studies: 'vitrine job list' shows how far they are", found->count);
+    snprintf(text, sizeof text, "%zu studies: 'vitrine job list' shows how far they are",
+             found->count);
     json_object_set_new(result, "text", json_string(text));
     return true;
 }
@@ -107,7 +113,8 @@ bool vt_verb_fetch(struct vt_admin_call *call, json_t *result, struct vt_err *er
 
     if (!call->world)
         return vt_fail(err, VT_E_NOTFOUND,
-                       "vitrined does not run on this archive: start it, or use 'vitrine get' to fetch into files");
+                       "vitrined does not run on this archive: start it, or use 'vitrine get' to "
+                       "fetch into files");
     bool ok = fetch(call, &found, result, err);
     free(found.studies);
     return ok;

@@ -17,7 +17,8 @@ enum { LIST_MAX = 200, STEER_MAX = 100000 };
 #define WAIT_STEP (200 * VT_NS_PER_MS)
 
 /* The node's queue, or one opened for the moment: `out_own` frees it. */
-static struct vt_jobs *queue_of(const struct vt_admin_call *call, struct vt_jobs **out_own, struct vt_err *err)
+static struct vt_jobs *queue_of(const struct vt_admin_call *call, struct vt_jobs **out_own,
+                                struct vt_err *err)
 {
     char path[PATH_MAX];
     const struct vt_jobs_options options = { .path = path };
@@ -47,11 +48,12 @@ static json_t *time_text(int64_t wall)
 
 static json_t *job_row(const struct vt_job *job)
 {
-    json_t *row = json_pack("{s:I, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:i, s:i}", "id", (json_int_t)job->id, "kind",
-                            job->kind, "peer", job->key, "subject", job->subject, "state",
-                            vt_job_state_name(job->state), "done", (json_int_t)job->done, "instances",
-                            (json_int_t)job->total, "failed", (json_int_t)job->failed, "attempts", (int)job->attempts,
-                            "priority", job->priority);
+    json_t *row =
+        json_pack("{s:I, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:i, s:i}", "id", (json_int_t)job->id,
+                  "kind", job->kind, "peer", job->key, "subject", job->subject, "state",
+                  vt_job_state_name(job->state), "done", (json_int_t)job->done, "instances",
+                  (json_int_t)job->total, "failed", (json_int_t)job->failed, "attempts",
+                  (int)job->attempts, "priority", job->priority);
 
     if (!row)
         return NULL;
@@ -61,7 +63,8 @@ static json_t *job_row(const struct vt_job *job)
     json_object_set_new(row, "created", time_text(job->created));
     json_object_set_new(row, "started", time_text(job->started));
     json_object_set_new(row, "ended", time_text(job->ended));
-    json_object_set_new(row, "next_attempt", time_text(job->state == VT_JOB_WAITING ? job->next_attempt : 0));
+    json_object_set_new(row, "next_attempt",
+                        time_text(job->state == VT_JOB_WAITING ? job->next_attempt : 0));
     json_object_set_new(row, "reason", json_string(job->reason));
     return row;
 }
@@ -81,22 +84,25 @@ static bool on_job(void *context, const struct vt_job *job)
 
 static bool on_item(void *context, const struct vt_job_item *item)
 {
-    json_t *row = json_pack("{s:s, s:s, s:s}", "item", item->item, "failed", item->permanent ? "for good" : "for now",
-                            "reason", item->reason);
+    json_t *row = json_pack("{s:s, s:s, s:s}", "item", item->item, "failed",
+                            item->permanent ? "for good" : "for now", "reason", item->reason);
 
     if (row)
         json_object_set_new(row, "at", time_text(item->at));
     return give_row(context, row);
 }
 
-static bool read_filter(const struct vt_admin_call *call, struct vt_jobs_filter *out, struct vt_err *err)
+static bool read_filter(const struct vt_admin_call *call, struct vt_jobs_filter *out,
+                        struct vt_err *err)
 {
     const char *state = text_option(call, "state");
     enum vt_job_state found;
 
-    *out = (struct vt_jobs_filter){ .kind = text_option(call, "kind"), .key = text_option(call, "peer") };
+    *out = (struct vt_jobs_filter){ .kind = text_option(call, "kind"),
+                                    .key = text_option(call, "peer") };
     if (state && !vt_job_state_parse(state, &found))
-        return vt_fail(err, VT_E_INVALID, "'%.40s' is none of waiting running paused done failed cancelled", state);
+        return vt_fail(err, VT_E_INVALID,
+                       "'%.40s' is none of waiting running paused done failed cancelled", state);
     if (state)
         out->states = 1u << found;
     return true;
@@ -148,7 +154,8 @@ bool vt_verb_job_show(struct vt_admin_call *call, json_t *result, struct vt_err 
     struct shown shown = { .call = call };
 
     (void)result;
-    if (!jobs || !read_id(call->args[0], &filter.id, err) || !vt_jobs_list(jobs, &filter, on_shown, &shown, err))
+    if (!jobs || !read_id(call->args[0], &filter.id, err) ||
+        !vt_jobs_list(jobs, &filter, on_shown, &shown, err))
         return false;
     if (!shown.found)
         return vt_fail(err, VT_E_NOTFOUND, "there is no job %s", call->args[0]);
@@ -170,7 +177,8 @@ static bool choose(void *context, const struct vt_job *job)
 
     if (chosen->count == chosen->room) {
         size_t wanted = chosen->room ? chosen->room * 2 : 64;
-        int64_t *grown = wanted > 2 * STEER_MAX ? NULL : reallocarray(chosen->ids, wanted, sizeof *grown);
+        int64_t *grown =
+            wanted > 2 * STEER_MAX ? NULL : reallocarray(chosen->ids, wanted, sizeof *grown);
         if (!grown)
             return false;
         chosen->ids = grown;
@@ -181,8 +189,8 @@ static bool choose(void *context, const struct vt_job *job)
 }
 
 /* Of a peer or a kind: all whose state allows it; the others are passed over. */
-static bool steer_many(struct vt_admin_call *call, struct vt_jobs *jobs, steering act, uint64_t *out_count,
-                       struct vt_err *err)
+static bool steer_many(struct vt_admin_call *call, struct vt_jobs *jobs, steering act,
+                       uint64_t *out_count, struct vt_err *err)
 {
     struct vt_jobs_filter filter;
     struct chosen chosen = { 0 };
@@ -205,13 +213,15 @@ static bool steer(struct vt_admin_call *call, steering act, json_t *result, stru
 {
     VT_AUTO(vt_jobs) own = NULL;
     struct vt_jobs *jobs = queue_of(call, &own, err);
-    bool many = text_option(call, "peer") || text_option(call, "kind") || text_option(call, "state");
+    bool many =
+        text_option(call, "peer") || text_option(call, "kind") || text_option(call, "state");
     uint64_t count = 0;
 
     if (!jobs)
         return false;
     if (call->arg_count == 0 && !many)
-        return vt_fail(err, VT_E_INVALID, "name jobs by their numbers, or choose them with --peer, --kind or --state");
+        return vt_fail(err, VT_E_INVALID,
+                       "name jobs by their numbers, or choose them with --peer, --kind or --state");
     for (size_t i = 0; i < call->arg_count; i++, count++) {
         int64_t id;
         if (!read_id(call->args[i], &id, err) || !act(jobs, id, err))
@@ -274,8 +284,8 @@ static bool add_up(void *context, const struct vt_job *job)
     return true;
 }
 
-static bool look_at_all(struct vt_jobs *jobs, const int64_t *ids, size_t count, struct sums *sums, bool *out_over,
-                        struct vt_err *err)
+static bool look_at_all(struct vt_jobs *jobs, const int64_t *ids, size_t count, struct sums *sums,
+                        bool *out_over, struct vt_err *err)
 {
     *sums = (struct sums){ 0 };
     *out_over = true;
@@ -288,8 +298,8 @@ static bool look_at_all(struct vt_jobs *jobs, const int64_t *ids, size_t count, 
     return true;
 }
 
-bool vt_verb_wait(struct vt_admin_call *call, const int64_t *ids, size_t count, const char *counted, json_t *result,
-                  struct vt_err *err)
+bool vt_verb_wait(struct vt_admin_call *call, const int64_t *ids, size_t count, const char *counted,
+                  json_t *result, struct vt_err *err)
 {
     struct vt_jobs *jobs = call->world->jobs;
     char text[2 * VT_JOB_TEXT_MAX];
@@ -311,13 +321,15 @@ bool vt_verb_wait(struct vt_admin_call *call, const int64_t *ids, size_t count, 
             return false;
         if (call->admin.progress &&
             !call->admin.progress(call->admin.context, sums.done, sums.total, "instances"))
-            return vt_fail(err, VT_E_CANCELLED, "no longer waited for; the jobs go on: 'vitrine job list' shows them");
+            return vt_fail(err, VT_E_CANCELLED,
+                           "no longer waited for; the jobs go on: 'vitrine job list' shows them");
     }
     if (sums.paused)
-        return vt_fail(err, VT_E_CANCELLED, "job %lld was paused: 'vitrine job resume %lld' lets it go on",
+        return vt_fail(err, VT_E_CANCELLED,
+                       "job %lld was paused: 'vitrine job resume %lld' lets it go on",
                        (long long)sums.paused, (long long)sums.paused);
-    snprintf(text, sizeof text, "%llu instances %s, %llu failed%s%s", (unsigned long long)sums.done, counted,
-             (unsigned long long)sums.failed, sums.failed > 0 && *sums.reason ? ": " : "",
+    snprintf(text, sizeof text, "%llu instances %s, %llu failed%s%s", (unsigned long long)sums.done,
+             counted, (unsigned long long)sums.failed, sums.failed > 0 && *sums.reason ? ": " : "",
              sums.failed > 0 ? sums.reason : "");
     json_object_set_new(result, "text", json_string(text));
     json_object_set_new(result, counted, json_integer((json_int_t)sums.done));

@@ -23,8 +23,9 @@ static char *trim(char *word)
     return word;
 }
 
-bool vt_rule_words_read(const struct vt_conf *conf, const char *section, const char *name, const char *key,
-                        const char *gaps, struct vt_rule_words *out, struct vt_err *err)
+bool vt_rule_words_read(const struct vt_conf *conf, const char *section, const char *name,
+                        const char *key, const char *gaps, struct vt_rule_words *out,
+                        struct vt_err *err)
 {
     char *rest = NULL;
 
@@ -36,7 +37,8 @@ bool vt_rule_words_read(const struct vt_conf *conf, const char *section, const c
         if (!*word)
             continue;
         if (out->count == VT_RULE_WORDS_MAX)
-            return vt_fail(err, VT_E_LIMIT, "%s.%s.%s has more than %d words", section, name, key, VT_RULE_WORDS_MAX);
+            return vt_fail(err, VT_E_LIMIT, "%s.%s.%s has more than %d words", section, name, key,
+                           VT_RULE_WORDS_MAX);
         out->list[out->count++] = word;
     }
     return true;
@@ -55,29 +57,32 @@ static bool read_hours(const char *text, struct vt_rule *out)
 
     if (!*text)
         return true;
-    if (sscanf(text, "%2d:%2d-%2d:%2d%n", &h1, &m1, &h2, &m2, &end) != 4 || text[end] || h1 < 0 || h1 > 24 || h2 < 0 ||
-        h2 > 24 || m1 < 0 || m1 > 59 || m2 < 0 || m2 > 59)
+    if (sscanf(text, "%2d:%2d-%2d:%2d%n", &h1, &m1, &h2, &m2, &end) != 4 || text[end] || h1 < 0 ||
+        h1 > 24 || h2 < 0 || h2 > 24 || m1 < 0 || m1 > 59 || m2 < 0 || m2 > 59)
         return false;
     out->hours_begin = h1 * 60 + m1;
     out->hours_end = h2 * 60 + m2;
-    return out->hours_begin <= DAY_MINUTES && out->hours_end <= DAY_MINUTES && out->hours_begin != out->hours_end;
+    return out->hours_begin <= DAY_MINUTES && out->hours_end <= DAY_MINUTES &&
+           out->hours_begin != out->hours_end;
 }
 
 /* Wrong keys are told at the start, not when something arrives. */
-static bool check_match(const struct vt_rule *rule, const char *section, const char *name, struct vt_err *err)
+static bool check_match(const struct vt_rule *rule, const char *section, const char *name,
+                        struct vt_err *err)
 {
     const struct vt_query_rules rules = { .model = VT_MODEL_NONE };
 
     for (size_t i = 0; i < rule->match.count; i++)
         if (!strchr(rule->match.list[i], '='))
-            return vt_fail(err, VT_E_INVALID, "%s.%s.match: '%s' is not KEY=VALUE", section, name, rule->match.list[i]);
+            return vt_fail(err, VT_E_INVALID, "%s.%s.match: '%s' is not KEY=VALUE", section, name,
+                           rule->match.list[i]);
     VT_AUTO(vt_query)
     query = vt_query_from_words(VT_LEVEL_IMAGE, rule->match.list, rule->match.count, &rules, err);
     return query || vt_fail_context(err, "%s.%s.match", section, name);
 }
 
-bool vt_rule_read(const struct vt_conf *conf, const char *section, const char *name, struct vt_rule *out,
-                  struct vt_err *err)
+bool vt_rule_read(const struct vt_conf *conf, const char *section, const char *name,
+                  struct vt_rule *out, struct vt_err *err)
 {
     *out = (struct vt_rule){ .hours_begin = 0 };
     if (!vt_rule_words_read(conf, section, name, "from", " ,\t", &out->from, err) ||
@@ -167,8 +172,9 @@ static void choose(const struct choice *choice, const char *uid)
     }
 }
 
-static bool select_with(const struct vt_rule *rule, struct vt_archive *archive, const char *study_uid,
-                        const char *modality, const struct choice *choice, struct vt_err *err)
+static bool select_with(const struct vt_rule *rule, struct vt_archive *archive,
+                        const char *study_uid, const char *modality, const struct choice *choice,
+                        struct vt_err *err)
 {
     const struct vt_query_rules rules = { .model = VT_MODEL_NONE };
     char study[WORD_MAX], wanted[WORD_MAX];

@@ -67,7 +67,8 @@ static bool collect(struct vt_admin_call *call, struct collected *all, struct vt
     VT_AUTO(vt_query)
     query = vt_query_from_words(VT_LEVEL_STUDY, call->args + 1, call->arg_count - 1, &rules, err);
     VT_AUTO(vt_plan) plan = query ? vt_plan_make(query, err) : NULL;
-    VT_AUTO(vt_cursor) cursor = plan ? vt_index_select(vt_archive_index(call->admin.archive), plan, err) : NULL;
+    VT_AUTO(vt_cursor)
+    cursor = plan ? vt_index_select(vt_archive_index(call->admin.archive), plan, err) : NULL;
     if (!cursor)
         return false;
     do {
@@ -77,7 +78,8 @@ static bool collect(struct vt_admin_call *call, struct collected *all, struct vt
     return true;
 }
 
-static bool enqueue(struct vt_admin_call *call, struct collected *all, int64_t *ids, struct vt_err *err)
+static bool enqueue(struct vt_admin_call *call, struct collected *all, int64_t *ids,
+                    struct vt_err *err)
 {
     size_t count = all->places.size / sizeof(size_t), at = 0;
     vt_autofree const char **uids = calloc(count + 1, sizeof *uids);
@@ -101,7 +103,8 @@ static bool enqueue(struct vt_admin_call *call, struct collected *all, int64_t *
     return vt_send_enqueue(call->world, all->jobs, all->job_count, ids, err);
 }
 
-static bool send(struct vt_admin_call *call, struct collected *all, json_t *result, struct vt_err *err)
+static bool send(struct vt_admin_call *call, struct collected *all, json_t *result,
+                 struct vt_err *err)
 {
     struct vt_job_peer peer;
 
@@ -117,7 +120,8 @@ static bool send(struct vt_admin_call *call, struct collected *all, json_t *resu
     json_object_set_new(result, "jobs", json_integer((json_int_t)all->job_count));
     if (json_is_true(json_object_get(call->options, "background"))) {
         char text[96];
-        snprintf(text, sizeof text, "%zu instances in %zu jobs: 'vitrine job list' shows how far they are",
+        snprintf(text, sizeof text,
+                 "%zu instances in %zu jobs: 'vitrine job list' shows how far they are",
                  all->places.size / sizeof(size_t), all->job_count);
         json_object_set_new(result, "text", json_string(text));
         return true;
@@ -127,11 +131,13 @@ static bool send(struct vt_admin_call *call, struct collected *all, json_t *resu
 
 bool vt_verb_send(struct vt_admin_call *call, json_t *result, struct vt_err *err)
 {
-    struct collected all = { .uids = { .limit = UIDS_MAX }, .places = { .limit = INSTANCES_MAX * sizeof(size_t) } };
+    struct collected all = { .uids = { .limit = UIDS_MAX },
+                             .places = { .limit = INSTANCES_MAX * sizeof(size_t) } };
 
     if (!call->world)
-        return vt_fail(err, VT_E_NOTFOUND,
-                       "vitrined does not run on this archive: start it, or send files and folders");
+        return vt_fail(
+            err, VT_E_NOTFOUND,
+            "vitrined does not run on this archive: start it, or send files and folders");
     bool ok = send(call, &all, result, err);
     vt_buf_fini(&all.uids);
     vt_buf_fini(&all.places);

@@ -30,8 +30,8 @@ struct job_text {
     char *arguments;
 };
 
-bool vt_fetch_enqueue(struct vt_job_world *world, const struct vt_fetch_new *list, size_t count, int64_t *out_ids,
-                      struct vt_err *err)
+bool vt_fetch_enqueue(struct vt_job_world *world, const struct vt_fetch_new *list, size_t count,
+                      int64_t *out_ids, struct vt_err *err)
 {
     vt_autofree struct vt_job_new *jobs = calloc(count + 1, sizeof *jobs);
     vt_autofree struct job_text *texts = calloc(count + 1, sizeof *texts);
@@ -70,17 +70,19 @@ struct fetching {
     struct there *list; /* what the peer has and we do not; a series' instances stand together */
     size_t count, room;
     size_t total, held;
-    bool get;           /* by C-GET */
+    bool get; /* by C-GET */
     struct vt_receive *receive;
     uint64_t bytes;
-    size_t taken;       /* by C-GET, since the job began */
+    size_t taken; /* by C-GET, since the job began */
 };
 
-static bool holds(const struct fetching *fetching, const char *sop_uid, bool *out_held, struct vt_err *err)
+static bool holds(const struct fetching *fetching, const char *sop_uid, bool *out_held,
+                  struct vt_err *err)
 {
     struct vt_index_entry entry;
 
-    return vt_index_lookup(vt_archive_index(fetching->world->archive), sop_uid, &entry, out_held, err);
+    return vt_index_lookup(vt_archive_index(fetching->world->archive), sop_uid, &entry, out_held,
+                           err);
 }
 
 static bool on_there(void *context, const char *series_uid, const char *sop_uid, struct vt_err *err)
@@ -184,7 +186,8 @@ static bool is_unknown_here(uint16_t status)
 }
 
 /* One request; false: the peer could not be asked, or what it says is that nothing was done. */
-static bool ask(struct fetching *fetching, struct vt_fetch_request *request, size_t before, struct vt_err *err)
+static bool ask(struct fetching *fetching, struct vt_fetch_request *request, size_t before,
+                struct vt_err *err)
 {
     const struct vt_sink sink = { get_begin, get_write, get_end, fetching };
     struct asking asking = { fetching, before };
@@ -196,18 +199,21 @@ static bool ask(struct fetching *fetching, struct vt_fetch_request *request, siz
     request->destination = fetching->get ? NULL : ours ? ours : fetching->world->ae_title;
     if (!vt_fetch_run(&fetching->peer.client, request, on_progress, &asking, &counts, err))
         return false;
-    if (counts.status == VT_STATUS_SUCCESS || vt_status_warning(counts.status) || counts.status == VT_STATUS_CANCEL)
+    if (counts.status == VT_STATUS_SUCCESS || vt_status_warning(counts.status) ||
+        counts.status == VT_STATUS_CANCEL)
         return true;
-    return vt_fail_dimse(err, VT_E_STATUS, counts.status, "the peer answered %s with status %04XH%s%s",
-                         fetching->get ? "C-GET" : "C-MOVE", counts.status, *counts.comment ? ": " : "",
-                         counts.comment);
+    return vt_fail_dimse(err, VT_E_STATUS, counts.status,
+                         "the peer answered %s with status %04XH%s%s",
+                         fetching->get ? "C-GET" : "C-MOVE", counts.status,
+                         *counts.comment ? ": " : "", counts.comment);
 }
 
 static size_t end_of_series(const struct fetching *fetching, size_t from)
 {
     size_t end = from;
 
-    while (end < fetching->count && strcmp(fetching->list[end].series, fetching->list[from].series) == 0)
+    while (end < fetching->count &&
+           strcmp(fetching->list[end].series, fetching->list[from].series) == 0)
         end++;
     return end;
 }
@@ -218,7 +224,8 @@ static bool ask_instances(struct fetching *fetching, size_t from, size_t end, st
     const char *uids[VT_FETCH_LIST_MAX];
 
     while (from < end && !vt_job_should_stop(fetching->run)) {
-        struct vt_fetch_request request = { .series_uid = fetching->list[from].series, .sop_uids = uids };
+        struct vt_fetch_request request = { .series_uid = fetching->list[from].series,
+                                            .sop_uids = uids };
         size_t before = fetching->held + from;
         while (from < end && request.sop_uid_count < VT_FETCH_LIST_MAX)
             uids[request.sop_uid_count++] = fetching->list[from++].sop;
@@ -235,7 +242,8 @@ static bool ask_missing(struct fetching *fetching, struct vt_err *err)
 
     if (fetching->held == 0)
         return ask(fetching, &study, 0, err);
-    for (size_t from = 0, end; from < fetching->count && !vt_job_should_stop(fetching->run); from = end) {
+    for (size_t from = 0, end; from < fetching->count && !vt_job_should_stop(fetching->run);
+         from = end) {
         end = end_of_series(fetching, from);
         if (!ask_instances(fetching, from, end, err))
             return false;
@@ -264,7 +272,8 @@ static bool look_again(struct fetching *fetching, struct vt_err *err)
 
 enum way { WAY_AUTO, WAY_MOVE, WAY_GET };
 
-static bool read_way(const struct vt_job_world *world, const char *name, enum way *out, struct vt_err *err)
+static bool read_way(const struct vt_job_world *world, const char *name, enum way *out,
+                     struct vt_err *err)
 {
     static const char *const words[] = { "auto", "move", "get", NULL };
     size_t way = WAY_AUTO;
@@ -285,7 +294,8 @@ static bool retrieve(struct fetching *fetching, struct vt_err *err)
         return false;
     fetching->get = way == WAY_GET;
     bool ok = ask_missing(fetching, err);
-    if (!ok && way == WAY_AUTO && (err->code == VT_E_REFUSED || is_unknown_here(err->dimse_status))) {
+    if (!ok && way == WAY_AUTO &&
+        (err->code == VT_E_REFUSED || is_unknown_here(err->dimse_status))) {
         fetching->get = true;
         vt_err_clear(err);
         ok = ask_missing(fetching, err);
@@ -327,7 +337,8 @@ static enum vt_job_end judge(struct fetching *fetching, bool ok, struct vt_err *
     if (ok && fetching->count == 0)
         return VT_JOB_END_DONE;
     if (ok)
-        vt_fail(err, VT_E_NOTFOUND, "%zu of %zu instances did not come", fetching->count, fetching->total);
+        vt_fail(err, VT_E_NOTFOUND, "%zu of %zu instances did not come", fetching->count,
+                fetching->total);
     for (size_t i = 0; i < fetching->count; i++)
         vt_job_fail_item(fetching->run, fetching->list[i].sop, false, err->text, &why);
     return VT_JOB_END_AGAIN;

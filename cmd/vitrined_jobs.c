@@ -22,16 +22,12 @@ enum { WORKERS = 8, BACK_OFF_MAX = 16, BACK_OFF_TEXT_MAX = 256 };
 
 /* Each registers its kind of job. */
 static bool (*const kinds[])(struct vt_job_world *world, struct vt_err *err) = {
-    vt_send_kind,
-    vt_fetch_kind,
-    vt_notify_kind,
-    vt_prefetch_kind,
-    vt_commit_kind,
+    vt_send_kind, vt_fetch_kind, vt_notify_kind, vt_prefetch_kind, vt_commit_kind,
 };
 
 /* "1m 5m 30m 1h" */
-static bool read_back_off(const struct vt_conf *conf, int64_t list[static BACK_OFF_MAX], size_t *out_count,
-                          struct vt_err *err)
+static bool read_back_off(const struct vt_conf *conf, int64_t list[static BACK_OFF_MAX],
+                          size_t *out_count, struct vt_err *err)
 {
     const char *text = vt_conf_text(conf, "jobs", NULL, "back_off", "1m 5m 30m 1h");
     char copy[BACK_OFF_TEXT_MAX], *rest = NULL;
@@ -45,8 +41,8 @@ static bool read_back_off(const struct vt_conf *conf, int64_t list[static BACK_O
         if (*out_count == BACK_OFF_MAX)
             return vt_fail(err, VT_E_LIMIT, "jobs.back_off has more than %d times", BACK_OFF_MAX);
         if (!vt_conf_set(words, "jobs", NULL, "back_off", word, err) ||
-            !vt_conf_duration(words, "jobs", NULL, "back_off", VT_NS_PER_MS, 7 * 24 * 3600 * VT_NS_PER_S, 0,
-                              &list[*out_count], err))
+            !vt_conf_duration(words, "jobs", NULL, "back_off", VT_NS_PER_MS,
+                              7 * 24 * 3600 * VT_NS_PER_S, 0, &list[*out_count], err))
             return false;
         ++*out_count;
     }
@@ -57,11 +53,15 @@ bool vt_world_open(struct vt_job_world *world, struct vt_err *err)
 {
     int64_t back_off[BACK_OFF_MAX], workers;
     char path[PATH_MAX];
-    struct vt_jobs_options options = { .path = path, .back_off = back_off, .events = world->events };
+    struct vt_jobs_options options = { .path = path,
+                                       .back_off = back_off,
+                                       .events = world->events };
 
-    if (!vt_conf_int(world->conf, "jobs", NULL, "workers", 1, VT_JOBS_WORKERS_MAX, WORKERS, &workers, err) ||
-        !vt_conf_duration(world->conf, "jobs", NULL, "give_up", VT_NS_PER_S, 90 * 24 * 3600 * VT_NS_PER_S,
-                          3 * 24 * 3600 * VT_NS_PER_S, &options.give_up, err) ||
+    if (!vt_conf_int(world->conf, "jobs", NULL, "workers", 1, VT_JOBS_WORKERS_MAX, WORKERS,
+                     &workers, err) ||
+        !vt_conf_duration(world->conf, "jobs", NULL, "give_up", VT_NS_PER_S,
+                          90 * 24 * 3600 * VT_NS_PER_S, 3 * 24 * 3600 * VT_NS_PER_S,
+                          &options.give_up, err) ||
         !read_back_off(world->conf, back_off, &options.back_off_count, err))
         return false;
     options.workers = (unsigned)workers;
@@ -77,7 +77,8 @@ bool vt_world_open(struct vt_job_world *world, struct vt_err *err)
 
 bool vt_world_start(struct vt_job_world *world, struct vt_err *err)
 {
-    return vt_routes_start(world, err) && vt_jobs_start(world->jobs, err) && vt_commit_start(world, err);
+    return vt_routes_start(world, err) && vt_jobs_start(world->jobs, err) &&
+           vt_commit_start(world, err);
 }
 
 void vt_world_stop(struct vt_job_world *world)
@@ -123,6 +124,7 @@ json_t *vt_world_arguments(const struct vt_job_run *run, struct vt_err *err)
     if (json_is_object(object))
         return object;
     json_decref(object);
-    vt_fail(err, VT_E_CORRUPT, "the arguments of job %lld are no JSON object", (long long)vt_job_of(run)->id);
+    vt_fail(err, VT_E_CORRUPT, "the arguments of job %lld are no JSON object",
+            (long long)vt_job_of(run)->id);
     return NULL;
 }

@@ -24,7 +24,8 @@ struct vt_notifications {
 
 /* ---- when ---- */
 
-bool vt_notifications_open(struct vt_job_world *world, struct vt_notifications **out, struct vt_err *err)
+bool vt_notifications_open(struct vt_job_world *world, struct vt_notifications **out,
+                           struct vt_err *err)
 {
     struct vt_notifications *all = calloc(1, sizeof *all);
     const struct vt_peer *peer;
@@ -34,7 +35,8 @@ bool vt_notifications_open(struct vt_job_world *world, struct vt_notifications *
     *all = (struct vt_notifications){ .world = world };
     for (size_t i = 0; (peer = vt_peers_at(world->peers, i)) && !vt_failed(err); i++) {
         bool wanted;
-        if (!vt_conf_bool(world->conf, "peer", peer->name, "notify", false, &wanted, err) || !wanted)
+        if (!vt_conf_bool(world->conf, "peer", peer->name, "notify", false, &wanted, err) ||
+            !wanted)
             continue;
         if (!peer->host || all->count == PEERS_MAX)
             vt_fail(err, VT_E_INVALID, "peer.%s.notify: %s", peer->name,
@@ -55,11 +57,13 @@ void vt_notifications_free(struct vt_notifications *notifications)
     free(notifications);
 }
 
-/* The instances that completed it stand in the job, so that a start after a crash knows them as told. */
+/* The instances that completed it stand in the job, so that a start after a crash knows them as
+ * told. */
 static char *make_arguments(const char *peer, const struct vt_arrivals_batch *batch)
 {
     json_t *list = json_array();
-    json_t *object = json_pack("{s:s, s:s, s:o}", "peer", peer, "study", batch->study_uid, "instances", list);
+    json_t *object =
+        json_pack("{s:s, s:s, s:o}", "peer", peer, "study", batch->study_uid, "instances", list);
 
     for (size_t i = 0; object && i < batch->count; i++)
         json_array_append_new(list, json_string(batch->sop_uids[i]));
@@ -68,8 +72,8 @@ static char *make_arguments(const char *peer, const struct vt_arrivals_batch *ba
     return text;
 }
 
-bool vt_notifications_complete(struct vt_notifications *notifications, const struct vt_arrivals_batch *batch,
-                               struct vt_err *err)
+bool vt_notifications_complete(struct vt_notifications *notifications,
+                               const struct vt_arrivals_batch *batch, struct vt_err *err)
 {
     struct vt_job_new jobs[PEERS_MAX];
     char *arguments[PEERS_MAX] = { NULL };
@@ -101,7 +105,8 @@ struct collected {
 static bool take(struct collected *all, const struct vt_index_entry *entry, struct vt_err *err)
 {
     if (all->count == VT_NOTIFY_INSTANCES_MAX)
-        return vt_fail(err, VT_E_LIMIT, "the study has more than %d instances", VT_NOTIFY_INSTANCES_MAX);
+        return vt_fail(err, VT_E_LIMIT, "the study has more than %d instances",
+                       VT_NOTIFY_INSTANCES_MAX);
     if (all->count == all->room) {
         size_t wanted = all->room ? all->room * 2 : 64;
         void *grown = reallocarray(all->list, wanted, sizeof *all->list);
@@ -118,7 +123,8 @@ static bool take(struct collected *all, const struct vt_index_entry *entry, stru
     return true;
 }
 
-static bool collect(struct vt_archive *archive, const char *study, struct collected *all, struct vt_err *err)
+static bool collect(struct vt_archive *archive, const char *study, struct collected *all,
+                    struct vt_err *err)
 {
     const struct vt_query_rules rules = { .model = VT_MODEL_NONE };
     char word[WORD_MAX];
@@ -137,8 +143,8 @@ static bool collect(struct vt_archive *archive, const char *study, struct collec
     return cursor != NULL;
 }
 
-static enum vt_job_end notify(struct vt_job_world *world, struct vt_job_run *run, const char *peer_name,
-                              const char *study, struct vt_err *err)
+static enum vt_job_end notify(struct vt_job_world *world, struct vt_job_run *run,
+                              const char *peer_name, const char *study, struct vt_err *err)
 {
     struct collected all = { 0 };
     struct vt_job_peer peer;
@@ -146,8 +152,9 @@ static enum vt_job_end notify(struct vt_job_world *world, struct vt_job_run *run
 
     if (vt_world_peer(world, peer_name, &peer, err) && collect(world->archive, study, &all, err)) {
         const struct vt_notify what = { .study_uid = study,
-                                        .retrieve_ae_title =
-                                            peer.peer.local_ae_title ? peer.peer.local_ae_title : world->ae_title,
+                                        .retrieve_ae_title = peer.peer.local_ae_title
+                                                                 ? peer.peer.local_ae_title
+                                                                 : world->ae_title,
                                         .instances = all.list,
                                         .count = all.count };
         vt_job_totals(run, all.count, 0);

@@ -37,7 +37,8 @@ struct vt_prefetches {
 
 /* ---- the rules ---- */
 
-static bool read_rule(const struct vt_job_world *world, const char *name, struct prefetch *out, struct vt_err *err)
+static bool read_rule(const struct vt_job_world *world, const char *name, struct prefetch *out,
+                      struct vt_err *err)
 {
     const struct vt_conf *conf = world->conf;
 
@@ -49,7 +50,8 @@ static bool read_rule(const struct vt_job_world *world, const char *name, struct
         return false;
     const struct vt_peer *peer = vt_peers_by_name(world->peers, out->peer);
     return (peer && peer->host) ||
-           vt_fail(err, VT_E_INVALID, "prefetch.%s.peer: there is no peer '%s' with a host", name, out->peer);
+           vt_fail(err, VT_E_INVALID, "prefetch.%s.peer: there is no peer '%s' with a host", name,
+                   out->peer);
 }
 
 bool vt_prefetches_open(struct vt_job_world *world, struct vt_prefetches **out, struct vt_err *err)
@@ -103,15 +105,19 @@ static bool enqueue(struct vt_job_world *world, const struct prefetch *rule, con
     snprintf(who, sizeof who, "prefetch %.100s", rule->name);
     snprintf(once, sizeof once, "%s %.100s", study_uid, rule->name);
     vt_world_key(rule->peer, key);
-    const struct vt_job_new job = {
-        .kind = "prefetch", .key = key, .subject = study_uid, .arguments = arguments, .who = who, .once = once
-    };
+    const struct vt_job_new job = { .kind = "prefetch",
+                                    .key = key,
+                                    .subject = study_uid,
+                                    .arguments = arguments,
+                                    .who = who,
+                                    .once = once };
     bool ok = vt_jobs_add(world->jobs, &job, NULL, err);
     free(arguments);
     return ok;
 }
 
-void vt_prefetches_began(struct vt_prefetches *prefetches, const char *study_uid, const char *ae_title)
+void vt_prefetches_began(struct vt_prefetches *prefetches, const char *study_uid,
+                         const char *ae_title)
 {
     for (size_t i = 0; i < prefetches->count; i++) {
         const struct prefetch *rule = &prefetches->rules[i];
@@ -150,8 +156,8 @@ static void text_of(const uint8_t *identifier, size_t size, uint32_t tag, char *
 }
 
 /* Whose study is it, and do its attributes fulfil the rule? */
-static bool look_at_study(struct vt_archive *archive, const struct prefetch *rule, struct looking *looking,
-                          struct vt_err *err)
+static bool look_at_study(struct vt_archive *archive, const struct prefetch *rule,
+                          struct looking *looking, struct vt_err *err)
 {
     const struct vt_query_rules rules = { .model = VT_MODEL_NONE };
     char word[WORD_MAX];
@@ -172,7 +178,8 @@ static bool look_at_study(struct vt_archive *archive, const struct prefetch *rul
     return vt_rule_select(&rule->rule, archive, looking->study, &uid, 1, &looking->matches, err);
 }
 
-static bool on_prior(void *context, const uint8_t *identifier, size_t size, uint16_t status, struct vt_err *err)
+static bool on_prior(void *context, const uint8_t *identifier, size_t size, uint16_t status,
+                     struct vt_err *err)
 {
     struct looking *looking = context;
     struct prior prior;
@@ -205,8 +212,8 @@ static int newest_first(const void *a, const void *b)
     return order ? order : strcmp(y->time, x->time);
 }
 
-static bool ask_for_priors(const struct vt_job_peer *peer, const struct prefetch *rule, struct looking *looking,
-                           struct vt_err *err)
+static bool ask_for_priors(const struct vt_job_peer *peer, const struct prefetch *rule,
+                           struct looking *looking, struct vt_err *err)
 {
     VT_AUTO_BUF(identifier, VT_IDENTIFIER_MAX);
     char patient[WORD_MAX];
@@ -217,7 +224,8 @@ static bool ask_for_priors(const struct vt_job_peer *peer, const struct prefetch
     snprintf(patient, sizeof patient, "PatientID=%s", looking->patient);
     for (size_t i = 0; i < rule->prior_match.count; i++)
         words[count++] = rule->prior_match.list[i];
-    if (!vt_keys_identifier(VT_LEVEL_STUDY, words, count, true, peer->peer.charset, &identifier, err))
+    if (!vt_keys_identifier(VT_LEVEL_STUDY, words, count, true, peer->peer.charset, &identifier,
+                            err))
         return false;
     const struct vt_find_request find = { .model = VT_MODEL_STUDY_ROOT,
                                           .identifier = identifier.data,
@@ -225,8 +233,8 @@ static bool ask_for_priors(const struct vt_job_peer *peer, const struct prefetch
     return vt_client_find(&peer->client, &find, on_prior, looking, &status, err);
 }
 
-static bool fetch_newest(struct vt_job_world *world, struct vt_job_run *run, const struct prefetch *rule,
-                         struct looking *looking, struct vt_err *err)
+static bool fetch_newest(struct vt_job_world *world, struct vt_job_run *run,
+                         const struct prefetch *rule, struct looking *looking, struct vt_err *err)
 {
     struct vt_fetch_new list[PRIORS_MAX];
     size_t count = looking->count < (size_t)rule->priors ? looking->count : (size_t)rule->priors;
@@ -245,8 +253,8 @@ static bool fetch_newest(struct vt_job_world *world, struct vt_job_run *run, con
     return true;
 }
 
-static enum vt_job_end prefetch(struct vt_job_world *world, struct vt_job_run *run, const char *name,
-                                const char *study, struct vt_err *err)
+static enum vt_job_end prefetch(struct vt_job_world *world, struct vt_job_run *run,
+                                const char *name, const char *study, struct vt_err *err)
 {
     struct looking looking = { .study = study };
     struct prefetch rule = { .name = name };
@@ -256,7 +264,8 @@ static enum vt_job_end prefetch(struct vt_job_world *world, struct vt_job_run *r
     if (read_rule(world, name, &rule, err) && vt_world_peer(world, rule.peer, &peer, err)) {
         bool ok = look_at_study(world->archive, &rule, &looking, err);
         if (ok && looking.matches && *looking.patient && !strpbrk(looking.patient, "*?\\"))
-            ok = ask_for_priors(&peer, &rule, &looking, err) && fetch_newest(world, run, &rule, &looking, err);
+            ok = ask_for_priors(&peer, &rule, &looking, err) &&
+                 fetch_newest(world, run, &rule, &looking, err);
         end = ok ? VT_JOB_END_DONE : VT_JOB_END_AGAIN;
     }
     vt_rule_fini(&rule.rule);

@@ -36,7 +36,8 @@ struct vt_job_routes {
 
 /* ---- the rules ---- */
 
-static bool read_route(const struct vt_job_world *world, const char *name, struct route *out, struct vt_err *err)
+static bool read_route(const struct vt_job_world *world, const char *name, struct route *out,
+                       struct vt_err *err)
 {
     int64_t priority;
 
@@ -51,7 +52,8 @@ static bool read_route(const struct vt_job_world *world, const char *name, struc
     for (size_t i = 0; i < out->to.count; i++) {
         const struct vt_peer *peer = vt_peers_by_name(world->peers, out->to.list[i]);
         if (!peer || !peer->host)
-            return vt_fail(err, VT_E_INVALID, "route.%s.to: there is no peer '%s' with a host", name, out->to.list[i]);
+            return vt_fail(err, VT_E_INVALID, "route.%s.to: there is no peer '%s' with a host",
+                           name, out->to.list[i]);
     }
     return true;
 }
@@ -68,7 +70,8 @@ static bool read_routes(struct vt_job_routes *all, struct vt_err *err)
     if (!all->routes)
         return vt_fail(err, VT_E_NOMEM, "no memory for the routes");
     for (; all->count < count; all->count++)
-        if (!read_route(all->world, vt_conf_name(conf, "route", all->count), &all->routes[all->count], err)) {
+        if (!read_route(all->world, vt_conf_name(conf, "route", all->count),
+                        &all->routes[all->count], err)) {
             all->count++;
             return false;
         } else {
@@ -79,7 +82,6 @@ static bool read_routes(struct vt_job_routes *all, struct vt_err *err)
 
 /* ---- a batch ---- */
 
-
 /* A sender does not get back what it sent. */
 static bool came_from(const struct vt_job_world *world, const char *peer, const char *ae_title)
 {
@@ -88,7 +90,8 @@ static bool came_from(const struct vt_job_world *world, const char *peer, const 
     return known && strcmp(known->ae_title, ae_title) == 0;
 }
 
-/* What becomes of one batch: all of it in one transaction, so that a batch is routed whole or not at all. */
+/* What becomes of one batch: all of it in one transaction, so that a batch is routed whole or not
+ * at all. */
 struct outbox {
     struct vt_send_new *jobs;
     size_t count;
@@ -97,15 +100,16 @@ struct outbox {
 };
 
 static bool route_batch(const struct vt_job_routes *all, const struct route *route,
-                        const struct vt_arrivals_batch *batch, const char **uids, bool *chosen, struct outbox *out,
-                        struct vt_err *err)
+                        const struct vt_arrivals_batch *batch, const char **uids, bool *chosen,
+                        struct outbox *out, struct vt_err *err)
 {
     const char **list = out->lists + out->used;
     size_t count = 0;
 
     if (!vt_rule_admits(&route->rule, batch->ae_title, batch->first))
         return true;
-    if (!vt_rule_select(&route->rule, all->world->archive, batch->study_uid, uids, batch->count, chosen, err))
+    if (!vt_rule_select(&route->rule, all->world->archive, batch->study_uid, uids, batch->count,
+                        chosen, err))
         return false;
     for (size_t i = 0; i < batch->count; i++)
         if (chosen[i])
@@ -165,15 +169,15 @@ static bool on_complete(void *context, const struct vt_arrivals_batch *batch, st
 static bool gather(struct vt_job_routes *all, struct vt_err *err)
 {
     const struct vt_job_world *world = all->world;
-    struct vt_arrivals_options options = { .archive = world->archive,
-                                           .events = world->events,
-                                           .jobs = world->jobs,
-                                           .context = all };
+    struct vt_arrivals_options options = {
+        .archive = world->archive, .events = world->events, .jobs = world->jobs, .context = all
+    };
     int64_t quiet, study_idle;
 
-    if (!vt_conf_duration(world->conf, "jobs", NULL, "quiet", 0, 3600 * VT_NS_PER_S, 5 * VT_NS_PER_S, &quiet, err) ||
-        !vt_conf_duration(world->conf, "jobs", NULL, "study_idle", 0, 24 * 3600 * VT_NS_PER_S, 60 * VT_NS_PER_S,
-                          &study_idle, err))
+    if (!vt_conf_duration(world->conf, "jobs", NULL, "quiet", 0, 3600 * VT_NS_PER_S,
+                          5 * VT_NS_PER_S, &quiet, err) ||
+        !vt_conf_duration(world->conf, "jobs", NULL, "study_idle", 0, 24 * 3600 * VT_NS_PER_S,
+                          60 * VT_NS_PER_S, &study_idle, err))
         return false;
     if (all->count > 0 || all->prefetches) {
         options.name = WHO;

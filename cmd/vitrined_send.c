@@ -59,8 +59,8 @@ static bool fill_job(const struct vt_send_new *new, struct vt_job_new *job, stru
     return true;
 }
 
-bool vt_send_enqueue(struct vt_job_world *world, const struct vt_send_new *list, size_t count, int64_t *out_ids,
-                     struct vt_err *err)
+bool vt_send_enqueue(struct vt_job_world *world, const struct vt_send_new *list, size_t count,
+                     int64_t *out_ids, struct vt_err *err)
 {
     vt_autofree struct vt_job_new *jobs = calloc(count + 1, sizeof *jobs);
     vt_autofree struct job_text *texts = calloc(count + 1, sizeof *texts);
@@ -83,17 +83,17 @@ struct sending {
     struct vt_job_world *world;
     struct vt_job_run *run;
     const json_t *instances;
-    size_t from;            /* the cursor this run began with */
-    size_t *todo;           /* places in `instances`, ascending */
+    size_t from;  /* the cursor this run began with */
+    size_t *todo; /* places in `instances`, ascending */
     size_t count;
     struct vt_stored *open; /* of todo; fd -1: not open */
 
-    pthread_mutex_t lock;   /* guards all below */
-    bool *settled;          /* of instances */
-    size_t front;           /* all below are settled */
+    pthread_mutex_t lock; /* guards all below */
+    bool *settled;        /* of instances */
+    size_t front;         /* all below are settled */
     uint64_t done, bytes;
     int64_t checkpointed;
-    size_t later, never;    /* failed for now, for good */
+    size_t later, never; /* failed for now, for good */
     char reason[VT_ERR_TEXT_MAX];
 };
 
@@ -104,7 +104,8 @@ static const char *uid_of(const struct sending *sending, size_t place)
     return uid ? uid : "";
 }
 
-static bool look_up(const struct sending *sending, size_t i, struct vt_index_entry *out, struct vt_err *err)
+static bool look_up(const struct sending *sending, size_t i, struct vt_index_entry *out,
+                    struct vt_err *err)
 {
     const char *uid = uid_of(sending, sending->todo[i]);
     bool found;
@@ -138,7 +139,8 @@ static bool open_instance(void *context, size_t i, struct vt_outgoing *out, stru
     struct vt_stored *stored = &sending->open[i];
     struct vt_index_entry entry;
 
-    if (!look_up(sending, i, &entry, err) || !vt_archive_open_instance(archive, &entry, stored, err)) {
+    if (!look_up(sending, i, &entry, err) ||
+        !vt_archive_open_instance(archive, &entry, stored, err)) {
         stored->fd = -1;
         return false;
     }
@@ -147,7 +149,9 @@ static bool open_instance(void *context, size_t i, struct vt_outgoing *out, stru
         stored->fd = -1;
         return false;
     }
-    *out = (struct vt_outgoing){ .fd = stored->fd, .offset = stored->data_set_offset, .size = stored->data_set_size };
+    *out = (struct vt_outgoing){ .fd = stored->fd,
+                                 .offset = stored->data_set_offset,
+                                 .size = stored->data_set_size };
     fill_outgoing(&stored->entry, out);
     return true;
 }
@@ -169,7 +173,8 @@ static void move_front(struct sending *sending, struct vt_err *err)
     (void)vt_job_checkpoint(sending->run, cursor, err);
 }
 
-static void note(struct sending *sending, size_t place, enum vt_send_fate fate, const char *reason, uint64_t size)
+static void note(struct sending *sending, size_t place, enum vt_send_fate fate, const char *reason,
+                 uint64_t size)
 {
     const char *uid = uid_of(sending, place);
     struct vt_err err = { 0 };
@@ -193,8 +198,8 @@ static void note(struct sending *sending, size_t place, enum vt_send_fate fate, 
     pthread_mutex_unlock(&sending->lock);
 }
 
-static bool on_done(void *context, size_t i, struct vt_outgoing *sent, enum vt_sent result, uint16_t status,
-                    const char *text)
+static bool on_done(void *context, size_t i, struct vt_outgoing *sent, enum vt_sent result,
+                    uint16_t status, const char *text)
 {
     struct sending *sending = context;
     char reason[VT_ERR_TEXT_MAX];
@@ -228,7 +233,7 @@ static bool collect(void *context, const struct vt_job_item *item)
 
 static bool is_listed(const struct again *again, const char *uid)
 {
-    size_t low = 0, high = again->count;   /* vt_jobs_items gives them in order */
+    size_t low = 0, high = again->count; /* vt_jobs_items gives them in order */
 
     while (low < high) {
         size_t middle = (low + high) / 2;
@@ -278,14 +283,15 @@ static bool read_associations(const struct vt_job_world *world, const char *name
     int64_t count = ASSOCIATIONS;
 
     if (name && vt_peers_by_name(world->peers, name) &&
-        !vt_conf_int(world->conf, "peer", name, "send_associations", 1, VT_SEND_ASSOCIATIONS_MAX, ASSOCIATIONS, &count,
-                     err))
+        !vt_conf_int(world->conf, "peer", name, "send_associations", 1, VT_SEND_ASSOCIATIONS_MAX,
+                     ASSOCIATIONS, &count, err))
         return false;
     *out_count = (size_t)count;
     return true;
 }
 
-static enum vt_job_end send_planned(struct sending *sending, const struct vt_job_peer *peer, struct vt_err *err)
+static enum vt_job_end send_planned(struct sending *sending, const struct vt_job_peer *peer,
+                                    struct vt_err *err)
 {
     const struct vt_job_world *world = sending->world;
     const struct vt_source source = { .count = sending->count,
@@ -307,18 +313,22 @@ static enum vt_job_end send_planned(struct sending *sending, const struct vt_job
     if (!ok)
         return VT_JOB_END_AGAIN;
     if (sending->later > 0) {
-        vt_fail(err, VT_E_STATUS, "%zu instances were not taken, at last: %s", sending->later, sending->reason);
+        vt_fail(err, VT_E_STATUS, "%zu instances were not taken, at last: %s", sending->later,
+                sending->reason);
         return VT_JOB_END_AGAIN;
     }
     if (sending->never > 0)
-        vt_fail(err, VT_E_STATUS, "%zu instances failed for good, at last: %s", sending->never, sending->reason);
+        vt_fail(err, VT_E_STATUS, "%zu instances failed for good, at last: %s", sending->never,
+                sending->reason);
     return VT_JOB_END_DONE;
 }
 
-static enum vt_job_end run_arguments(struct vt_job_world *world, struct vt_job_run *run, const json_t *arguments,
-                                     struct vt_err *err)
+static enum vt_job_end run_arguments(struct vt_job_world *world, struct vt_job_run *run,
+                                     const json_t *arguments, struct vt_err *err)
 {
-    struct sending sending = { .world = world, .run = run, .instances = json_object_get(arguments, "instances") };
+    struct sending sending = { .world = world,
+                               .run = run,
+                               .instances = json_object_get(arguments, "instances") };
     const char *text = json_string_value(json_object_get(arguments, "peer"));
     struct vt_job_peer peer;
     enum vt_job_end end = VT_JOB_END_AGAIN;

@@ -15,17 +15,20 @@
 
 enum { IDENTIFIER_MAX = 1024, PRIORITY = 10 };
 
-static bool is_through(const struct vt_job_world *world, const struct vt_peer *peer, const char *calling)
+static bool is_through(const struct vt_job_world *world, const struct vt_peer *peer,
+                       const char *calling)
 {
     struct vt_err err = { 0 };
     bool through = false;
 
     return peer->host && strcmp(peer->ae_title, calling) != 0 &&
-           vt_conf_bool(world->conf, "peer", peer->name, "query_through", false, &through, &err) && through;
+           vt_conf_bool(world->conf, "peer", peer->name, "query_through", false, &through, &err) &&
+           through;
 }
 
 /* The i-th that is to be asked, with what its client needs; *i goes behind it. */
-static bool next_peer(const struct vt_job_world *world, const char *calling, size_t *i, struct vt_job_peer *out)
+static bool next_peer(const struct vt_job_world *world, const char *calling, size_t *i,
+                      struct vt_job_peer *out)
 {
     const struct vt_peer *peer;
     struct vt_err err = { 0 };
@@ -42,7 +45,8 @@ struct counting {
     size_t count;
 };
 
-static bool on_match(void *context, const uint8_t *identifier, size_t size, uint16_t status, struct vt_err *err)
+static bool on_match(void *context, const uint8_t *identifier, size_t size, uint16_t status,
+                     struct vt_err *err)
 {
     struct counting *counting = context;
 
@@ -51,12 +55,14 @@ static bool on_match(void *context, const uint8_t *identifier, size_t size, uint
 }
 
 /* Of the first that has a match. */
-static bool find(void *context, const char *calling, enum vt_model model, const uint8_t *identifier, size_t size,
-                 vt_find_match match, void *match_context, struct vt_err *err)
+static bool find(void *context, const char *calling, enum vt_model model, const uint8_t *identifier,
+                 size_t size, vt_find_match match, void *match_context, struct vt_err *err)
 {
     const struct vt_job_world *world = context;
     struct counting counting = { .match = match, .context = match_context };
-    const struct vt_find_request request = { .model = model, .identifier = identifier, .size = size };
+    const struct vt_find_request request = { .model = model,
+                                             .identifier = identifier,
+                                             .size = size };
     struct vt_job_peer peer;
     uint16_t status;
 
@@ -68,7 +74,8 @@ static bool find(void *context, const char *calling, enum vt_model model, const 
     return !vt_failed(err);
 }
 
-static bool has_study(const struct vt_job_peer *peer, const char *study_uid, bool *out_has, struct vt_err *err)
+static bool has_study(const struct vt_job_peer *peer, const char *study_uid, bool *out_has,
+                      struct vt_err *err)
 {
     VT_AUTO_BUF(identifier, IDENTIFIER_MAX);
     struct vt_writer writer = { .buf = &identifier, .encoding = VT_EXPLICIT_LE };
@@ -88,16 +95,18 @@ static bool has_study(const struct vt_job_peer *peer, const char *study_uid, boo
     return true;
 }
 
-static bool fetch(void *context, const char *calling, const char *study_uid, int64_t *out_job, struct vt_err *err)
+static bool fetch(void *context, const char *calling, const char *study_uid, int64_t *out_job,
+                  struct vt_err *err)
 {
     struct vt_job_world *world = context;
     struct vt_job_peer peer;
 
     vt_err_clear(err);
     for (size_t i = 0; next_peer(world, calling, &i, &peer);) {
-        const struct vt_fetch_new new = {
-            .peer = peer.peer.name, .study_uid = study_uid, .who = "query-through", .priority = PRIORITY
-        };
+        const struct vt_fetch_new new = { .peer = peer.peer.name,
+                                          .study_uid = study_uid,
+                                          .who = "query-through",
+                                          .priority = PRIORITY };
         bool has = false;
         vt_err_clear(err);
         if (has_study(&peer, study_uid, &has, err) && has)
@@ -124,10 +133,13 @@ bool vt_through_open(struct vt_job_world *world, struct vt_elsewhere *out, struc
         if (!vt_conf_bool(world->conf, "peer", peer->name, "query_through", false, &through, err))
             return false;
         if (through && !peer->host)
-            return vt_fail(err, VT_E_INVALID, "peer.%s.query_through: the peer has no host", peer->name);
+            return vt_fail(err, VT_E_INVALID, "peer.%s.query_through: the peer has no host",
+                           peer->name);
         any = any || through;
     }
     if (any)
-        *out = (struct vt_elsewhere){ .find = find, .fetch = fetch, .wait = wait_for, .context = world };
+        *out = (struct vt_elsewhere){
+            .find = find, .fetch = fetch, .wait = wait_for, .context = world
+        };
     return true;
 }

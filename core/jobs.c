@@ -31,8 +31,8 @@ static uint64_t count_state(struct vt_jobs *jobs, enum vt_job_state state)
     uint64_t count = 0;
     bool row;
 
-    if (vt_stmt_bind(jobs->db, stmt, &err, "i", (int64_t)state) && vt_stmt_step(jobs->db, stmt, &row, &err) &&
-        row)
+    if (vt_stmt_bind(jobs->db, stmt, &err, "i", (int64_t)state) &&
+        vt_stmt_step(jobs->db, stmt, &row, &err) && row)
         count = (uint64_t)sqlite3_column_int64(stmt, 0);
     sqlite3_reset(stmt);
     return count;
@@ -43,13 +43,14 @@ static bool recover(struct vt_jobs *jobs, struct vt_err *err)
 {
     char sql[512];
 
-    snprintf(sql, sizeof sql,
-             "BEGIN IMMEDIATE;"
-             "UPDATE job SET state = 0, crashes = crashes + 1, next_attempt = 0 WHERE state = 1;"
-             "UPDATE job SET state = 4, ended = %lld, reason = 'the program ended %d times while it ran'"
-             " WHERE state = 0 AND crashes >= %d;"
-             "COMMIT",
-             (long long)vt_clock_wall(), VT_JOB_CRASHES_MAX, VT_JOB_CRASHES_MAX);
+    snprintf(
+        sql, sizeof sql,
+        "BEGIN IMMEDIATE;"
+        "UPDATE job SET state = 0, crashes = crashes + 1, next_attempt = 0 WHERE state = 1;"
+        "UPDATE job SET state = 4, ended = %lld, reason = 'the program ended %d times while it ran'"
+        " WHERE state = 0 AND crashes >= %d;"
+        "COMMIT",
+        (long long)vt_clock_wall(), VT_JOB_CRASHES_MAX, VT_JOB_CRASHES_MAX);
     if (!vt_db_exec(jobs->db, sql, err))
         return false;
     for (int state = VT_JOB_WAITING; state <= VT_JOB_PAUSED; state++)
@@ -85,9 +86,10 @@ static void set_options(struct vt_jobs *jobs, const struct vt_jobs_options *opti
 
 struct vt_jobs *vt_jobs_open(const struct vt_jobs_options *options, struct vt_err *err)
 {
-    static const struct vt_db_options database = {
-        .sync = VT_DB_SYNC_FULL, .busy_ms = BUSY_MS, .cache_kib = CACHE_KIB, .wal_autocheckpoint = WAL_PAGES
-    };
+    static const struct vt_db_options database = { .sync = VT_DB_SYNC_FULL,
+                                                   .busy_ms = BUSY_MS,
+                                                   .cache_kib = CACHE_KIB,
+                                                   .wal_autocheckpoint = WAL_PAGES };
     struct vt_jobs *fresh = calloc(1, sizeof *fresh);
 
     if (fresh)
@@ -174,14 +176,16 @@ void vt_jobs_free(struct vt_jobs *jobs)
 
 static bool check_text(const char *what, const char *text, size_t max, struct vt_err *err)
 {
-    return !text || strlen(text) <= max || vt_fail(err, VT_E_INVALID, "the %s of a job is too long", what);
+    return !text || strlen(text) <= max ||
+           vt_fail(err, VT_E_INVALID, "the %s of a job is too long", what);
 }
 
 static bool check_new(const struct vt_job_new *job, struct vt_err *err)
 {
     if (!job->kind || !*job->kind || !job->key)
         return vt_fail(err, VT_E_INVALID, "a job needs a kind and a key");
-    return check_text("kind", job->kind, VT_JOB_NAME_MAX, err) && check_text("key", job->key, VT_JOB_NAME_MAX, err) &&
+    return check_text("kind", job->kind, VT_JOB_NAME_MAX, err) &&
+           check_text("key", job->key, VT_JOB_NAME_MAX, err) &&
            check_text("subject", job->subject, VT_JOB_TEXT_MAX, err) &&
            check_text("owner", job->who, VT_JOB_TEXT_MAX, err) &&
            check_text("mark", job->once, VT_JOB_TEXT_MAX, err) &&
@@ -193,7 +197,8 @@ static const char *or_empty(const char *text)
     return text ? text : "";
 }
 
-static bool find_once(struct vt_jobs *jobs, const struct vt_job_new *job, int64_t *out_id, struct vt_err *err)
+static bool find_once(struct vt_jobs *jobs, const struct vt_job_new *job, int64_t *out_id,
+                      struct vt_err *err)
 {
     struct sqlite3_stmt *stmt = jobs->statements[VT_JOBS_ONCE];
     bool row = false;
@@ -211,32 +216,34 @@ static bool find_once(struct vt_jobs *jobs, const struct vt_job_new *job, int64_
 }
 
 /* *out_fresh: a row was made. */
-static bool add_one(struct vt_jobs *jobs, const struct vt_job_new *job, int64_t *out_id, bool *out_fresh,
-                    struct vt_err *err)
+static bool add_one(struct vt_jobs *jobs, const struct vt_job_new *job, int64_t *out_id,
+                    bool *out_fresh, struct vt_err *err)
 {
     if (!find_once(jobs, job, out_id, err))
         return false;
     *out_fresh = *out_id == 0;
     if (!*out_fresh)
         return true;
-    if (!vt_jobs_do(jobs, VT_JOBS_ADD, true, err, "ttttttiiiiii", job->kind, job->key, or_empty(job->subject),
-                    or_empty(job->once), "", or_empty(job->who), (int64_t)job->priority,
-                    (int64_t)(job->paused ? VT_JOB_PAUSED : VT_JOB_WAITING), job->not_before, vt_clock_wall(),
-                    (int64_t)job->total, (int64_t)job->total_bytes))
+    if (!vt_jobs_do(jobs, VT_JOBS_ADD, true, err, "ttttttiiiiii", job->kind, job->key,
+                    or_empty(job->subject), or_empty(job->once), "", or_empty(job->who),
+                    (int64_t)job->priority, (int64_t)(job->paused ? VT_JOB_PAUSED : VT_JOB_WAITING),
+                    job->not_before, vt_clock_wall(), (int64_t)job->total,
+                    (int64_t)job->total_bytes))
         return false;
     *out_id = sqlite3_last_insert_rowid(vt_db_handle(jobs->db));
     return !job->arguments || !*job->arguments ||
            vt_jobs_do(jobs, VT_JOBS_ARGUMENTS, true, err, "it", *out_id, job->arguments);
 }
 
-static bool add_under_lock(struct vt_jobs *jobs, const struct vt_job_new *list, size_t count, int64_t *ids,
-                           bool *fresh, struct vt_err *err)
+static bool add_under_lock(struct vt_jobs *jobs, const struct vt_job_new *list, size_t count,
+                           int64_t *ids, bool *fresh, struct vt_err *err)
 {
     uint64_t added = 0;
     bool ok;
 
     if (jobs->unfinished + count > VT_JOBS_UNFINISHED_MAX)
-        return vt_fail(err, VT_E_LIMIT, "more than %d jobs are waiting: cancel some, or see why they wait",
+        return vt_fail(err, VT_E_LIMIT,
+                       "more than %d jobs are waiting: cancel some, or see why they wait",
                        VT_JOBS_UNFINISHED_MAX);
     ok = vt_jobs_sync(jobs, true, err) && vt_db_exec(jobs->db, "BEGIN IMMEDIATE", err);
     if (!ok)
@@ -271,8 +278,8 @@ static void tell_added(struct vt_jobs *jobs, const struct vt_job_new *job, int64
     vt_jobs_tell(jobs, "job.added", &row);
 }
 
-bool vt_jobs_add_all(struct vt_jobs *jobs, const struct vt_job_new *list, size_t count, int64_t *out_ids,
-                     struct vt_err *err)
+bool vt_jobs_add_all(struct vt_jobs *jobs, const struct vt_job_new *list, size_t count,
+                     int64_t *out_ids, struct vt_err *err)
 {
     if (count == 0)
         return true;
@@ -297,7 +304,8 @@ bool vt_jobs_add_all(struct vt_jobs *jobs, const struct vt_job_new *list, size_t
     return true;
 }
 
-bool vt_jobs_add(struct vt_jobs *jobs, const struct vt_job_new *job, int64_t *out_id, struct vt_err *err)
+bool vt_jobs_add(struct vt_jobs *jobs, const struct vt_job_new *job, int64_t *out_id,
+                 struct vt_err *err)
 {
     return vt_jobs_add_all(jobs, job, 1, out_id, err);
 }

@@ -22,13 +22,14 @@ static bool count_items(struct vt_jobs *jobs, int64_t id, int64_t *out_count, st
 }
 
 /* Was it counted as failed for good? */
-static bool was_permanent(struct vt_jobs *jobs, int64_t id, const char *item, bool *out_known, bool *out_permanent,
-                          struct vt_err *err)
+static bool was_permanent(struct vt_jobs *jobs, int64_t id, const char *item, bool *out_known,
+                          bool *out_permanent, struct vt_err *err)
 {
     struct sqlite3_stmt *stmt = jobs->statements[VT_JOBS_ITEM_GET];
 
     *out_permanent = false;
-    if (!vt_stmt_bind(jobs->db, stmt, err, "it", id, item) || !vt_stmt_step(jobs->db, stmt, out_known, err))
+    if (!vt_stmt_bind(jobs->db, stmt, err, "it", id, item) ||
+        !vt_stmt_step(jobs->db, stmt, out_known, err))
         return false;
     if (*out_known)
         *out_permanent = sqlite3_column_int(stmt, 0) != 0;
@@ -41,8 +42,8 @@ static bool set_failed(struct vt_job_run *run, uint64_t failed, struct vt_err *e
     char sql[96];
 
     atomic_store(&run->failed, failed);
-    snprintf(sql, sizeof sql, "UPDATE job SET failed = %llu WHERE id = %lld", (unsigned long long)failed,
-             (long long)run->job->id);
+    snprintf(sql, sizeof sql, "UPDATE job SET failed = %llu WHERE id = %lld",
+             (unsigned long long)failed, (long long)run->job->id);
     return vt_db_exec(run->jobs->db, sql, err);
 }
 
@@ -58,8 +59,8 @@ static bool fail_item(struct vt_job_run *run, const char *item, bool permanent, 
         (!known && !count_items(jobs, run->job->id, &count, err)))
         return false;
     if (count < VT_JOB_ITEMS_MAX &&
-        !vt_jobs_do(jobs, VT_JOBS_ITEM, false, err, "ititi", run->job->id, item, (int64_t)permanent, reason,
-                    vt_clock_wall()))
+        !vt_jobs_do(jobs, VT_JOBS_ITEM, false, err, "ititi", run->job->id, item, (int64_t)permanent,
+                    reason, vt_clock_wall()))
         return false;
     if (permanent == before)
         return true;
@@ -96,12 +97,13 @@ enum action { CANCEL, PAUSE, RESUME, RETRY };
 
 static const struct {
     const char *name;
-    unsigned from;   /* states it may be done in */
+    unsigned from; /* states it may be done in */
 } actions[] = {
     [CANCEL] = { "cancelled", 1u << VT_JOB_WAITING | 1u << VT_JOB_RUNNING | 1u << VT_JOB_PAUSED },
     [PAUSE] = { "paused", 1u << VT_JOB_WAITING | 1u << VT_JOB_RUNNING },
     [RESUME] = { "resumed", 1u << VT_JOB_PAUSED },
-    [RETRY] = { "retried", 1u << VT_JOB_WAITING | 1u << VT_JOB_DONE | 1u << VT_JOB_FAILED | 1u << VT_JOB_CANCELLED },
+    [RETRY] = { "retried", 1u << VT_JOB_WAITING | 1u << VT_JOB_DONE | 1u << VT_JOB_FAILED |
+                               1u << VT_JOB_CANCELLED },
 };
 
 static bool retry(struct vt_jobs *jobs, struct vt_job *job, struct vt_err *err)
@@ -109,7 +111,8 @@ static bool retry(struct vt_jobs *jobs, struct vt_job *job, struct vt_err *err)
     bool was_over = vt_job_state_ended(job->state);
 
     if (job->state == VT_JOB_DONE && job->failed == 0)
-        return vt_fail(err, VT_E_INVALID, "job %lld is done, nothing of it failed", (long long)job->id);
+        return vt_fail(err, VT_E_INVALID, "job %lld is done, nothing of it failed",
+                       (long long)job->id);
     if (was_over && jobs->unfinished >= VT_JOBS_UNFINISHED_MAX)
         return vt_fail(err, VT_E_LIMIT, "more than %d jobs are waiting", VT_JOBS_UNFINISHED_MAX);
     if (!vt_jobs_do(jobs, VT_JOBS_RETRY_ITEMS, true, err, "i", job->id) ||
@@ -121,7 +124,8 @@ static bool retry(struct vt_jobs *jobs, struct vt_job *job, struct vt_err *err)
     return true;
 }
 
-static bool set_state(struct vt_jobs *jobs, struct vt_job *job, enum vt_job_state state, struct vt_err *err)
+static bool set_state(struct vt_jobs *jobs, struct vt_job *job, enum vt_job_state state,
+                      struct vt_err *err)
 {
     bool over = vt_job_state_ended(state);
 
@@ -148,9 +152,11 @@ static bool act(struct vt_jobs *jobs, struct vt_job *job, enum action action, st
     }
     if (action == RETRY)
         return retry(jobs, job, err);
-    return set_state(jobs, job, action == CANCEL  ? VT_JOB_CANCELLED
-                                : action == PAUSE ? VT_JOB_PAUSED
-                                                  : VT_JOB_WAITING, err);
+    return set_state(jobs, job,
+                     action == CANCEL  ? VT_JOB_CANCELLED
+                     : action == PAUSE ? VT_JOB_PAUSED
+                                       : VT_JOB_WAITING,
+                     err);
 }
 
 static const struct vt_job_kind *kind_of(const struct vt_jobs *jobs, const char *name)
@@ -210,7 +216,8 @@ bool vt_jobs_mark(struct vt_jobs *jobs, const char *name, int64_t *out_value, st
     bool row = false;
 
     pthread_mutex_lock(&jobs->lock);
-    bool ok = vt_stmt_bind(jobs->db, stmt, err, "t", name) && vt_stmt_step(jobs->db, stmt, &row, err);
+    bool ok =
+        vt_stmt_bind(jobs->db, stmt, err, "t", name) && vt_stmt_step(jobs->db, stmt, &row, err);
     if (ok)
         *out_value = row ? sqlite3_column_int64(stmt, 0) : 0;
     sqlite3_reset(stmt);
@@ -240,8 +247,8 @@ static bool look(struct vt_jobs *jobs, int64_t id, enum vt_job_state *out_state,
     return true;
 }
 
-static bool wait_for(struct vt_jobs *jobs, int64_t id, int64_t deadline, enum vt_job_state *out_state,
-                     struct vt_err *err)
+static bool wait_for(struct vt_jobs *jobs, int64_t id, int64_t deadline,
+                     enum vt_job_state *out_state, struct vt_err *err)
 {
     struct timespec until = { .tv_sec = deadline / VT_NS_PER_S, .tv_nsec = deadline % VT_NS_PER_S };
 
@@ -251,7 +258,8 @@ static bool wait_for(struct vt_jobs *jobs, int64_t id, int64_t deadline, enum vt
         if (*out_state >= VT_JOB_PAUSED)
             return true;
         if (jobs->stopping)
-            return vt_fail(err, VT_E_CANCELLED, "the node stops; job %lld goes on at its next start", (long long)id);
+            return vt_fail(err, VT_E_CANCELLED,
+                           "the node stops; job %lld goes on at its next start", (long long)id);
         int waited = deadline ? pthread_cond_timedwait(&jobs->changed, &jobs->lock, &until)
                               : pthread_cond_wait(&jobs->changed, &jobs->lock);
         if (waited == ETIMEDOUT)
@@ -259,7 +267,8 @@ static bool wait_for(struct vt_jobs *jobs, int64_t id, int64_t deadline, enum vt
     }
 }
 
-bool vt_jobs_wait(struct vt_jobs *jobs, int64_t id, int64_t deadline, enum vt_job_state *out_state, struct vt_err *err)
+bool vt_jobs_wait(struct vt_jobs *jobs, int64_t id, int64_t deadline, enum vt_job_state *out_state,
+                  struct vt_err *err)
 {
     enum vt_job_state state = VT_JOB_WAITING;
 

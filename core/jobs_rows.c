@@ -9,28 +9,37 @@
 enum { LIST_BUSY_MS = 5000, SQL_MAX = 1024 };
 
 const char *const vt_jobs_sql[VT_JOBS_STATEMENTS] = {
-    [VT_JOBS_ADD] = "INSERT INTO job (kind, key, subject, once, arguments, cursor, who, reason, priority, state,"
-                    " attempts, crashes, next_attempt, created, since, started, ended, done, total, done_bytes,"
-                    " total_bytes, failed)"
-                    " VALUES (?1, ?2, ?3, ?4, ?5, '', ?6, '', ?7, ?8, 0, 0, ?9, ?10, ?10, 0, 0, 0, ?11, 0, ?12, 0)",
+    [VT_JOBS_ADD] =
+        "INSERT INTO job (kind, key, subject, once, arguments, cursor, who, reason, priority, "
+        "state,"
+        " attempts, crashes, next_attempt, created, since, started, ended, done, total, done_bytes,"
+        " total_bytes, failed)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, '', ?6, '', ?7, ?8, 0, 0, ?9, ?10, ?10, 0, 0, 0, ?11, 0, "
+        "?12, 0)",
     [VT_JOBS_ARGUMENTS] = "INSERT INTO job_arguments (job, arguments) VALUES (?, ?)",
     [VT_JOBS_ONCE] = "SELECT id FROM job WHERE kind = ? AND once = ? AND once <> '' AND state <= 2",
     [VT_JOBS_GET] = "SELECT " VT_JOBS_COLUMNS " FROM job WHERE id = ?",
     [VT_JOBS_NEXT_KEY] = "SELECT min(key) FROM job WHERE state = 0 AND kind = ? AND key > ?",
-    [VT_JOBS_BEST] = "SELECT id, priority FROM job WHERE state = 0 AND kind = ? AND key = ? AND next_attempt <= ?"
+    [VT_JOBS_BEST] = "SELECT id, priority FROM job WHERE state = 0 AND kind = ? AND key = ? AND "
+                     "next_attempt <= ?"
                      " ORDER BY priority DESC, id LIMIT 1",
     [VT_JOBS_DUE] = "SELECT min(next_attempt) FROM job WHERE state = 0 AND next_attempt > ?",
     [VT_JOBS_CLAIM] = "UPDATE job SET state = 1, started = ? WHERE id = ?",
-    [VT_JOBS_PROGRESS] = "UPDATE job SET done = ?, done_bytes = ?, total = ?, total_bytes = ? WHERE id = ?",
-    [VT_JOBS_CHECKPOINT] = "UPDATE job SET cursor = ?, crashes = 0, done = ?, done_bytes = ?, total = ?,"
-                           " total_bytes = ? WHERE id = ?",
-    [VT_JOBS_END] = "UPDATE job SET state = ?, attempts = ?, next_attempt = ?, ended = ?, reason = ?, done = ?,"
-                    " done_bytes = ?, total = ?, total_bytes = ?, crashes = 0 WHERE id = ?",
+    [VT_JOBS_PROGRESS] =
+        "UPDATE job SET done = ?, done_bytes = ?, total = ?, total_bytes = ? WHERE id = ?",
+    [VT_JOBS_CHECKPOINT] =
+        "UPDATE job SET cursor = ?, crashes = 0, done = ?, done_bytes = ?, total = ?,"
+        " total_bytes = ? WHERE id = ?",
+    [VT_JOBS_END] =
+        "UPDATE job SET state = ?, attempts = ?, next_attempt = ?, ended = ?, reason = ?, done = ?,"
+        " done_bytes = ?, total = ?, total_bytes = ?, crashes = 0 WHERE id = ?",
     [VT_JOBS_SET_STATE] = "UPDATE job SET state = ?, ended = ? WHERE id = ?",
-    [VT_JOBS_RETRY] = "UPDATE job SET state = 0, attempts = 0, crashes = 0, next_attempt = 0, ended = 0, failed = 0,"
+    [VT_JOBS_RETRY] = "UPDATE job SET state = 0, attempts = 0, crashes = 0, next_attempt = 0, "
+                      "ended = 0, failed = 0,"
                       " since = ? WHERE id = ?",
     [VT_JOBS_RETRY_ITEMS] = "UPDATE job_item SET permanent = 0 WHERE job = ?",
-    [VT_JOBS_ITEM] = "INSERT OR REPLACE INTO job_item (job, item, permanent, reason, at) VALUES (?, ?, ?, ?, ?)",
+    [VT_JOBS_ITEM] =
+        "INSERT OR REPLACE INTO job_item (job, item, permanent, reason, at) VALUES (?, ?, ?, ?, ?)",
     [VT_JOBS_ITEM_GET] = "SELECT permanent FROM job_item WHERE job = ? AND item = ?",
     [VT_JOBS_ITEM_COUNT] = "SELECT count(*) FROM job_item WHERE job = ?",
     [VT_JOBS_ITEM_GONE] = "DELETE FROM job_item WHERE job = ? AND item = ?",
@@ -105,7 +114,7 @@ void vt_jobs_read_row(struct sqlite3_stmt *stmt, struct vt_job *out)
 /* The struct and behind it its texts. */
 struct vt_job *vt_jobs_copy_row(const struct vt_job *job)
 {
-    const char *const texts[] = { job->kind, job->key, job->subject, job->arguments,
+    const char *const texts[] = { job->kind,   job->key, job->subject, job->arguments,
                                   job->cursor, job->who, job->reason };
     size_t room = sizeof *job;
 
@@ -115,7 +124,7 @@ struct vt_job *vt_jobs_copy_row(const struct vt_job *job)
     if (!copy)
         return NULL;
     *copy = *job;
-    const char **const into[] = { &copy->kind, &copy->key, &copy->subject, &copy->arguments,
+    const char **const into[] = { &copy->kind,   &copy->key, &copy->subject, &copy->arguments,
                                   &copy->cursor, &copy->who, &copy->reason };
     char *at = (char *)(copy + 1);
     for (size_t i = 0; i < VT_COUNT(texts); i++) {
@@ -155,28 +164,29 @@ bool vt_jobs_sync(struct vt_jobs *jobs, bool synced, struct vt_err *err)
 {
     if (jobs->syncing == synced)
         return true;
-    if (!vt_db_exec(jobs->db, synced ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL", err))
+    if (!vt_db_exec(jobs->db, synced ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL",
+                    err))
         return false;
     jobs->syncing = synced;
     return true;
 }
 
-static bool bind_all(struct vt_jobs *jobs, struct sqlite3_stmt *stmt, struct vt_err *err, const char *letters,
-                     va_list args)
+static bool bind_all(struct vt_jobs *jobs, struct sqlite3_stmt *stmt, struct vt_err *err,
+                     const char *letters, va_list args)
 {
     sqlite3_reset(stmt);
     for (int i = 0; letters[i]; i++) {
-        int result = letters[i] == 't'
-                         ? sqlite3_bind_text(stmt, i + 1, va_arg(args, const char *), -1, SQLITE_STATIC)
-                         : sqlite3_bind_int64(stmt, i + 1, va_arg(args, int64_t));
+        int result = letters[i] == 't' ? sqlite3_bind_text(stmt, i + 1, va_arg(args, const char *),
+                                                           -1, SQLITE_STATIC)
+                                       : sqlite3_bind_int64(stmt, i + 1, va_arg(args, int64_t));
         if (result != SQLITE_OK)
             return vt_db_fail(jobs->db, "binding", err);
     }
     return true;
 }
 
-bool vt_jobs_do(struct vt_jobs *jobs, enum vt_jobs_statement statement, bool synced, struct vt_err *err,
-                const char *letters, ...)
+bool vt_jobs_do(struct vt_jobs *jobs, enum vt_jobs_statement statement, bool synced,
+                struct vt_err *err, const char *letters, ...)
 {
     struct sqlite3_stmt *stmt = jobs->statements[statement];
     va_list args;
@@ -197,7 +207,8 @@ static struct vt_db *open_reader(struct vt_jobs *jobs, struct vt_err *err)
     return vt_db_open(jobs->path, &options, err);
 }
 
-static struct sqlite3_stmt *prepare_list(struct vt_db *db, const struct vt_jobs_filter *filter, struct vt_err *err)
+static struct sqlite3_stmt *prepare_list(struct vt_db *db, const struct vt_jobs_filter *filter,
+                                         struct vt_err *err)
 {
     char sql[SQL_MAX], states[64] = "";
 
@@ -205,21 +216,24 @@ static struct sqlite3_stmt *prepare_list(struct vt_db *db, const struct vt_jobs_
         if (filter->states == 0 || (filter->states & 1u << i))
             at += snprintf(states + at, sizeof states - (size_t)at, "%s%d", at > 0 ? "," : "", i);
     snprintf(sql, sizeof sql,
-             "SELECT " VT_JOBS_COLUMNS " FROM job WHERE (?1 = 0 OR id < ?1) AND (?2 = '' OR kind = ?2)"
+             "SELECT " VT_JOBS_COLUMNS
+             " FROM job WHERE (?1 = 0 OR id < ?1) AND (?2 = '' OR kind = ?2)"
              " AND (?3 = '' OR key = ?3)%s AND +state IN (%s) ORDER BY id DESC LIMIT ?5",
              filter->id ? " AND id = ?4" : " AND ?4 = 0", states);
     return vt_db_prepare(db, sql, err);
 }
 
 bool vt_jobs_list(struct vt_jobs *jobs, const struct vt_jobs_filter *filter,
-                  bool (*row)(void *context, const struct vt_job *job), void *context, struct vt_err *err)
+                  bool (*row)(void *context, const struct vt_job *job), void *context,
+                  struct vt_err *err)
 {
     VT_AUTO(vt_db) db = open_reader(jobs, err);
     struct sqlite3_stmt *stmt = db ? prepare_list(db, filter, err) : NULL;
     bool more = true;
-    bool ok = stmt && vt_stmt_bind(db, stmt, err, "ittii", filter->before, filter->kind ? filter->kind : "",
-                                   filter->key ? filter->key : "", filter->id,
-                                   filter->limit ? (int64_t)filter->limit : INT64_C(-1));
+    bool ok =
+        stmt && vt_stmt_bind(db, stmt, err, "ittii", filter->before,
+                             filter->kind ? filter->kind : "", filter->key ? filter->key : "",
+                             filter->id, filter->limit ? (int64_t)filter->limit : INT64_C(-1));
 
     while (ok && more) {
         struct vt_job job;
@@ -233,12 +247,15 @@ bool vt_jobs_list(struct vt_jobs *jobs, const struct vt_jobs_filter *filter,
     return ok;
 }
 
-bool vt_jobs_items(struct vt_jobs *jobs, int64_t id, bool (*row)(void *context, const struct vt_job_item *item),
-                   void *context, struct vt_err *err)
+bool vt_jobs_items(struct vt_jobs *jobs, int64_t id,
+                   bool (*row)(void *context, const struct vt_job_item *item), void *context,
+                   struct vt_err *err)
 {
     VT_AUTO(vt_db) db = open_reader(jobs, err);
     struct sqlite3_stmt *stmt =
-        db ? vt_db_prepare(db, "SELECT item, permanent, reason, at FROM job_item WHERE job = ? ORDER BY item", err)
+        db ? vt_db_prepare(
+                 db, "SELECT item, permanent, reason, at FROM job_item WHERE job = ? ORDER BY item",
+                 err)
            : NULL;
     bool more = true, ok = stmt && vt_stmt_bind(db, stmt, err, "i", id);
 

@@ -9,7 +9,7 @@
 #include "core/jobs_inside.h"
 #include "core/log.h"
 
-#define LOOK_AT_LEAST (60 * VT_NS_PER_S)   /* the wall clock may have been set */
+#define LOOK_AT_LEAST (60 * VT_NS_PER_S) /* the wall clock may have been set */
 #define PRUNE_EVERY (3600 * VT_NS_PER_S)
 #define PROGRESS_EVERY VT_NS_PER_S
 #define DAY (24 * 3600 * VT_NS_PER_S)
@@ -36,13 +36,14 @@ struct best {
 };
 
 /* The next key behind `key` with jobs that wait; "" keys count too. out_more false: none. */
-static bool next_key(struct vt_jobs *jobs, const char *kind, char key[static VT_JOB_NAME_MAX + 1], bool *out_more,
-                     struct vt_err *err)
+static bool next_key(struct vt_jobs *jobs, const char *kind, char key[static VT_JOB_NAME_MAX + 1],
+                     bool *out_more, struct vt_err *err)
 {
     struct sqlite3_stmt *stmt = jobs->statements[VT_JOBS_NEXT_KEY];
     bool row;
 
-    if (!vt_stmt_bind(jobs->db, stmt, err, "tt", kind, key) || !vt_stmt_step(jobs->db, stmt, &row, err))
+    if (!vt_stmt_bind(jobs->db, stmt, err, "tt", kind, key) ||
+        !vt_stmt_step(jobs->db, stmt, &row, err))
         return false;
     const char *found = row ? (const char *)sqlite3_column_text(stmt, 0) : NULL;
     *out_more = found != NULL;
@@ -52,8 +53,8 @@ static bool next_key(struct vt_jobs *jobs, const char *kind, char key[static VT_
     return true;
 }
 
-static bool look_at_key(struct vt_jobs *jobs, const struct vt_job_kind *kind, const char *key, int64_t now,
-                        struct best *best, struct vt_err *err)
+static bool look_at_key(struct vt_jobs *jobs, const struct vt_job_kind *kind, const char *key,
+                        int64_t now, struct best *best, struct vt_err *err)
 {
     struct sqlite3_stmt *stmt = jobs->statements[VT_JOBS_BEST];
     bool row;
@@ -65,7 +66,8 @@ static bool look_at_key(struct vt_jobs *jobs, const struct vt_job_kind *kind, co
         return false;
     if (row) {
         int64_t id = sqlite3_column_int64(stmt, 0), priority = sqlite3_column_int64(stmt, 1);
-        if (!best->kind || priority > best->priority || (priority == best->priority && id < best->id))
+        if (!best->kind || priority > best->priority ||
+            (priority == best->priority && id < best->id))
             *best = (struct best){ kind, id, priority };
     }
     sqlite3_reset(stmt);
@@ -101,8 +103,8 @@ static int64_t next_due(struct vt_jobs *jobs, int64_t now)
     struct vt_err err = { 0 };
     bool row;
 
-    if (vt_stmt_bind(jobs->db, stmt, &err, "i", now) && vt_stmt_step(jobs->db, stmt, &row, &err) && row &&
-        sqlite3_column_type(stmt, 0) != SQLITE_NULL && sqlite3_column_int64(stmt, 0) < due)
+    if (vt_stmt_bind(jobs->db, stmt, &err, "i", now) && vt_stmt_step(jobs->db, stmt, &row, &err) &&
+        row && sqlite3_column_type(stmt, 0) != SQLITE_NULL && sqlite3_column_int64(stmt, 0) < due)
         due = sqlite3_column_int64(stmt, 0);
     sqlite3_reset(stmt);
     return due;
@@ -203,7 +205,8 @@ struct ending {
 static void back_off(const struct vt_job_run *run, int64_t now, struct ending *ending)
 {
     const struct vt_jobs *jobs = run->jobs;
-    size_t step = run->job->attempts < jobs->back_off_count ? run->job->attempts : jobs->back_off_count - 1;
+    size_t step =
+        run->job->attempts < jobs->back_off_count ? run->job->attempts : jobs->back_off_count - 1;
 
     ending->attempts++;
     ending->next_attempt = now + jobs->back_off[step];
@@ -211,7 +214,8 @@ static void back_off(const struct vt_job_run *run, int64_t now, struct ending *e
         ending->next_attempt - run->since > jobs->give_up ? VT_JOB_FAILED : VT_JOB_WAITING;
 }
 
-static struct ending decide(const struct vt_job_run *run, enum vt_job_end end, const struct vt_err *why)
+static struct ending decide(const struct vt_job_run *run, enum vt_job_end end,
+                            const struct vt_err *why)
 {
     struct ending ending = { .attempts = run->job->attempts };
     int64_t now = vt_clock_wall();
@@ -240,8 +244,10 @@ void vt_jobs_fill_progress(const struct vt_job_run *run, struct vt_job *out)
     out->failed = atomic_load(&run->failed);
 }
 
-/* The row's new state; when the database refuses, it stays running there, and waits at the next start. */
-static void finish(struct vt_jobs *jobs, struct vt_job_run *run, enum vt_job_end end, const struct vt_err *why)
+/* The row's new state; when the database refuses, it stays running there, and waits at the next
+ * start. */
+static void finish(struct vt_jobs *jobs, struct vt_job_run *run, enum vt_job_end end,
+                   const struct vt_err *why)
 {
     struct vt_job *job = run->job;
     struct vt_err err = { 0 };
@@ -254,13 +260,14 @@ static void finish(struct vt_jobs *jobs, struct vt_job_run *run, enum vt_job_end
     job->state = ending.state;
     job->attempts = ending.attempts;
     if (!vt_jobs_do(jobs, VT_JOBS_END, over, &err, "iiiitiiiii", (int64_t)ending.state,
-                    (int64_t)ending.attempts, ending.next_attempt, job->ended, ending.reason, (int64_t)job->done,
-                    (int64_t)job->done_bytes, (int64_t)job->total, (int64_t)job->total_bytes, job->id))
+                    (int64_t)ending.attempts, ending.next_attempt, job->ended, ending.reason,
+                    (int64_t)job->done, (int64_t)job->done_bytes, (int64_t)job->total,
+                    (int64_t)job->total_bytes, job->id))
         vt_log(VT_LOG_ERROR, "job.failed", "job=%lld text=\"%s\"", (long long)job->id, err.text);
     jobs->unfinished -= over && jobs->unfinished > 0;
     *slot_of(jobs, run) = NULL;
     pthread_cond_broadcast(&jobs->changed);
-    pthread_cond_signal(&jobs->wake);   /* its key has room again */
+    pthread_cond_signal(&jobs->wake); /* its key has room again */
     pthread_mutex_unlock(&jobs->lock);
 
     job->reason = ending.reason;
@@ -288,7 +295,8 @@ static void prune(struct vt_jobs *jobs, int64_t now)
     if (now - jobs->pruned < PRUNE_EVERY)
         return;
     jobs->pruned = now;
-    (void)vt_jobs_do(jobs, VT_JOBS_PRUNE, false, &err, "ii", now - VT_JOBS_KEPT_DAYS * DAY, (int64_t)VT_JOBS_KEPT);
+    (void)vt_jobs_do(jobs, VT_JOBS_PRUNE, false, &err, "ii", now - VT_JOBS_KEPT_DAYS * DAY,
+                     (int64_t)VT_JOBS_KEPT);
 }
 
 static void wait_until(struct vt_jobs *jobs, int64_t wall)
@@ -309,7 +317,7 @@ void *vt_jobs_worker(void *context)
         prune(jobs, now);
         struct vt_job_run *run = claim(jobs, now, &err);
         if (run) {
-            pthread_cond_signal(&jobs->wake);   /* perhaps there is one more */
+            pthread_cond_signal(&jobs->wake); /* perhaps there is one more */
             pthread_mutex_unlock(&jobs->lock);
             work(jobs, run);
             pthread_mutex_lock(&jobs->lock);
@@ -355,12 +363,13 @@ static void show_progress(struct vt_job_run *run)
     struct vt_jobs *jobs = run->jobs;
     struct vt_err err = { 0 };
 
-    if (now - before < PROGRESS_EVERY || !atomic_compare_exchange_strong(&run->written, &before, now))
+    if (now - before < PROGRESS_EVERY ||
+        !atomic_compare_exchange_strong(&run->written, &before, now))
         return;
     struct vt_job job = picture(run);
     pthread_mutex_lock(&jobs->lock);
-    (void)vt_jobs_do(jobs, VT_JOBS_PROGRESS, false, &err, "iiiii", (int64_t)job.done, (int64_t)job.done_bytes,
-                     (int64_t)job.total, (int64_t)job.total_bytes, job.id);
+    (void)vt_jobs_do(jobs, VT_JOBS_PROGRESS, false, &err, "iiiii", (int64_t)job.done,
+                     (int64_t)job.done_bytes, (int64_t)job.total, (int64_t)job.total_bytes, job.id);
     pthread_mutex_unlock(&jobs->lock);
     vt_jobs_tell(jobs, "job.progress", &job);
 }
@@ -386,8 +395,9 @@ bool vt_job_checkpoint(struct vt_job_run *run, const char *cursor, struct vt_err
     if (strlen(cursor) > VT_JOB_CURSOR_MAX)
         return vt_fail(err, VT_E_LIMIT, "the cursor of a job is too long");
     pthread_mutex_lock(&run->jobs->lock);
-    bool ok = vt_jobs_do(run->jobs, VT_JOBS_CHECKPOINT, false, err, "tiiiii", cursor, (int64_t)job.done,
-                         (int64_t)job.done_bytes, (int64_t)job.total, (int64_t)job.total_bytes, job.id);
+    bool ok =
+        vt_jobs_do(run->jobs, VT_JOBS_CHECKPOINT, false, err, "tiiiii", cursor, (int64_t)job.done,
+                   (int64_t)job.done_bytes, (int64_t)job.total, (int64_t)job.total_bytes, job.id);
     pthread_mutex_unlock(&run->jobs->lock);
     return ok;
 }

@@ -14,7 +14,8 @@
 
 enum { IDENTIFIER_MAX = 2 << 20, WAIT_STEP_MS = 200 };
 
-/* Element by element from one encoding to another; our title in place of the one they retrieve from. */
+/* Element by element from one encoding to another; our title in place of the one they retrieve
+ * from. */
 static bool reencode(const uint8_t *bytes, size_t size, enum vt_encoding from, enum vt_encoding to,
                      const char *retrieve_from, struct vt_buf *out, struct vt_err *err)
 {
@@ -46,12 +47,13 @@ struct relay {
     struct vt_err why;
 };
 
-static bool on_match(void *context, const uint8_t *identifier, size_t size, uint16_t status, struct vt_err *err)
+static bool on_match(void *context, const uint8_t *identifier, size_t size, uint16_t status,
+                     struct vt_err *err)
 {
     struct relay *relay = context;
     struct vt_session *session = relay->session;
-    struct vt_command response =
-        vt_command_response(relay->command, status == VT_STATUS_PENDING_WARNING ? status : VT_STATUS_PENDING);
+    struct vt_command response = vt_command_response(
+        relay->command, status == VT_STATUS_PENDING_WARNING ? status : VT_STATUS_PENDING);
     bool cancelled = false;
 
     if (relay->matches >= relay->max_matches)
@@ -60,15 +62,17 @@ static bool on_match(void *context, const uint8_t *identifier, size_t size, uint
                   vt_session_title(session), &relay->answer, err))
         return false;
     response.has_data_set = true;
-    relay->gone = !vt_assoc_send(session->assoc, relay->context_id, &response, relay->answer.data,
-                                 relay->answer.size, &relay->why) ||
-                  !vt_assoc_cancelled(session->assoc, relay->command->message_id, &cancelled, &relay->why);
+    relay->gone =
+        !vt_assoc_send(session->assoc, relay->context_id, &response, relay->answer.data,
+                       relay->answer.size, &relay->why) ||
+        !vt_assoc_cancelled(session->assoc, relay->command->message_id, &cancelled, &relay->why);
     relay->matches += !relay->gone;
     return !relay->gone && (!cancelled || vt_fail(err, VT_E_CANCELLED, "cancelled"));
 }
 
-bool vt_elsewhere_find(struct vt_session *session, uint8_t context_id, const struct vt_command *command,
-                       uint64_t max_matches, uint64_t *out_matches, struct vt_err *err)
+bool vt_elsewhere_find(struct vt_session *session, uint8_t context_id,
+                       const struct vt_command *command, uint64_t max_matches,
+                       uint64_t *out_matches, struct vt_err *err)
 {
     const struct vt_elsewhere *elsewhere = &session->options->elsewhere;
     const struct vt_context *context = vt_assoc_context(session->assoc, context_id);
@@ -80,24 +84,27 @@ bool vt_elsewhere_find(struct vt_session *session, uint8_t context_id, const str
     VT_AUTO_BUF(identifier, IDENTIFIER_MAX);
     struct vt_err why = { 0 };
 
-    bool ok = reencode(session->identifier.data, session->identifier.size, vt_session_encoding(session, context_id),
-                       VT_EXPLICIT_LE, NULL, &identifier, &why) &&
+    bool ok = reencode(session->identifier.data, session->identifier.size,
+                       vt_session_encoding(session, context_id), VT_EXPLICIT_LE, NULL, &identifier,
+                       &why) &&
               elsewhere->find(elsewhere->context, session->calling_ae_title,
-                              vt_sop_class_find(context->abstract_syntax)->model, identifier.data, identifier.size,
-                              on_match, &relay, &why);
+                              vt_sop_class_find(context->abstract_syntax)->model, identifier.data,
+                              identifier.size, on_match, &relay, &why);
     vt_buf_fini(&relay.answer);
     *out_matches = relay.matches;
     if (relay.gone)
         *err = relay.why;
     else if (!ok && why.code != VT_E_CANCELLED)
-        vt_tell(session->options->events, "query.elsewhere", session->calling_ae_title, "text", why.text, NULL);
+        vt_tell(session->options->events, "query.elsewhere", session->calling_ae_title, "text",
+                why.text, NULL);
     return !relay.gone;
 }
 
 /* ---- C-MOVE, C-GET ---- */
 
 /* The studies that the identifier names, cut at backslashes. */
-static size_t read_studies(struct vt_retrieval *retrieval, char out[static VT_ELSEWHERE_STUDIES][VT_UID_MAX + 1])
+static size_t read_studies(struct vt_retrieval *retrieval,
+                           char out[static VT_ELSEWHERE_STUDIES][VT_UID_MAX + 1])
 {
     struct vt_session *session = retrieval->session;
     char list[VT_ELSEWHERE_STUDIES * (VT_UID_MAX + 2)], *rest = NULL;
@@ -105,7 +112,8 @@ static size_t read_studies(struct vt_retrieval *retrieval, char out[static VT_EL
     size_t count = 0;
 
     if (!vt_element_find(session->identifier.data, session->identifier.size,
-                         vt_session_encoding(session, retrieval->context_id), VT_TAG_STUDY_INSTANCE_UID, &element))
+                         vt_session_encoding(session, retrieval->context_id),
+                         VT_TAG_STUDY_INSTANCE_UID, &element))
         return 0;
     vt_element_text(&element, list, sizeof list);
     for (char *uid = strtok_r(list, "\\", &rest); uid && count < VT_ELSEWHERE_STUDIES;
@@ -123,11 +131,13 @@ static bool wait_for(struct vt_retrieval *retrieval, int64_t job, struct vt_err 
     const struct vt_tally nothing = { .total = 0 };
     bool cancelled = false;
 
-    while (!elsewhere->wait(elsewhere->context, job, vt_clock_mono() + WAIT_STEP_MS * VT_NS_PER_MS)) {
+    while (
+        !elsewhere->wait(elsewhere->context, job, vt_clock_mono() + WAIT_STEP_MS * VT_NS_PER_MS)) {
         if (vt_clock_mono() > deadline || cancelled || atomic_load(retrieval->session->stopping))
             return true;
         if (!vt_retrieval_pending(retrieval, &nothing, err) ||
-            !vt_assoc_cancelled(retrieval->session->assoc, retrieval->command->message_id, &cancelled, err))
+            !vt_assoc_cancelled(retrieval->session->assoc, retrieval->command->message_id,
+                                &cancelled, err))
             return false;
     }
     return true;
@@ -144,11 +154,12 @@ bool vt_elsewhere_fetch(struct vt_retrieval *retrieval, bool *out_fetched, struc
     *out_fetched = false;
     for (size_t i = 0; i < count; i++) {
         struct vt_err why = { 0 };
-        if (elsewhere->fetch(elsewhere->context, session->calling_ae_title, studies[i], &jobs[started], &why))
+        if (elsewhere->fetch(elsewhere->context, session->calling_ae_title, studies[i],
+                             &jobs[started], &why))
             started++;
         else if (why.code != VT_E_NOTFOUND)
-            vt_tell(session->options->events, "retrieve.elsewhere", session->calling_ae_title, "study", studies[i],
-                    "text", why.text, NULL);
+            vt_tell(session->options->events, "retrieve.elsewhere", session->calling_ae_title,
+                    "study", studies[i], "text", why.text, NULL);
     }
     for (size_t i = 0; i < started; i++)
         if (!wait_for(retrieval, jobs[i], err))
