@@ -10,7 +10,7 @@
 struct vt_err;
 struct vt_slide_hash;
 
-enum { VT_SLIDE_HASH_BLOCK = 1 << 20 };
+enum { VT_SLIDE_HASH_BLOCK = 256 << 10 };   /* stays in a cache from the copy to the hash */
 
 struct vt_slide_hash *vt_slide_hash_new(struct vt_err *err);
 void vt_slide_hash_free(struct vt_slide_hash *hash);

@@ -22,7 +22,7 @@ from cases import equal
 from node import BIN, Node, json_lines, shared_data, work_folder
 
 WHOLE_SLIDE, RAW_DATA = "1.2.840.10008.5.1.4.1.1.77.1.6", "1.2.840.10008.5.1.4.1.1.66"
-LONG = bool(os.environ.get("VT_LONG_TESTS"))
+LONG = bool(os.environ.get("VT_LONG"))
 
 
 class World:
