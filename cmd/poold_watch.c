@@ -6,7 +6,9 @@
 
 #include <jansson.h>
 
+#include "cmd/options.h"
 #include "cmd/poold_echo.h"
+#include "cmd/poold_settings.h"
 #include "core/conf.h"
 #include "core/err.h"
 #include "core/io.h"
@@ -78,7 +80,8 @@ static bool read_options(const struct vt_conf *conf, struct vt_keeper *keeper,
     return vt_monitor_configure(out, conf, err);
 }
 
-static bool start_one(struct vt_poold_watch *watch, struct vt_keeper *keeper, struct vt_err *err)
+static bool start_one(struct vt_poold_watch *watch, const struct vt_conf *conf,
+                      struct vt_keeper *keeper, struct vt_err *err)
 {
     struct vt_poold_watched *watched = &watch->pools[watch->count];
     const struct vt_monitor_events events = { watched, publish };
@@ -92,7 +95,7 @@ static bool start_one(struct vt_poold_watch *watch, struct vt_keeper *keeper, st
     if (!watched->pool)
         return false;
     watch->count++; /* whatever follows, stop frees it */
-    if (!read_options(watch->conf, keeper, &options, err))
+    if (!read_options(conf, keeper, &options, err))
         return false;
     watched->monitor = vt_monitor_new(&options, watched->pool, &watch->echo, &events, path, err);
     return watched->monitor && vt_keeper_listen(keeper, &listener, err);
@@ -102,11 +105,31 @@ static bool start(void *context, struct vt_service *service, struct vt_err *err)
 {
     struct vt_poold_watch *watch = context;
 
+    const struct vt_options *options = vt_poold_settings_take(watch->settings);
+    bool ok = true;
+
     watch->service = service;
-    for (size_t i = 0; i < vt_service_pool_count(service); i++)
-        if (!start_one(watch, vt_service_pool(service, i), err))
-            return false;
-    return true;
+    for (size_t i = 0; i < vt_service_pool_count(service) && ok; i++)
+        ok = start_one(watch, options->conf, vt_service_pool(service, i), err);
+    vt_poold_settings_drop(watch->settings, options);
+    return ok;
+}
+
+/* [watch] anew; with a mistake in it, it stays as it was. */
+static void reload(void *context)
+{
+    struct vt_poold_watch *watch = context;
+    const struct vt_options *options = vt_poold_settings_take(watch->settings);
+
+    for (size_t i = 0; i < watch->count; i++) {
+        struct vt_monitor_options wanted;
+        struct vt_err err = { 0 };
+        if (read_options(options->conf, watch->pools[i].keeper, &wanted, &err))
+            vt_monitor_reconfigure(watch->pools[i].monitor, &wanted);
+        else
+            vt_log(VT_LOG_ERROR, "pool.reload-failed", "reason=\"%s\"", err.text);
+    }
+    vt_poold_settings_drop(watch->settings, options);
 }
 
 static void stop(void *context)
@@ -114,6 +137,7 @@ static void stop(void *context)
     struct vt_poold_watch *watch = context;
 
     for (size_t i = 0; i < watch->count; i++) {
+        vt_keeper_stop(watch->pools[i].keeper); /* it calls the monitor */
         vt_monitor_free(watch->pools[i].monitor);
         vt_monitor_xapi_free(watch->pools[i].pool);
     }
@@ -133,15 +157,19 @@ static void status(void *context, json_t *row)
     json_object_set_new(row, "pools", pools);
 }
 
-void vt_poold_watch_module(struct vt_poold_watch *watch, const struct vt_conf *conf,
+void vt_poold_watch_module(struct vt_poold_watch *watch, struct vt_poold_settings *settings,
                            struct vt_pool_module *out)
 {
-    *watch = (struct vt_poold_watch){ .conf = conf };
-    watch->echo = vt_poold_echo(vt_conf_text(conf, "dicom", NULL, "ae_title", "VITRINE"));
+    const struct vt_options *options = vt_poold_settings_take(settings);
+
+    *watch = (struct vt_poold_watch){ .settings = settings };
+    watch->echo = vt_poold_echo(vt_conf_text(options->conf, "dicom", NULL, "ae_title", "VITRINE"));
+    vt_poold_settings_drop(settings, options);
     *out = (struct vt_pool_module){ .name = "watch",
                                     .context = watch,
                                     .verbs = vt_poold_watch_verbs,
                                     .start = start,
                                     .stop = stop,
-                                    .status = status };
+                                    .status = status,
+                                    .reload = reload };
 }

@@ -35,7 +35,7 @@ struct vt_keeper {
     size_t listener_count;
     struct vt_line *events; /* of the following thread; stopped by vt_keeper_free */
     pthread_t follower, saver;
-    bool following, saving;
+    bool following, saving, ended; /* ended: of the thread that ends it */
 
     pthread_rwlock_t picture_lock; /* guards the picture */
     struct vt_picture *picture;
@@ -413,8 +413,11 @@ struct vt_keeper *vt_keeper_new(const struct vt_keeper_options *options, struct 
     return NULL;
 }
 
-static void end_threads(struct vt_keeper *keeper)
+void vt_keeper_stop(struct vt_keeper *keeper)
 {
+    if (keeper->ended)
+        return;
+    keeper->ended = true;
     pthread_mutex_lock(&keeper->lock);
     keeper->stop = true;
     pthread_cond_broadcast(&keeper->moved);
@@ -445,7 +448,7 @@ void vt_keeper_free(struct vt_keeper *keeper)
 
     if (!keeper)
         return;
-    end_threads(keeper);
+    vt_keeper_stop(keeper);
     if (keeper->following && keeper->dirty)
         vt_keeper_save(keeper, &ignored);
     if (keeper->following && keeper->answers)

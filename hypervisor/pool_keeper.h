@@ -50,6 +50,9 @@ struct vt_keeper *vt_keeper_new(const struct vt_keeper_options *options, struct 
 /* Stops the thread, logs out, saves. NULL is fine. */
 void vt_keeper_free(struct vt_keeper *keeper);
 VT_DEFINE_AUTO(vt_keeper)
+/* Ends its threads: no listener is called any more, the picture stays as it is. Before listeners are
+ * freed; one thread. */
+void vt_keeper_stop(struct vt_keeper *keeper);
 
 /* Before vt_keeper_start. VT_E_LIMIT. */
 bool vt_keeper_listen(struct vt_keeper *keeper, const struct vt_keeper_listener *listener,
