@@ -6,6 +6,7 @@
 #include <jansson.h>
 
 #include "cmd/cli.h"
+#include "cmd/poold_settings.h"
 #include "cmd/vm_commands.h"
 #include "core/buf.h"
 #include "core/clock.h"
@@ -170,15 +171,17 @@ static bool run_command(struct vt_cli *cli, struct vt_err *err)
 static bool run(void *context, struct vt_pool_call *call, struct vt_err *err)
 {
     const struct vt_poold_commands *commands = context;
-    struct vt_options options = *commands->options;
+    const struct vt_options *current = vt_poold_settings_take(commands->settings);
+    struct vt_options options = *current;
     struct vt_cli cli = { .options = &options, .call = call, .command = find(vt_call_verb(call)) };
 
     options.json = vt_call_json(call);
     if (!cli.command)
-        return vt_fail(err, VT_E_UNSUPPORTED, "vitrine-poold does not know '%.40s'",
-                       vt_call_verb(call));
-    return vt_call_pool(call, err) && take_options(&cli, err) && take_args(&cli, err) &&
-           run_command(&cli, err);
+        vt_fail(err, VT_E_UNSUPPORTED, "vitrine-poold does not know '%.40s'", vt_call_verb(call));
+    bool ok = cli.command && vt_call_pool(call, err) && take_options(&cli, err) &&
+              take_args(&cli, err) && run_command(&cli, err);
+    vt_poold_settings_drop(commands->settings, current);
+    return ok;
 }
 
 static bool run_change(void *context, struct vt_pool_call *call, struct vt_err *err)

@@ -5,11 +5,11 @@
 
 #include "hypervisor/pool_service.h"
 
-struct vt_options;
+struct vt_poold_settings;
 
 /* Borrowed by the module; json and words are the call's own. */
 struct vt_poold_commands {
-    const struct vt_options *options;
+    struct vt_poold_settings *settings;
 };
 
 /* Fills a module that borrows `commands`. */

@@ -10,6 +10,7 @@
 #include "core/conf.h"
 #include "core/err.h"
 #include "core/io.h"
+#include "core/log.h"
 #include "hypervisor/driver.h"
 
 #define STATE_DEFAULT "/var/lib/vitrine-pool"
@@ -164,4 +165,54 @@ bool vt_poold_conf_pools(const struct vt_conf *conf, struct vt_service *service,
         if (!add(conf, vt_conf_name(conf, "pool", i), false, service, err))
             return false;
     return true;
+}
+
+/* ---- the configuration anew ---- */
+
+static bool set_login(struct reading *reading, struct vt_keeper *keeper, struct vt_err *err)
+{
+    const char *user = setting(reading, "user");
+    struct vt_keeper_status status;
+    bool changed = false;
+
+    if (!vt_keeper_xapi(keeper))
+        return true;
+    bool ok = read_password(reading, err) &&
+              vt_xapi_set_login(vt_keeper_xapi(keeper), user ? user : "root", reading->password,
+                                setting(reading, "fingerprint"), &changed, err);
+    explicit_bzero(reading->password, sizeof reading->password);
+    vt_keeper_status(keeper, &status);
+    if (ok && (changed || !status.answers))
+        vt_keeper_again(keeper, 0);
+    return ok || vt_fail_context(err, "pool %s", vt_keeper_name(keeper));
+}
+
+static bool is_where_it_was(struct reading *reading, const struct vt_keeper *keeper)
+{
+    const char *url = setting(reading, "url");
+
+    return url && strcmp(url, vt_keeper_url(keeper)) == 0;
+}
+
+bool vt_poold_conf_logins(const struct vt_conf *conf, struct vt_service *service,
+                          struct vt_err *err)
+{
+    size_t count = vt_service_pool_count(service), named = 0;
+    bool ok = true;
+
+    while (vt_conf_name(conf, "pool", named))
+        named++;
+    if ((named ? named : 1) != count)
+        vt_log(VT_LOG_WARN, "pool.restart-wanted", "reason=\"pools came or went\"");
+    for (size_t i = 0; i < count; i++) {
+        struct vt_keeper *keeper = vt_service_pool(service, i);
+        struct reading reading = { .conf = conf, .single = count == 1 };
+        reading.name = count == 1 ? vt_conf_name(conf, "pool", 0) : vt_keeper_name(keeper);
+        if (is_where_it_was(&reading, keeper))
+            ok = set_login(&reading, keeper, err) && ok;
+        else
+            vt_log(VT_LOG_WARN, "pool.restart-wanted", "reason=\"the url of %s is another\"",
+                   vt_keeper_name(keeper));
+    }
+    return ok;
 }

@@ -21,3 +21,10 @@ bool vt_poold_conf_service(const struct vt_conf *conf, struct vt_service_options
  * VT_E_BUSY: another daemon keeps it. */
 bool vt_poold_conf_pools(const struct vt_conf *conf, struct vt_service *service,
                          struct vt_err *err);
+
+/* Behind a change of the configuration: user, password and fingerprint of the pools that are kept; a
+ * pool that is away or has another login is asked again. A pool that came, went or moved wants a
+ * restart, which the log says. VT_E_INVALID, VT_E_IO: a password cannot be read; the others are
+ * done. */
+bool vt_poold_conf_logins(const struct vt_conf *conf, struct vt_service *service,
+                          struct vt_err *err);

@@ -1,6 +1,5 @@
 #include "cmd/poold_modules.h"
 
-#include "cmd/options.h"
 #include "cmd/poold_wake.h"
 #include "cmd/poold_watch.h"
 #include "hypervisor/pool_service.h"
@@ -10,11 +9,11 @@ static struct vt_pool_module wake_module;
 static struct vt_poold_watch watch;
 static struct vt_pool_module watch_module;
 
-bool vt_poold_modules_add(struct vt_service *service, const struct vt_options *options,
+bool vt_poold_modules_add(struct vt_service *service, struct vt_poold_settings *settings,
                           struct vt_err *err)
 {
-    vt_poold_wake_module(&wake, options->conf, &wake_module);
-    vt_poold_watch_module(&watch, options->conf, &watch_module);
+    vt_poold_wake_module(&wake, settings, &wake_module);
+    vt_poold_watch_module(&watch, settings, &watch_module);
     return vt_service_add_module(service, &wake_module, err) &&
            vt_service_add_module(service, &watch_module, err);
 }

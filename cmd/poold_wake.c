@@ -5,6 +5,8 @@
 
 #include <jansson.h>
 
+#include "cmd/options.h"
+#include "cmd/poold_settings.h"
 #include "core/clock.h"
 #include "core/conf.h"
 #include "core/err.h"
@@ -67,7 +69,7 @@ static bool is_workstation(const struct vt_conf *conf, const struct vt_object *v
 }
 
 /* Plans under the picture's lock; a job without a verb has nothing to do. */
-static bool plan(const struct vt_poold_wake *wake, struct vt_pool_call *call,
+static bool plan(const struct vt_conf *conf, struct vt_pool_call *call,
                  const struct vt_driver *driver, const struct vt_picture *picture, const char *word, struct vt_verb_job *out,
                  struct vt_err *err)
 {
@@ -75,7 +77,7 @@ static bool plan(const struct vt_poold_wake *wake, struct vt_pool_call *call,
 
     if (!vm)
         return false;
-    if (vt_call_is_console(call) && !is_workstation(wake->conf, vm))
+    if (vt_call_is_console(call) && !is_workstation(conf, vm))
         return vt_fail(err, VT_E_DENIED, "no [workstation] names the VM '%.60s'", word);
     enum vt_power power = vt_power_from(vt_object_text(vm, "power_state"));
     for (size_t i = 0; i < VT_COUNT(ways); i++)
@@ -96,7 +98,7 @@ static bool on_progress(void *context, double progress)
     return !vt_call_cancelled(call);
 }
 
-static bool wake_one(const struct vt_poold_wake *wake, struct vt_pool_call *call,
+static bool wake_one(const struct vt_conf *conf, struct vt_pool_call *call,
                      struct vt_keeper *keeper, struct vt_line *line, const char *word,
                      struct vt_err *err)
 {
@@ -104,7 +106,7 @@ static bool wake_one(const struct vt_poold_wake *wake, struct vt_pool_call *call
 
     void *session = NULL;
     const struct vt_driver *driver = vt_keeper_driver(keeper, &session);
-    bool ok = plan(wake, call, driver, vt_keeper_read(keeper), word, &job, err);
+    bool ok = plan(conf, call, driver, vt_keeper_read(keeper), word, &job, err);
     vt_keeper_done(keeper);
     if (!ok)
         return false;
@@ -126,6 +128,7 @@ static bool wake_one(const struct vt_poold_wake *wake, struct vt_pool_call *call
 
 static bool run(void *context, struct vt_pool_call *call, struct vt_err *err)
 {
+    const struct vt_poold_wake *wake = context;
     struct vt_keeper *keeper = vt_call_pool(call, err);
     VT_AUTO(vt_line) line = keeper ? vt_line_new(err) : NULL;
     size_t count = 0;
@@ -134,8 +137,10 @@ static bool run(void *context, struct vt_pool_call *call, struct vt_err *err)
 
     if (ok && count == 0)
         return vt_fail(err, VT_E_INVALID, "which VM?");
+    const struct vt_options *options = vt_poold_settings_take(wake->settings);
     for (size_t i = 0; i < count && ok; i++)
-        ok = wake_one(context, call, keeper, line, args[i], err);
+        ok = wake_one(options->conf, call, keeper, line, args[i], err);
+    vt_poold_settings_drop(wake->settings, options);
     if (line)
         vt_keeper_catch_up(keeper, line, vt_clock_mono() + CATCH_UP_S * VT_NS_PER_S);
     return ok;
@@ -146,9 +151,9 @@ static const struct vt_pool_verb verbs[] = {
     { .name = NULL },
 };
 
-void vt_poold_wake_module(struct vt_poold_wake *wake, const struct vt_conf *conf,
+void vt_poold_wake_module(struct vt_poold_wake *wake, struct vt_poold_settings *settings,
                           struct vt_pool_module *out)
 {
-    wake->conf = conf;
+    wake->settings = settings;
     *out = (struct vt_pool_module){ .name = "wake", .context = wake, .verbs = verbs };
 }

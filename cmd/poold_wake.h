@@ -4,12 +4,12 @@
 
 #include "hypervisor/pool_service.h"
 
-struct vt_conf;
+struct vt_poold_settings;
 
 struct vt_poold_wake {
-    const struct vt_conf *conf;
+    struct vt_poold_settings *settings;
 };
 
 /* Fills a module that borrows `wake`. */
-void vt_poold_wake_module(struct vt_poold_wake *wake, const struct vt_conf *conf,
+void vt_poold_wake_module(struct vt_poold_wake *wake, struct vt_poold_settings *settings,
                           struct vt_pool_module *out);

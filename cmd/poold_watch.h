@@ -5,7 +5,7 @@
 #include "hypervisor/monitor.h"
 #include "hypervisor/pool_service.h"
 
-struct vt_conf;
+struct vt_poold_settings;
 
 struct vt_poold_watched {
     struct vt_poold_watch *watch;
@@ -15,7 +15,7 @@ struct vt_poold_watched {
 };
 
 struct vt_poold_watch {
-    const struct vt_conf *conf;
+    struct vt_poold_settings *settings;
     struct vt_service *service;
     struct vt_probe_exchange echo;
     struct vt_poold_watched pools[VT_SERVICE_POOLS_MAX];
@@ -23,7 +23,7 @@ struct vt_poold_watch {
 };
 
 /* Fills a module that borrows `watch`. */
-void vt_poold_watch_module(struct vt_poold_watch *watch, const struct vt_conf *conf,
+void vt_poold_watch_module(struct vt_poold_watch *watch, struct vt_poold_settings *settings,
                            struct vt_pool_module *out);
 
 /* The verbs (cmd/poold_watch_verbs.c); context is the struct above. */

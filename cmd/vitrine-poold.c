@@ -13,6 +13,7 @@
 #include "cmd/poold_commands.h"
 #include "cmd/poold_conf.h"
 #include "cmd/poold_modules.h"
+#include "cmd/poold_settings.h"
 #include "core/clock.h"
 #include "core/conf.h"
 #include "core/err.h"
@@ -30,7 +31,7 @@ static const char usage[] =
     "The password of a pool is the first line of pool.password_file, mode 0600.\n";
 
 struct daemon {
-    struct vt_options options;
+    struct vt_poold_settings settings;
     struct vt_service_options service_options;
     struct vt_service *service;
     struct vt_poold_commands commands;
@@ -81,18 +82,18 @@ static bool set_log_level(const struct vt_options *options, struct vt_err *err)
     return true;
 }
 
-static bool start(struct daemon *daemon, struct vt_err *err)
+static bool start(struct daemon *daemon, const struct vt_options *options, struct vt_err *err)
 {
-    const struct vt_conf *conf = daemon->options.conf;
+    const struct vt_conf *conf = options->conf;
 
-    if (!set_log_level(&daemon->options, err) ||
+    if (!set_log_level(options, err) ||
         !vt_poold_conf_service(conf, &daemon->service_options, err) ||
         !(daemon->service = vt_service_new(&daemon->service_options, err)) ||
         !vt_poold_conf_pools(conf, daemon->service, err))
         return false;
-    daemon->commands.options = &daemon->options;
+    daemon->commands.settings = &daemon->settings;
     vt_poold_commands_module(&daemon->commands, &daemon->commands_module);
-    return vt_poold_modules_add(daemon->service, &daemon->options, err) &&
+    return vt_poold_modules_add(daemon->service, &daemon->settings, err) &&
            vt_service_add_module(daemon->service, &daemon->commands_module, err) &&
            vt_service_start(daemon->service, err);
 }
@@ -117,24 +118,30 @@ static void say_ready(const struct daemon *daemon)
     vt_notify("READY=1");
 }
 
-/* The configuration anew: what the console may, the log's level, the modules'. Pools stay. */
+/* What the console may, the log's level, the pools' logins, the modules'. With a mistake in it nothing
+ * changes, but for passwords that could be read. */
+static bool take_anew(struct daemon *daemon, struct vt_options *fresh, struct vt_err *err)
+{
+    struct vt_service_options wanted;
+
+    if (!set_log_level(fresh, err) || !vt_poold_conf_service(fresh->conf, &wanted, err) ||
+        !vt_poold_conf_logins(fresh->conf, daemon->service, err) ||
+        !vt_poold_settings_set(&daemon->settings, fresh, err))
+        return false;
+    vt_service_reload(daemon->service, &wanted);
+    vt_log(VT_LOG_INFO, "pool.reloaded", "console_verbs=%s", wanted.console_verbs ? "yes" : "no");
+    return true;
+}
+
 static void reload(struct daemon *daemon, int argc, char **argv)
 {
     struct vt_options fresh;
-    struct vt_service_options wanted;
     struct vt_err err = { 0 };
 
     vt_notify("RELOADING=1");
-    if (vt_options_parse(&fresh, argc, argv, &err) && set_log_level(&fresh, &err) &&
-        vt_poold_conf_service(fresh.conf, &wanted, &err)) {
-        vt_service_reload(daemon->service, &wanted);
-        vt_log(VT_LOG_INFO, "pool.reloaded", "console_verbs=%s", wanted.console_verbs ? "yes" : "no");
-    } else {
+    if (!vt_options_parse(&fresh, argc, argv, &err) || !take_anew(daemon, &fresh, &err))
         vt_log(VT_LOG_ERROR, "pool.reload-failed", "reason=\"%s\"", err.text);
-    }
     vt_options_fini(&fresh);
-    for (size_t i = 0; i < vt_service_pool_count(daemon->service); i++)
-        vt_keeper_again(vt_service_pool(daemon->service, i), 0);
     vt_notify("READY=1");
 }
 
@@ -144,7 +151,9 @@ static int run(struct daemon *daemon, int argc, char **argv)
     struct vt_err err = { 0 };
     int status = EXIT_DONE, number = 0;
 
-    if (start(daemon, &err)) {
+    const struct vt_options *options = vt_poold_settings_take(&daemon->settings);
+    bool ok = start(daemon, options, &err);
+    if (ok) {
         say_ready(daemon);
         while (sigwait(&signals, &number) == 0 && number == SIGHUP)
             reload(daemon, argc, argv);
@@ -156,29 +165,36 @@ static int run(struct daemon *daemon, int argc, char **argv)
     }
     vt_service_free(daemon->service);
     vt_poold_modules_fini();
+    vt_poold_settings_drop(&daemon->settings, options); /* the socket's path is borrowed */
     return status;
 }
 
 int main(int argc, char **argv)
 {
     static struct daemon daemon;
+    struct vt_options options;
     struct vt_err err = { 0 };
     int status = EXIT_USAGE;
 
+    vt_poold_settings_init(&daemon.settings);
     keep_memory_private();
     raise_descriptor_limit();
     mallopt(M_ARENA_MAX, ALLOCATOR_ARENAS);
-    if (!vt_options_parse(&daemon.options, argc, argv, &err)) {
+    if (!vt_options_parse(&options, argc, argv, &err)) {
         fprintf(stderr, "vitrine-poold: %s\n", err.text);
         status = err.code == VT_E_INVALID ? EXIT_USAGE : EXIT_FAILED;
-    } else if (daemon.options.help || daemon.options.version) {
-        fputs(daemon.options.help ? usage : "vitrine-poold " VT_VERSION "\n", stdout);
+    } else if (options.help || options.version) {
+        fputs(options.help ? usage : "vitrine-poold " VT_VERSION "\n", stdout);
         status = EXIT_DONE;
-    } else if (daemon.options.word_count > 0) {
-        fprintf(stderr, "vitrine-poold: '%s' is not an option\n%s", daemon.options.words[0], usage);
+    } else if (options.word_count > 0) {
+        fprintf(stderr, "vitrine-poold: '%s' is not an option\n%s", options.words[0], usage);
+    } else if (!vt_poold_settings_set(&daemon.settings, &options, &err)) {
+        fprintf(stderr, "vitrine-poold: %s\n", err.text);
+        status = EXIT_FAILED;
     } else {
         status = run(&daemon, argc, argv);
     }
-    vt_options_fini(&daemon.options);
+    vt_options_fini(&options);
+    vt_poold_settings_fini(&daemon.settings);
     return status;
 }

@@ -10,6 +10,9 @@
 #include "core/err.h"
 #include "hypervisor/xapi_state.h"
 
+/* A login fits: a buffer that moves when it grows would leave a password behind. */
+enum { TEXT_FIRST = 2048 };
+
 void vt_xapi_reply_fini(struct vt_xapi_reply *reply)
 {
     vt_xmlrpc_message_free(reply->message);
@@ -86,6 +89,27 @@ static bool write_args(struct vt_xmlrpc_writer *writer, const char *format, va_l
     return vt_xmlrpc_written(writer);
 }
 
+static void wipe(struct vt_buf *buf)
+{
+    if (buf->data)
+        explicit_bzero(buf->data, buf->capacity);
+}
+
+static bool write_call(struct vt_xmlrpc_writer *writer, const char *session, const char *method,
+                       const struct vt_buf *args)
+{
+    vt_xmlrpc_call_begin(writer, method);
+    if (session) {
+        vt_xmlrpc_param_begin(writer);
+        vt_xmlrpc_put_string(writer, session);
+        vt_xmlrpc_param_end(writer);
+    }
+    if (!vt_xmlrpc_written(writer) || !vt_buf_append(writer->buf, args->data, args->size, writer->err))
+        return false;
+    vt_xmlrpc_call_end(writer);
+    return vt_xmlrpc_written(writer);
+}
+
 /* method(session, args...) on that member. */
 static bool post(struct vt_line *line, const struct vt_line_host *host, const char *session,
                  const char *method, const struct vt_buf *args, const struct vt_xapi_stream *stream,
@@ -95,21 +119,12 @@ static bool post(struct vt_line *line, const struct vt_line_host *host, const ch
     struct vt_xmlrpc_writer writer = { .buf = &body, .err = err };
     int64_t timeout = stream && stream->timeout_ms ? stream->timeout_ms : VT_XAPI_CALL_MS;
 
-    vt_xmlrpc_call_begin(&writer, method);
-    if (session) {
-        vt_xmlrpc_param_begin(&writer);
-        vt_xmlrpc_put_string(&writer, session);
-        vt_xmlrpc_param_end(&writer);
-    }
-    if (vt_xmlrpc_written(&writer) && !vt_buf_append(&body, args->data, args->size, err))
-        return false;
-    vt_xmlrpc_call_end(&writer);
-    if (!vt_xmlrpc_written(&writer))
-        return false;
+    bool ok = vt_buf_reserve(&body, TEXT_FIRST, err) && write_call(&writer, session, method, args);
     vt_xapi_reply_fini(reply);
-    reply->message = vt_line_post(line, host, &body, timeout, !vt_xapi_is_read(method),
-                                  stream && stream->line.fn ? &stream->line : NULL, err);
-    explicit_bzero(body.data, body.size); /* a login has the password in it, a join too */
+    reply->message = ok ? vt_line_post(line, host, &body, timeout, !vt_xapi_is_read(method),
+                                       stream && stream->line.fn ? &stream->line : NULL, err)
+                        : NULL;
+    wipe(&body); /* a login has the password in it, a join too */
     if (!reply->message)
         return false;
     reply->value = vt_xmlrpc_open(reply->message, &reply->failure, err);
@@ -127,11 +142,10 @@ bool vt_xapi_post(struct vt_line *line, const struct vt_line_host *host, const c
     va_list list;
 
     va_start(list, format);
-    bool ok = write_args(&writer, format, list);
+    bool ok = vt_buf_reserve(&args, TEXT_FIRST, err) && write_args(&writer, format, list);
     va_end(list);
     ok = ok && post(line, host, session, method, &args, &probe, reply, err);
-    if (args.data)
-        explicit_bzero(args.data, args.size);
+    wipe(&args);
     return ok;
 }
 
@@ -185,11 +199,10 @@ bool vt_xapi_call(struct vt_xapi *xapi, struct vt_line *line, struct vt_xapi_rep
     va_list list;
 
     va_start(list, format);
-    bool ok = write_args(&writer, format, list);
+    bool ok = vt_buf_reserve(&args, TEXT_FIRST, err) && write_args(&writer, format, list);
     va_end(list);
     ok = ok && call_args(xapi, line, NULL, method, &args, reply, err);
-    if (args.data)
-        explicit_bzero(args.data, args.size); /* pool.join has the password in it */
+    wipe(&args); /* pool.join has the password in it */
     return ok;
 }
 
@@ -202,7 +215,7 @@ bool vt_xapi_call_stream(struct vt_xapi *xapi, struct vt_line *line,
     va_list list;
 
     va_start(list, format);
-    bool ok = write_args(&writer, format, list);
+    bool ok = vt_buf_reserve(&args, TEXT_FIRST, err) && write_args(&writer, format, list);
     va_end(list);
     return ok && call_args(xapi, line, stream, method, &args, reply, err);
 }

@@ -56,6 +56,11 @@ struct vt_xapi *vt_xapi_new(const struct vt_xapi_options *options, struct vt_err
 void vt_xapi_free(struct vt_xapi *xapi); /* forgets the password; log out before */
 VT_DEFINE_AUTO(vt_xapi)
 
+/* For the next login, and what the url's host must show: NULL: anything that is known. The session that
+ * is there stays. true with *out_changed: they are others than before. Any thread. */
+bool vt_xapi_set_login(struct vt_xapi *xapi, const char *user, const char *password,
+                       const char *fingerprint, bool *out_changed, struct vt_err *err);
+
 /* What was known when the program last ran: before the first call. pool_uuid may be "". */
 bool vt_xapi_remember(struct vt_xapi *xapi, const char *pool_uuid,
                       const struct vt_xapi_member *members, size_t count, struct vt_err *err);

@@ -11,19 +11,24 @@
 #include "hypervisor/reach.h"
 #include "hypervisor/xapi_state.h"
 
-enum { PASSWORD_MAX = 256, URL_PATH_MAX = 128 };
+enum { USER_MAX = 128, PASSWORD_MAX = 256, URL_PATH_MAX = 128 };
+
+struct credentials {
+    char user[USER_MAX], password[PASSWORD_MAX];
+};
 
 struct vt_xapi {
     /* fixed after _new */
-    char scheme[8], path[URL_PATH_MAX], user[128], originator[64];
-    char password[PASSWORD_MAX];
-    char *ca_file, *fingerprint;
+    char scheme[8], path[URL_PATH_MAX], originator[64];
+    char *ca_file;
     uint16_t port;
     vt_xapi_sight_fn sight; /* set before threads start */
     void *sight_context;
     pthread_mutex_t login_lock; /* held while somebody logs in, so that only one does */
 
     pthread_mutex_t lock; /* guards what follows */
+    struct credentials login;
+    char *fingerprint;
     struct vt_xapi_member members[VT_XAPI_MEMBERS_MAX];
     size_t count;
     char pool_uuid[VT_XAPI_UUID_MAX];
@@ -112,18 +117,23 @@ static bool parse_url(struct vt_xapi *xapi, const char *text, struct vt_err *err
     return true;
 }
 
+static bool check_login(const char *user, const char *password, struct vt_err *err)
+{
+    return (strlen(password) < PASSWORD_MAX && strlen(user) < USER_MAX) ||
+           vt_fail(err, VT_E_INVALID, "the user's name or password is too long");
+}
+
 static bool fill(struct vt_xapi *xapi, const struct vt_xapi_options *options, struct vt_err *err)
 {
-    if (strlen(options->password) >= sizeof xapi->password ||
-        strlen(options->user) >= sizeof xapi->user)
-        return vt_fail(err, VT_E_INVALID, "the user's name or password is too long");
+    if (!check_login(options->user, options->password, err))
+        return false;
     if (!parse_url(xapi, options->url, err))
         return false;
     if (strcmp(xapi->scheme, "http") == 0 && !is_loopback(xapi->master) && !options->allow_plain)
         return vt_fail(err, VT_E_INVALID, "%s would send the password in clear: use https",
                        options->url);
-    copy(xapi->user, sizeof xapi->user, options->user);
-    copy(xapi->password, sizeof xapi->password, options->password);
+    copy(xapi->login.user, sizeof xapi->login.user, options->user);
+    copy(xapi->login.password, sizeof xapi->login.password, options->password);
     copy(xapi->originator, sizeof xapi->originator,
          options->originator ? options->originator : "vitrine");
     xapi->ca_file = options->ca_file ? strdup(options->ca_file) : NULL;
@@ -155,12 +165,36 @@ void vt_xapi_free(struct vt_xapi *xapi)
 {
     if (!xapi)
         return;
-    explicit_bzero(xapi->password, sizeof xapi->password);
+    explicit_bzero(xapi->login.password, sizeof xapi->login.password);
     pthread_mutex_destroy(&xapi->lock);
     pthread_mutex_destroy(&xapi->login_lock);
     free(xapi->ca_file);
     free(xapi->fingerprint);
     free(xapi);
+}
+
+bool vt_xapi_set_login(struct vt_xapi *xapi, const char *user, const char *password,
+                       const char *fingerprint, bool *out_changed, struct vt_err *err)
+{
+    char *wanted = fingerprint && *fingerprint ? strdup(fingerprint) : NULL;
+
+    if (fingerprint && *fingerprint && !wanted)
+        return vt_fail(err, VT_E_NOMEM, "no memory for a pool session");
+    if (!check_login(user, password, err)) {
+        free(wanted);
+        return false;
+    }
+    pthread_mutex_lock(&xapi->lock);
+    *out_changed = strcmp(xapi->login.user, user) != 0 ||
+                   strcmp(xapi->login.password, password) != 0 ||
+                   strcmp(xapi->fingerprint ? xapi->fingerprint : "", wanted ? wanted : "") != 0;
+    explicit_bzero(xapi->login.password, sizeof xapi->login.password);
+    copy(xapi->login.user, sizeof xapi->login.user, user);
+    copy(xapi->login.password, sizeof xapi->login.password, password);
+    free(xapi->fingerprint);
+    xapi->fingerprint = wanted;
+    pthread_mutex_unlock(&xapi->lock);
+    return true;
 }
 
 bool vt_xapi_remember(struct vt_xapi *xapi, const char *pool_uuid,
@@ -356,10 +390,16 @@ bool vt_xapi_member_session(struct vt_xapi *xapi, const char *address, struct vt
 bool vt_xapi_post_login(struct vt_xapi *xapi, struct vt_line *line, const struct vt_line_host *host,
                         struct vt_xapi_reply *reply, struct vt_err *err, const char *method)
 {
-    if (strcmp(method, "session.login_with_password") != 0)
-        return vt_xapi_post(line, host, NULL, reply, err, method, "ss", xapi->user, xapi->password);
-    return vt_xapi_post(line, host, NULL, reply, err, method, "ssss", xapi->user, xapi->password,
-                        "2.21", xapi->originator);
+    struct credentials login;
+    bool whole = strcmp(method, "session.login_with_password") == 0;
+
+    pthread_mutex_lock(&xapi->lock);
+    login = xapi->login;
+    pthread_mutex_unlock(&xapi->lock);
+    bool ok = vt_xapi_post(line, host, NULL, reply, err, method, whole ? "ssss" : "ss", login.user,
+                           login.password, "2.21", xapi->originator);
+    explicit_bzero(login.password, sizeof login.password);
+    return ok;
 }
 
 /* A session at one address. *out_next: where HOST_IS_SLAVE sends us. */

@@ -4,6 +4,7 @@ of a verb, a start while no master answers, where the password is and is not."""
 import json
 import os
 import pathlib
+import socket
 import subprocess
 import sys
 import tempfile
@@ -40,6 +41,64 @@ def reconfigure(world, text):
     world.daemon.send_signal(1)
     until(lambda: world.log().count("pool.reloaded") > world.reloads, "the reload")
     world.reloads += 1
+
+
+# ---- SIGHUP ----
+
+def case_a_changed_password_is_taken_over_by_a_reload(world):
+    logins = world.status()["MAIN"]["logins"]
+    password = world.password.read_text()
+    world.password.write_text("wrong\n")
+    reconfigure(world, "[pool]\nconsole_user = none\n")
+    world.ctl("expire-sessions")
+    until(lambda: not world.answers(), "the daemon is refused with the new password")
+    equal("password" in world.status()["MAIN"]["reason"].lower() or "AUTHENTICATION" in world.status()["MAIN"]["reason"], True,
+          world.status())
+    world.password.write_text(password)
+    reconfigure(world, "[pool]\nconsole_user = none\n")
+    until(world.answers, "the daemon logs in with the right one")
+    equal(world.status()["MAIN"]["logins"] > logins, True)
+
+
+def case_a_reload_with_a_mistake_changes_nothing_and_says_so(world):
+    def failures():
+        return world.log().count("pool.reload-failed")
+    text = world.daemon_conf.read_text()
+    for mistake, seconds in (("[pool]\nconsole_per_minute = many\n", 30), ("[log]\nlevel = loud\n", 30)):
+        before = failures()
+        world.daemon_conf.write_text(text + mistake)
+        world.daemon.send_signal(1)
+        until(lambda: failures() > before, "the mistake is in the log", seconds)
+    before = failures()
+    world.daemon_conf.write_text(text)
+    world.password.chmod(0o640)
+    world.daemon.send_signal(1)
+    until(lambda: failures() > before, "a password that others can read is refused")
+    world.password.chmod(0o600)
+    equal(world.answers(), True)
+    equal(len(world.rows("vm", "list")), 12)
+
+
+def case_a_pool_that_moved_wants_a_restart(world):
+    text = world.daemon_conf.read_text()
+    world.daemon_conf.write_text(text.replace("https://127.0.0.1:", "https://127.0.0.2:"))
+    world.daemon.send_signal(1)
+    until(lambda: "pool.restart-wanted" in world.log(), "the log")
+    world.daemon_conf.write_text(text)
+    until(lambda: world.log().count("pool.reloaded") > world.reloads, "the reload")
+    world.reloads = world.log().count("pool.reloaded")
+
+
+def case_a_workstation_is_known_behind_a_reload(world):
+    wanted = {"do": "vm.wake", "args": ["ws-0002"], "json": True}
+    reconfigure(world, "[pool]\nconsole_user = nobody\n")
+    refused = as_nobody(world, wanted["do"], *wanted["args"])
+    if refused is None:
+        return
+    equal("no [workstation]" in error(refused)["text"], True, refused)
+    reconfigure(world, '[pool]\nconsole_user = nobody\n[workstation "TWO"]\nvm = ws-0002\n')
+    equal(as_nobody(world, wanted["do"], *wanted["args"])[-1], {"result": {"status": 0}})
+    reconfigure(world, "[pool]\nconsole_user = none\n")
 
 
 # ---- who may ----
@@ -135,6 +194,51 @@ def case_a_change_is_told_to_who_reads_the_events(world):
     events.wait_for("task.changed")
     world.ok("vm", "unpause", running["name"])
     events.close()
+
+
+def case_a_reader_that_takes_nothing_costs_bounded_memory_and_nobody_waits_for_it(world):
+    before = world.status()["vitrine-poold"]["resident_bytes"]
+    slow = [world.connect() for _ in range(6)]
+    for s in slow:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        s.sendall(b'{"do":"events"}\n')
+    names = [row["name"] for row in world.rows("vm", "list", "--state", "running")]
+    for _ in range(40):                                   # some thousands of events
+        world.ok("vm", "pause", *names)
+        world.ok("vm", "unpause", *names)
+    begun = time.monotonic()
+    equal(len(world.rows("vm", "list")), 12)
+    equal(time.monotonic() - begun < 10, True)
+    grown = world.status()["vitrine-poold"]["resident_bytes"] - before
+    equal(grown < 64 << 20, True, grown)
+    for s in slow[1:]:
+        s.close()
+    # what it missed it is told, once it reads again, unless the daemon hung up on it: both end the growth
+    told = []
+    slow[0].settimeout(poold.WAIT)
+    with slow[0].makefile("r") as lines:
+        try:
+            for line in lines:
+                told.append(json.loads(line)["event"]["kind"])
+                if told[-1] == "lost":
+                    break
+        except (TimeoutError, json.JSONDecodeError):
+            pass
+    equal(len(told) > 0, True)
+    slow[0].close()
+
+
+def case_a_caller_that_takes_no_list_is_hung_up_on(world):
+    slow = []
+    for _ in range(8):
+        s = world.connect()
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2304)
+        s.sendall(json.dumps({"do": "vm.list", "args": [], "json": True}).encode() + b"\n")
+        slow.append(s)
+    world.ok("vm", "pause", world.rows("vm", "list", "--state", "running")[0]["name"])    # a change needs the picture's other lock
+    world.ok("vm", "unpause", world.rows("vm", "list", "--state", "paused")[0]["name"])
+    for s in slow:
+        s.close()
 
 
 # ---- its life ----
