@@ -159,12 +159,14 @@ static bool show_vms(const struct vt_pool *pool, struct vt_err *err)
 {
     VT_AUTO(vt_table) table = open_table(pool->cli, VT_LAYOUT_RECORD);
 
-    for (int i = 0; i < pool->cli->arg_count; i++) {
-        const struct vt_object *vm = vt_pool_find(pool, VT_CLASS_VM, pool->cli->args[i], err);
-        if (!vm || !put_row(table, vm_record(pool, vm), err))
+    int count = pool->cli->arg_count;
+    vt_autofree const struct vt_object **vms =
+        vt_pool_find_vms(pool, pool->cli->args, count, err);
+
+    for (int i = 0; vms && i < count; i++)
+        if (!put_row(table, vm_record(pool, vms[i]), err))
             return false;
-    }
-    return true;
+    return vms;
 }
 
 int vt_cli_vm_show(struct vt_cli *cli, struct vt_err *err)
@@ -204,9 +206,18 @@ int vt_cli_vm_snapshots(struct vt_cli *cli, struct vt_err *err)
 
 /* ---- host, sr ---- */
 
+static bool on_host(void *table, json_t *row, struct vt_err *err)
+{
+    return put_row(table, row, err);
+}
+
 static bool list_hosts(const struct vt_pool *pool, struct vt_err *err)
 {
-    return print_sorted(pool, VT_CLASS_HOST, vt_row_of_host, err);
+    size_t count = 0;
+    vt_autofree const struct vt_object **hosts = vt_pool_sorted(pool, VT_CLASS_HOST, &count, err);
+    VT_AUTO(vt_table) table = open_table(pool->cli, VT_LAYOUT_TABLE);
+
+    return hosts && vt_rows_of_hosts(pool, hosts, count, on_host, table, err);
 }
 
 int vt_cli_host_list(struct vt_cli *cli, struct vt_err *err)
@@ -254,26 +265,42 @@ static json_t *storage_of(const struct vt_pool *pool, const struct vt_object *ho
     return list;
 }
 
-static bool show_hosts(const struct vt_pool *pool, struct vt_err *err)
+/* The hosts that are shown, and the table that their rows go to. */
+struct showing {
+    const struct vt_pool *pool;
+    const struct vt_object **hosts;
+    size_t next;
+    struct vt_table *table;
+};
+
+static bool show_host(void *context, json_t *row, struct vt_err *err)
 {
     static const char *const cpu_keys[] = { "vendor", "modelname", "cpu_count" };
-    VT_AUTO(vt_table) table = open_table(pool->cli, VT_LAYOUT_RECORD);
+    struct showing *showing = context;
+    const struct vt_object *host = showing->hosts[showing->next++];
 
-    for (int i = 0; i < pool->cli->arg_count; i++) {
-        const struct vt_object *host = vt_pool_find(pool, VT_CLASS_HOST, pool->cli->args[i], err);
-        if (!host)
+    for (size_t i = 0; i < VT_COUNT(cpu_keys); i++)
+        set_text(row, cpu_keys[i], vt_object_map(host, "cpu_info", cpu_keys[i]));
+    set_text(row, "product", vt_object_map(host, "software_version", "product_brand"));
+    json_object_set_new(row, "running", running_vms(showing->pool, host));
+    json_object_set_new(row, "interfaces", pifs_of(showing->pool, host));
+    json_object_set_new(row, "storage", storage_of(showing->pool, host));
+    return put_row(showing->table, row, err);
+}
+
+static bool show_hosts(const struct vt_pool *pool, struct vt_err *err)
+{
+    size_t count = (size_t)pool->cli->arg_count;
+    vt_autofree const struct vt_object **hosts = calloc(count + 1, sizeof *hosts);
+    VT_AUTO(vt_table) table = open_table(pool->cli, VT_LAYOUT_RECORD);
+    struct showing showing = { pool, hosts, 0, table };
+
+    if (!hosts)
+        return vt_fail(err, VT_E_NOMEM, "no memory for a list of hosts");
+    for (size_t i = 0; i < count; i++)
+        if (!(hosts[i] = vt_pool_find(pool, VT_CLASS_HOST, pool->cli->args[i], err)))
             return false;
-        json_t *row = vt_row_of_host(pool, host);
-        for (size_t k = 0; k < VT_COUNT(cpu_keys); k++)
-            set_text(row, cpu_keys[k], vt_object_map(host, "cpu_info", cpu_keys[k]));
-        set_text(row, "product", vt_object_map(host, "software_version", "product_brand"));
-        json_object_set_new(row, "running", running_vms(pool, host));
-        json_object_set_new(row, "interfaces", pifs_of(pool, host));
-        json_object_set_new(row, "storage", storage_of(pool, host));
-        if (!put_row(table, row, err))
-            return false;
-    }
-    return true;
+    return vt_rows_of_hosts(pool, hosts, count, show_host, &showing, err);
 }
 
 int vt_cli_host_show(struct vt_cli *cli, struct vt_err *err)

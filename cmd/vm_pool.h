@@ -77,6 +77,10 @@ bool vt_pool_url_of(const struct vt_pool *pool, const char *address, char *out, 
  * have the name. */
 const struct vt_object *vt_pool_find(const struct vt_pool *pool, enum vt_class class,
                                      const char *word, struct vt_err *err);
+/* VMs that are named one by one, in that order; however many, all VMs are looked at once. The list is
+ * the caller's. NULL: err, as vt_pool_find. */
+const struct vt_object **vt_pool_find_vms(const struct vt_pool *pool, const char *const *names,
+                                          int count, struct vt_err *err);
 /* VMs for people: no templates, snapshots, control domains. */
 bool vt_pool_is_vm(const struct vt_object *vm);
 /* Where it runs; else where it would, NULL when that is open. */

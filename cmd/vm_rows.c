@@ -1,12 +1,16 @@
 /* Rows of the pool's objects. */
 #include "cmd/vm_rows.h"
 
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <jansson.h>
 
 #include "cmd/vm_pool.h"
+#include "core/auto.h"
+#include "core/err.h"
 
 enum { CHAIN_MAX = 64, SIZE_TEXT = 32 };
 
@@ -122,26 +126,38 @@ json_t *vt_row_of_snapshot(const struct vt_pool *pool, const struct vt_object *s
 
 /* ---- hosts ---- */
 
-static size_t count_running(const struct vt_pool *pool, const struct vt_object *host)
-{
-    size_t count = 0;
+/* What the VMs of a host take. */
+struct use {
+    const struct vt_object *host;
+    json_int_t vms, memory;
+};
 
-    VT_PICTURE_EACH(pool->picture, VT_CLASS_VM, vm)
-    count += vt_pool_is_vm(vm) && vt_pool_host_of(pool, vm) == host;
-    return count;
+static int by_host(const void *a, const void *b)
+{
+    uintptr_t one = (uintptr_t)((const struct use *)a)->host,
+              other = (uintptr_t)((const struct use *)b)->host;
+
+    return (one > other) - (one < other);
 }
 
-static json_int_t memory_free(const struct vt_pool *pool, const struct vt_object *host,
-                              json_int_t total)
+/* One look at each VM, however many hosts there are. */
+static void count_use(const struct vt_pool *pool, struct use *uses, size_t count)
 {
+    qsort(uses, count, sizeof *uses, by_host);
     VT_PICTURE_EACH(pool->picture, VT_CLASS_VM, vm)
-    if (vt_pool_host_of(pool, vm) == host)
-        total -= vt_object_int(vm, "memory_static_max");
-    return total;
+    {
+        const struct use key = { .host = vt_pool_host_of(pool, vm) };
+        struct use *use = key.host ? bsearch(&key, uses, count, sizeof *uses, by_host) : NULL;
+        if (!use)
+            continue;
+        use->vms += vt_pool_is_vm(vm);
+        use->memory += vt_object_int(vm, "memory_static_max");
+    }
 }
 
-json_t *vt_row_of_host(const struct vt_pool *pool, const struct vt_object *host)
+static json_t *row_of_host(const struct vt_pool *pool, const struct use *use)
 {
+    const struct vt_object *host = use->host;
     const struct vt_object *self = vt_picture_first(pool->picture, VT_CLASS_POOL);
     const struct vt_object *metrics = vt_picture_follow(pool->picture, host, "metrics");
     const struct vt_object *master = self ? vt_picture_follow(pool->picture, self, "master") : NULL;
@@ -152,9 +168,27 @@ json_t *vt_row_of_host(const struct vt_pool *pool, const struct vt_object *host)
         "{s:s, s:s, s:s, s:b, s:b, s:I, s:I, s:I, s:s, s:s}", "name", name_of(host), "address",
         vt_object_text(host, "address"), "role", host == master ? "master" : "member", "enabled",
         vt_object_bool(host, "enabled"), "live", metrics && vt_object_bool(metrics, "live"), "vms",
-        (json_int_t)count_running(pool, host), "memory_bytes", total, "memory_free_bytes",
-        memory_free(pool, host, total), "version", version ? version : "", "uuid",
+        use->vms, "memory_bytes", total, "memory_free_bytes", total - use->memory, "version", version ? version : "", "uuid",
         vt_object_text(host, "uuid"));
+}
+
+bool vt_rows_of_hosts(const struct vt_pool *pool, const struct vt_object *const *hosts,
+                      size_t count, bool (*row)(void *context, json_t *row, struct vt_err *err),
+                      void *context, struct vt_err *err)
+{
+    vt_autofree struct use *uses = calloc(count + 1, sizeof *uses);
+
+    for (size_t i = 0; uses && i < count; i++)
+        uses[i].host = hosts[i];
+    if (uses)
+        count_use(pool, uses, count);
+    for (size_t i = 0; uses && i < count; i++) {
+        const struct use key = { .host = hosts[i] };
+        const struct use *use = bsearch(&key, uses, count, sizeof *uses, by_host);
+        if (!row(context, row_of_host(pool, use), err))
+            return false;
+    }
+    return uses || vt_fail(err, VT_E_NOMEM, "no memory for a list of hosts");
 }
 
 /* ---- storage ---- */
@@ -172,26 +206,51 @@ static size_t plugged_on(const struct vt_pool *pool, const struct vt_object *sr,
     return plugged;
 }
 
-static size_t chain_of(const struct vt_pool *pool, const struct vt_object *vdi)
+static int by_uuid(const void *a, const void *b)
+{
+    const struct vt_object *const *one = a, *const *other = b;
+
+    return strcmp(vt_object_text(*one, "uuid"), vt_object_text(*other, "uuid"));
+}
+
+static int uuid_to_vdi(const void *uuid, const void *vdi)
+{
+    return strcmp(uuid, vt_object_text(*(const struct vt_object *const *)vdi, "uuid"));
+}
+
+static size_t chain_of(const struct vt_object *vdi, const struct vt_object *const *vdis,
+                       size_t count)
 {
     size_t depth = 0;
 
-    while (vdi && depth < CHAIN_MAX) {
+    while (depth < CHAIN_MAX) {
         const char *parent = vt_object_map(vdi, "sm_config", "vhd-parent");
-        vdi = parent ? vt_picture_by_uuid(pool->picture, VT_CLASS_VDI, parent) : NULL;
-        depth += vdi != NULL;
+        const struct vt_object *const *found =
+            parent ? bsearch(parent, vdis, count, sizeof *vdis, uuid_to_vdi) : NULL;
+        if (!found)
+            break;
+        vdi = *found;
+        depth++;
     }
     return depth;
 }
 
+/* A disk and what it stands on are on the same storage. Without memory: none. */
 size_t vt_sr_chain(const struct vt_pool *pool, const struct vt_object *sr)
 {
     const char *const *refs = NULL;
-    size_t count = vt_object_list(sr, "VDIs", &refs), longest = 0;
+    size_t all = vt_object_list(sr, "VDIs", &refs), count = 0, longest = 0;
+    vt_autofree const struct vt_object **vdis = calloc(all + 1, sizeof *vdis);
 
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; vdis && i < all; i++) {
         const struct vt_object *vdi = vt_picture_get(pool->picture, refs[i]);
-        size_t depth = vdi ? chain_of(pool, vdi) : 0;
+        if (vdi)
+            vdis[count++] = vdi;
+    }
+    if (count > 1)
+        qsort(vdis, count, sizeof *vdis, by_uuid);
+    for (size_t i = 0; i < count; i++) {
+        size_t depth = chain_of(vdis[i], vdis, count);
         longest = depth > longest ? depth : longest;
     }
     return longest;

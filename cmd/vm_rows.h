@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 struct json_t;
+struct vt_err;
 struct vt_object;
 struct vt_pool;
 
@@ -12,7 +13,11 @@ struct vt_pool;
  */
 struct json_t *vt_row_of_vm(const struct vt_pool *pool, const struct vt_object *vm, bool people);
 struct json_t *vt_row_of_snapshot(const struct vt_pool *pool, const struct vt_object *snapshot);
-struct json_t *vt_row_of_host(const struct vt_pool *pool, const struct vt_object *host);
+/* A row for each host, in the order of the list; the VMs of all are counted in one go. row: false
+ * ends it; it takes the row over. */
+bool vt_rows_of_hosts(const struct vt_pool *pool, const struct vt_object *const *hosts,
+                      size_t count, bool (*row)(void *context, struct json_t *row, struct vt_err *err),
+                      void *context, struct vt_err *err);
 struct json_t *vt_row_of_sr(const struct vt_pool *pool, const struct vt_object *sr);
 
 /* "up" an address is known, "down" the guest reports none, "unknown" it reports nothing, "off" it
