@@ -39,18 +39,29 @@ static bool connect_until(int fd, const struct sockaddr_un *address, int64_t dea
     return true;
 }
 
-struct vt_pool_client *vt_pool_client_open(const char *path, int64_t deadline, struct vt_err *err)
+struct vt_pool_client *vt_pool_client_over(int fd, struct vt_err *err)
 {
-    VT_AUTO(vt_pool_client) client = calloc(1, sizeof *client);
-    struct sockaddr_un address;
-    vt_autoclose folder = -1;
+    struct vt_pool_client *client = calloc(1, sizeof *client);
 
     if (!client) {
+        if (fd >= 0)
+            close(fd);
         vt_fail(err, VT_E_NOMEM, "no memory for a connection to vitrine-poold");
         return NULL;
     }
-    client->fd = -1;
+    client->fd = fd;
     vt_buf_init(&client->in, VT_POOL_ANSWER_MAX);
+    return client;
+}
+
+struct vt_pool_client *vt_pool_client_open(const char *path, int64_t deadline, struct vt_err *err)
+{
+    VT_AUTO(vt_pool_client) client = vt_pool_client_over(-1, err);
+    struct sockaddr_un address;
+    vt_autoclose folder = -1;
+
+    if (!client)
+        return NULL;
     if (!vt_wire_address(path ? path : VT_POOL_SOCKET, &address, &folder, err))
         return NULL;
     client->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

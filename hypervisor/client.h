@@ -42,6 +42,8 @@ enum {
 
 /* path: pool.socket, or NULL for VT_POOL_SOCKET. NULL with VT_E_NOTFOUND: nobody listens there. */
 struct vt_pool_client *vt_pool_client_open(const char *path, int64_t deadline, struct vt_err *err);
+/* Over a socket that is connected already, which it closes, in any case. NULL: VT_E_NOMEM. */
+struct vt_pool_client *vt_pool_client_over(int fd, struct vt_err *err);
 void vt_pool_client_free(struct vt_pool_client *client); /* hangs up */
 VT_DEFINE_AUTO(vt_pool_client)
 
