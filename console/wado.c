@@ -239,6 +239,11 @@ const struct vt_route vt_wado_routes[] = {
     { "GET", INSTANCE "/metadata", VT_USER_VIEWER, vt_metadata_of_instance, NULL, 0 },
     { "GET", INSTANCE "/frames/*", VT_USER_VIEWER, vt_frames_of_instance, NULL, 0 },
     { "GET", INSTANCE "/bulkdata/**", VT_USER_VIEWER, vt_bulkdata_of_instance, NULL, 0 },
+    { "GET", INSTANCE "/rendered", VT_USER_VIEWER, vt_rendered_instance, NULL, 0 },
+    { "GET", INSTANCE "/frames/*/rendered", VT_USER_VIEWER, vt_rendered_frame, NULL, 0 },
+    { "GET", STUDY "/thumbnail", VT_USER_VIEWER, vt_thumbnail_of_study, NULL, 0 },
+    { "GET", SERIES "/thumbnail", VT_USER_VIEWER, vt_thumbnail_of_series, NULL, 0 },
+    { "GET", INSTANCE "/thumbnail", VT_USER_VIEWER, vt_thumbnail_of_instance, NULL, 0 },
     { "GET", INSTANCE "/file", VT_USER_VIEWER, vt_file_of_instance, NULL, 0 },
     { NULL, NULL, VT_USER_NOBODY, NULL, NULL, 0 },
 };

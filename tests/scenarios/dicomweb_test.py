@@ -144,6 +144,42 @@ def case_series_and_instances_are_found_below_and_at_the_root(world):
     equal((value(instance, "00280008"), value(instance, "00100020"), value(instance, "00080060")), (10, "PAT3", "OT"))
 
 
+# ---- pictures ----
+
+def case_frames_are_rendered_with_the_window_that_is_asked_for(world):
+    from PIL import Image
+
+    def picture(path, **headers):
+        status, told, body = world.web(path, **headers)
+        equal((status, told["Content-Type"]), (200, "image/jpeg"), body[:200])
+        image = Image.open(io.BytesIO(body))
+        image.load()
+        return image, told
+    path = world.made["ct"][0]
+    ds = pydicom.dcmread(path)
+    pixels = ds.pixel_array
+    image, told = picture(instance_path(path) + "/rendered?quality=100")
+    equal((image.size, image.mode), ((ds.Columns, ds.Rows), "L"))
+    least, largest = float(pixels.min()), float(pixels.max())
+    slope, intercept = float(ds.get("RescaleSlope", 1)), float(ds.get("RescaleIntercept", 0))
+    used = [float(x) for x in told["Vitrine-Window"].split(",")]
+    equal(used[2:], [least * slope + intercept, largest * slope + intercept])
+    low = used[2] - 1000
+    black, _ = picture(instance_path(path) + f"/rendered?window={used[3] + 1000},10,linear")
+    white, _ = picture(instance_path(path) + f"/rendered?window={low},10,linear")
+    equal((black.getextrema()[1] < 4, white.getextrema()[0] > 251), (True, True))
+    small, _ = picture(f"/studies/{ROOT}.1/thumbnail?viewport=5,5", Accept="image/*")
+    equal(max(small.size), 5)
+    frames = instance_path(world.made["multi"][0])
+    equal(picture(frames + "/frames/10/rendered")[0].size, picture(frames + "/rendered")[0].size)
+    for wrong, status in (("/frames/11/rendered", 404), ("/frames/x/rendered", 400), ("/rendered?window=1", 400),
+                          ("/rendered?window=1,0,linear", 400), ("/rendered?viewport=0,5", 400), ("/rendered?viewport=99999,5", 400),
+                          ("/rendered?quality=101", 400), ("/rendered?viewport=5,5,60000,0,5,5", 400)):
+        equal(world.web(frames + wrong)[0], status, wrong)
+    equal(world.web(frames + "/rendered", Accept="text/plain")[0], 406)
+    equal(world.web(instance_path(world.made["jpeg"][0]) + "/rendered")[0] in (400, 406, 500), True, "its bytes are made up")
+
+
 # ---- retrieve ----
 
 def case_a_study_comes_as_parts_in_explicit_form_by_default(world):
