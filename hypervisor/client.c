@@ -12,6 +12,7 @@
 #include "core/clock.h"
 #include "core/err.h"
 #include "hypervisor/pool_wire.h"
+#include "hypervisor/utf8.h"
 
 struct vt_pool_client {
     int fd;
@@ -96,6 +97,29 @@ static bool set_text(json_t *object, const char *key, const char *text)
     return !text || json_object_set_new(object, key, json_string(text)) == 0;
 }
 
+static bool is_utf8(const char *text)
+{
+    size_t size = text ? strlen(text) : 0, length = 0;
+
+    for (; size > 0; text += length, size -= length) {
+        length = vt_utf8_length((const uint8_t *)text, size);
+        if (length == 0 || length > size) /* VT_UTF8_CUT is the largest */
+            return false;
+    }
+    return true;
+}
+
+/* Then a request that cannot be packed lacks memory. */
+static bool can_be_said(const struct vt_pool_request *request)
+{
+    bool ok = is_utf8(request->verb) && is_utf8(request->pool) && is_utf8(request->url) &&
+              is_utf8(request->confirmed) && is_utf8(request->user);
+
+    for (size_t i = 0; ok && i < request->arg_count; i++)
+        ok = is_utf8(request->args[i]);
+    return ok;
+}
+
 static json_t *pack(const struct vt_pool_request *request)
 {
     json_t *object = json_object(), *args = json_array();
@@ -127,6 +151,8 @@ bool vt_pool_client_ask(struct vt_pool_client *client, const struct vt_pool_requ
     struct vt_err lost = { 0 };
 
     json_decref(object);
+    if (!text && can_be_said(request))
+        return vt_fail(err, VT_E_NOMEM, "no memory for a request");
     if (!text || size >= VT_POOL_REQUEST_MAX) {
         free(text);
         return vt_fail(err, VT_E_INVALID,

@@ -54,6 +54,7 @@ static bool put_json(struct vt_pool_call *call, const char *key, json_t *value)
     char *text = value ? json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
     bool ok = text && put(call, key, text, strlen(text));
 
+    call->lost = call->lost || !text;
     json_decref(value);
     free(text);
     return ok;
@@ -232,6 +233,8 @@ bool vt_call_confirm(struct vt_pool_call *call, const char *question, const char
     free(call->word);
     call->question = strdup(question);
     call->word = strdup(word);
+    if (!call->question || !call->word)
+        return vt_fail(err, VT_E_NOMEM, "no memory for a question");
     call->asked = true; /* what was said so far is said again when the caller comes back */
     vt_buf_reset(&call->out);
     return vt_fail(err, VT_E_DENIED, "%s: nothing was done", question);
@@ -341,7 +344,7 @@ static bool run(struct vt_pool_call *call, struct vt_err *err)
     return ok;
 }
 
-static void put_error(struct vt_pool_call *call, const struct vt_err *err)
+static bool put_error(struct vt_pool_call *call, const struct vt_err *err)
 {
     int status = err->code == VT_E_INVALID ? 2 : 1;
     json_t *text = json_string(err->text);
@@ -352,22 +355,39 @@ static void put_error(struct vt_pool_call *call, const struct vt_err *err)
     struct vt_err ignored = { 0 };
 
     json_decref(line);
-    if (dumped && flush(call))
-        vt_buf_printf(&call->out, &ignored, "%s\n", dumped);
+    bool ok = dumped && flush(call) && vt_buf_printf(&call->out, &ignored, "%s\n", dumped);
     free(dumped);
+    return ok;
+}
+
+/* A list with a hole is no answer. */
+static void put_no_memory(struct vt_pool_call *call)
+{
+    static const char line[] = "{\"error\":{\"code\":\"no-memory\",\"text\":\"vitrine-poold has no memory "
+                               "for its answer\",\"xapi\":\"\"},\"status\":1}\n";
+    int64_t deadline = vt_clock_mono() + VT_SERVICE_WRITE_WAIT_S * VT_NS_PER_S;
+    struct vt_err ignored = { 0 };
+
+    if (flush(call))
+        vt_wire_send(call->fd, line, sizeof line - 1, deadline, &ignored);
 }
 
 static void finish(struct vt_pool_call *call, const struct vt_err *err)
 {
+    bool ok = false;
+
     if (call->asked)
-        put_json(call, "ask",
-                 json_pack("{s:s, s:s}", "question", call->question ? call->question : "",
-                           "word", call->word ? call->word : ""));
+        ok = put_json(call, "ask",
+                      json_pack("{s:s, s:s}", "question", call->question ? call->question : "",
+                                "word", call->word ? call->word : ""));
     else if (vt_failed(err))
-        put_error(call, err);
+        ok = put_error(call, err);
+    else if (!call->lost)
+        ok = put_json(call, "result", json_pack("{s:i}", "status", call->status));
+    if (ok)
+        flush(call);
     else
-        put_json(call, "result", json_pack("{s:i}", "status", call->status));
-    flush(call);
+        put_no_memory(call);
 }
 
 void vt_call_serve(struct vt_pool_call *call)

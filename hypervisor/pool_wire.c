@@ -100,8 +100,12 @@ json_t *vt_wire_parse(const char *line, size_t size, struct vt_err *err)
 
     if (json_is_object(object))
         return object;
+    /* without memory it gives no reason, or this one */
+    if (!object && (json_error_code(&why) == json_error_out_of_memory || !*why.text))
+        vt_fail(err, VT_E_NOMEM, "no memory for a line of the pool's socket");
+    else
+        vt_fail(err, VT_E_PROTOCOL, "a line on the pool's socket is no JSON object");
     json_decref(object);
-    vt_fail(err, VT_E_PROTOCOL, "a line on the pool's socket is no JSON object");
     return NULL;
 }
 

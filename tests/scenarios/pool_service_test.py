@@ -302,7 +302,18 @@ def case_it_starts_without_a_master_and_shows_the_picture_with_its_age(world):
     equal("this is how it was at" in done.stderr, True, done.stderr)
     members = {row["name"]: row["state"] for row in world.rows("pool", "emergency")}
     equal(set(members.values()), {"silent"}, members)
+
+
+def case_the_pool_is_found_again_when_a_master_answers(world):
+    equal(world.answers(), False)
     world.start()
+    until(world.answers, "the daemon finds the pool", 90)
+    until(lambda: not world.status()["MAIN"]["away_since"], "it is no longer away")
+    equal(len(world.rows("vm", "list")), 12)
+    running = world.rows("vm", "list", "--state", "running")[0]["name"]
+    world.ok("vm", "pause", running)
+    equal(world.state(running), "Paused")
+    world.ok("vm", "unpause", running)
 
 
 def main():
