@@ -1,8 +1,9 @@
-/* sources: hypervisor/pool_wire.c hypervisor/client.c hypervisor/utf8.c core/err.c core/buf.c core/clock.c */
+/* sources: hypervisor/pool_wire.c hypervisor/client.c hypervisor/utf8.c core/err.c core/buf.c
+ * core/clock.c */
 /* libs: jansson */
 /* max-length: 8192 */
-/* Any bytes as what comes over the pool's socket, in pieces of any size: as answers to a client, and
- * as the lines of a request. What is one JSON object for the one is one for the other. */
+/* Any bytes as what comes over the pool's socket, in pieces of any size: as answers to a client,
+ * and as the lines of a request. What is one JSON object for the one is one for the other. */
 #include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -26,8 +27,9 @@ static void vt_fuzz_seeds(const char *directory)
         "{\"row\":{\"name\":\"ws-0001\",\"uuid\":\"1\",\"addresses\":[\"10.0.0.1\"]}}\n"
         "{\"out\":\"text\\n\"}\n{\"note\":\"a sentence\"}\n{\"event\":{\"kind\":\"lost\"}}\n"
         "{\"progress\":{\"done\":40,\"total\":100,\"unit\":\"%\"}}\n{\"result\":{\"status\":0}}\n";
-    static const char failure[] = "{\"error\":{\"code\":\"not-found\",\"text\":\"x\",\"xapi\":\"Y\"},"
-                                  "\"status\":1}\n{\"ask\":{\"question\":\"?\",\"word\":\"w\"}}\n";
+    static const char failure[] =
+        "{\"error\":{\"code\":\"not-found\",\"text\":\"x\",\"xapi\":\"Y\"},"
+        "\"status\":1}\n{\"ask\":{\"question\":\"?\",\"word\":\"w\"}}\n";
     static const char request[] = "{\"do\":\"vm.list\",\"args\":[\"CT-*\"],\"options\":{\"state\":"
                                   "\"running\"},\"json\":true}\n{\"cancel\":true}\n";
 
@@ -60,8 +62,8 @@ static void read_lines(const uint8_t *bytes, size_t size)
 
     while (vt_wire_line(fd, &buf, &used, vt_clock_mono() + VT_NS_PER_S, &line, &length, &err) &&
            line) {
-        if (length > LINE_MAX_BYTES || at + length >= size || memcmp(line, bytes + at, length) != 0 ||
-            bytes[at + length] != '\n')
+        if (length > LINE_MAX_BYTES || at + length >= size ||
+            memcmp(line, bytes + at, length) != 0 || bytes[at + length] != '\n')
             abort();
         at += length + 1;
         struct vt_err why = { 0 };

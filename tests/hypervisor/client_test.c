@@ -98,8 +98,7 @@ static int setup(void **state)
     snprintf(world->folder, sizeof world->folder, "/tmp/vt-client-XXXXXX");
     assert_non_null(mkdtemp(world->folder));
     snprintf(world->socket, sizeof world->socket, "%s/pool.sock", world->folder);
-    const struct vt_service_options options = { .socket = world->socket,
-                                                .console_uid = (uid_t)-1 };
+    const struct vt_service_options options = { .socket = world->socket, .console_uid = (uid_t)-1 };
     world->service = vt_service_new(&options, &err);
     if (!world->service || !vt_service_add_module(world->service, &module, &err) ||
         !vt_service_start(world->service, &err))
@@ -233,8 +232,8 @@ static void words_beyond_the_bound_are_not_sent(void **state)
 
 /* ---- a reader that is too slow ---- */
 
-/* Waits until the service has the reader, publishes far more than it keeps, and only then reads. What
- * is kept is bounded, and what was lost is told with its number: together all of it. */
+/* Waits until the service has the reader, publishes far more than it keeps, and only then reads.
+ * What is kept is bounded, and what was lost is told with its number: together all of it. */
 static void a_reader_too_slow_loses_events_and_is_told_how_many(void **state)
 {
     struct world *world = *state;
@@ -265,8 +264,8 @@ static void a_reader_too_slow_loses_events_and_is_told_how_many(void **state)
 
 /* ---- without memory ---- */
 
-/* jansson's own allocations, of which the n-th fails. What it cannot read for lack of memory it calls
- * malformed, so there both are right. */
+/* jansson's own allocations, of which the n-th fails. What it cannot read for lack of memory it
+ * calls malformed, so there both are right. */
 static unsigned long countdown;
 
 void *__real_malloc(size_t size); /* the one that never fails */
@@ -334,7 +333,8 @@ static void a_client_without_memory_says_so(void **state)
     torture_jansson(client_work, NULL);
 }
 
-/* One call in this thread. It ends with an answer that is whole, or is hung up on; never half a line. */
+/* One call in this thread. It ends with an answer that is whole, or is hung up on; never half a
+ * line. */
 static bool call_work(void *context, struct vt_err *err)
 {
     const char *request = context;

@@ -23,14 +23,22 @@ for file in usr/bin/vitrine usr/bin/vitrined usr/bin/vitrine-poold usr/lib/syste
 done
 VITRINE_CONF='' "$dest/usr/bin/vitrine" --version | grep -q '^vitrine [0-9]' || fail "vitrine does not run"
 "$dest/usr/bin/vitrined" --version | grep -q '^vitrined [0-9]' || fail "vitrined does not run"
+VITRINE_CONF='' "$dest/usr/bin/vitrine-poold" --version | grep -q '^vitrine-poold [0-9]' || fail "vitrine-poold does not run"
 bash -n "$dest/usr/share/bash-completion/completions/vitrine" || fail "completion is no shell"
 grep -q '^NoNewPrivileges=yes' "$dest/usr/lib/systemd/system/vitrined.service" || fail "the unit is not hardened"
 ! grep -q '@CMAKE\|@VT_' "$dest/usr/lib/systemd/system/vitrined.service" || fail "the unit has an unfilled place"
 grep -q '^SystemCallFilter=@system-service' "$dest/usr/lib/systemd/system/vitrined.service" || fail "the unit lost its filter"
+poold=$dest/usr/lib/systemd/system/vitrine-poold.service
+for line in 'Type=notify' 'User=vitrine-pool' 'NoNewPrivileges=yes' 'ExecStart=/usr/bin/vitrine-poold' 'ExecReload=/bin/kill -HUP' 'RuntimeDirectory='; do
+    grep -q "^$line" "$poold" || fail "vitrine-poold.service has no $line"
+done
+! grep -q '@CMAKE\|@VT_' "$poold" || fail "vitrine-poold.service has an unfilled place"
 if command -v systemd-analyze >/dev/null; then
-    # Its programs are not at their final place, so only faults of the unit itself count.
-    ! systemd-analyze verify "$dest/usr/lib/systemd/system/vitrined.service" 2>&1 | grep -i 'unknown\|invalid\|failed to parse' ||
-        fail "systemd does not understand the unit"
+    # Its programs are not at their final place, so only faults of the units themselves count.
+    for unit in vitrined vitrine-poold; do
+        ! systemd-analyze verify "$dest/usr/lib/systemd/system/$unit.service" 2>&1 | grep -i 'unknown\|invalid\|failed to parse' ||
+            fail "systemd does not understand $unit.service"
+    done
 fi
 # The example with every key enabled (but TLS, which wants files, and the sizes that a small disk has not): the node starts with it and
 # knows each of them.
