@@ -57,7 +57,11 @@ struct vt_cli {
     int arg_count;
     const char *values[VT_CLI_OPTIONS]; /* of command->options; NULL: not given; "" for a switch */
     FILE *out, *errors;
-    struct vt_pool_call *call; /* inside vitrine-poold: for whom this runs; NULL in `vitrine` */
+    /* Inside vitrine-poold: for whom this runs, and how to reach him; NULL in `vitrine`. Pointers, so that the
+     * programs that only share this table do not link the daemon. */
+    struct vt_pool_call *call;
+    bool (*note)(struct vt_pool_call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
+    bool (*cancelled)(struct vt_pool_call *call);
 };
 
 /* What main() does. */

@@ -7,7 +7,6 @@
 
 #include "cmd/cli.h"
 #include "core/err.h"
-#include "hypervisor/pool_service.h"
 
 enum { SENTENCE_MAX = 1024 };
 
@@ -21,7 +20,7 @@ void vt_cli_complain(const struct vt_cli *cli, const char *format, ...)
     va_end(args);
     if (cli->call) {
         fflush(cli->out);
-        vt_call_note(cli->call, "%s", text);
+        cli->note(cli->call, "%s", text);
     } else {
         fprintf(cli->errors, "vitrine: %s\n", text);
     }
@@ -43,7 +42,7 @@ bool vt_cli_interrupted(void)
 
 bool vt_cli_stopped(const struct vt_cli *cli)
 {
-    return cli->call ? vt_call_cancelled(cli->call) : vt_cli_interrupted();
+    return cli->call ? cli->cancelled(cli->call) : vt_cli_interrupted();
 }
 
 /* ---- options ---- */

@@ -173,7 +173,8 @@ static bool run(void *context, struct vt_pool_call *call, struct vt_err *err)
     const struct vt_poold_commands *commands = context;
     const struct vt_options *current = vt_poold_settings_take(commands->settings);
     struct vt_options options = *current;
-    struct vt_cli cli = { .options = &options, .call = call, .command = find(vt_call_verb(call)) };
+    struct vt_cli cli = { .options = &options, .call = call, .note = vt_call_note, .cancelled = vt_call_cancelled,
+                          .command = find(vt_call_verb(call)) };
 
     options.json = vt_call_json(call);
     if (!cli.command)
