@@ -13,6 +13,7 @@
 
 #include "archive/admin_rows.h"
 #include "archive/inside.h"
+#include "archive/volume.h"
 #include "core/err.h"
 #include "core/io.h"
 
@@ -269,7 +270,12 @@ bool vt_admin_backup(const struct vt_admin *admin, const char *folder, uint64_t 
     backup.manifest = fopen(path, "wxe");
     bool ok = folders ? backup.manifest != NULL || vt_fail_errno(err, "%s", path)
                       : vt_fail(err, VT_E_NOMEM, "no memory");
-    ok = ok && run(&backup, out_instances, err);
+    /* No file changes its volume meanwhile. */
+    ok = ok && vt_volumes_hold(admin->archive, true, err);
+    if (ok) {
+        ok = run(&backup, out_instances, err);
+        vt_volumes_release(admin->archive);
+    }
     if (backup.manifest)
         fclose(backup.manifest);
     return ok && vt_state_log(admin->archive->state, admin->who, "backup", folder, NULL, err);

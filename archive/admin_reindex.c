@@ -13,6 +13,7 @@
 #include "archive/inside.h"
 #include "archive/rebuild.h"
 #include "archive/reindex.h"
+#include "archive/volume.h"
 #include "core/clock.h"
 #include "core/err.h"
 #include "core/event.h"
@@ -98,7 +99,11 @@ bool vt_admin_reindex(const struct vt_admin *admin, uint64_t *out_instances, str
               vt_fail(err, VT_E_LIMIT,
                       "reindexed %zu times since the start: restart before the next time",
                       VT_COUNT(archive->retired));
-    ok = ok && build(admin, out_instances, err);
+    /* No file changes its volume from before the walk on. */
+    if (ok && vt_volumes_hold(archive, true, err)) {
+        ok = build(admin, out_instances, err);
+        vt_volumes_release(archive);
+    }
     vt_reindex_remove(archive);
     vt_reindex_end(archive);
     if (!ok || !vt_state_log(archive->state, admin->who, "reindex", NULL, NULL, err))

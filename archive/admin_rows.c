@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "archive/inside.h"
+#include "archive/volume.h"
 #include "core/clock.h"
 #include "core/err.h"
 
@@ -226,11 +227,29 @@ static bool next_move(void *context, int64_t id, struct vt_move *out, bool *out_
            vt_fail(err, VT_E_LIMIT, "path is too long: %s", out->from_file);
 }
 
+/* Half of an operation cannot be left for when a volume is back. */
+static bool are_ready(struct vt_archive *archive, const struct vt_moves *moves, struct vt_err *err)
+{
+    char name[VT_VOLUME_NAME_MAX + 1], last[VT_VOLUME_NAME_MAX + 1] = VT_VOLUME_MAIN;
+
+    for (size_t i = 0; i < 2 * moves->count; i++) {
+        const struct vt_move *move = &moves->items[i / 2];
+        vt_volume_of(i % 2 ? move->to_file : move->from_file, name);
+        if (strcmp(name, last) == 0)
+            continue;
+        if (!vt_volume_is_ready(archive, name, err))
+            return false;
+        memcpy(last, name, sizeof last);
+    }
+    return true;
+}
+
 bool vt_moves_run(struct vt_archive *archive, struct vt_moves *moves,
                   const struct vt_file_operation *operation, int64_t *out_id,
                   uint64_t *out_instances, struct vt_err *err)
 {
-    return vt_operation_plan(archive, operation, next_move, moves, out_id, out_instances, err) &&
+    return are_ready(archive, moves, err) &&
+           vt_operation_plan(archive, operation, next_move, moves, out_id, out_instances, err) &&
            vt_operation_run(archive, *out_id,
                             operation->trash ? VT_RECORD_DELETE : VT_RECORD_RESTORE, err);
 }

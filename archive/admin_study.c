@@ -9,6 +9,7 @@
 #include "archive/admin_rows.h"
 #include "archive/commitment.h"
 #include "archive/inside.h"
+#include "archive/volume.h"
 #include "core/clock.h"
 #include "core/err.h"
 #include "core/event.h"
@@ -178,6 +179,16 @@ static bool may_delete(const struct vt_admin *admin, const struct vt_moves *move
                    held);
 }
 
+/* The trash is in the archive's own folder: what lies on other volumes comes back first, while others
+ * go on. What cannot be read is left for the operation. */
+static bool bring_home(const struct vt_admin *admin, const char *study_uid, struct vt_err *err)
+{
+    const struct vt_admin silent = { .archive = admin->archive, .who = admin->who };
+    struct vt_volume_moved moved = { 0 };
+
+    return vt_admin_volume_move_study(&silent, study_uid, VT_VOLUME_MAIN, &moved, err);
+}
+
 bool vt_admin_study_delete(const struct vt_admin *admin, const char *study_uid, const char *reason,
                            int64_t *out_trash_id, uint64_t *out_instances, struct vt_err *err)
 {
@@ -187,7 +198,7 @@ bool vt_admin_study_delete(const struct vt_admin *admin, const char *study_uid, 
     };
     struct vt_moves moves = { 0 };
 
-    if (!vt_exclusive_begin(archive, err))
+    if (!bring_home(admin, study_uid, err) || !vt_exclusive_begin(archive, err))
         return false;
     bool ok = vt_admin_each_of_study(archive, study_uid, collect_delete, &moves, err) &&
               collect_versions(archive, study_uid, &moves, err) && may_delete(admin, &moves, err) &&

@@ -13,6 +13,7 @@
 #include "archive/admin_rows.h"
 #include "archive/inside.h"
 #include "archive/rebuild.h"
+#include "archive/volume.h"
 #include "core/err.h"
 #include "core/event.h"
 
@@ -24,6 +25,9 @@ struct verify {
     bool sha256;
     uint8_t *block;
     uint64_t total, checked, faults;
+    const char *only; /* the volume that is looked at; NULL: all */
+    char away[VT_VOLUMES_MAX][VT_VOLUME_NAME_MAX + 1]; /* those that were told already */
+    size_t away_count;
 };
 
 static bool tell(struct verify *verify, const char *fault, const char *file, const char *sop_uid,
@@ -114,14 +118,38 @@ static bool check_file(struct verify *verify, const struct expected *expected, s
     return !verify->sha256 || tell_sha256(verify, expected, sha, err);
 }
 
+/* One row for a volume, not one for each of its instances: nothing is known of them. */
+static bool tell_away(void *context, const char *name, struct vt_err *err)
+{
+    struct verify *verify = context;
+
+    for (size_t i = 0; i < verify->away_count; i++)
+        if (strcmp(verify->away[i], name) == 0)
+            return true;
+    if (verify->away_count < VT_VOLUMES_MAX)
+        snprintf(verify->away[verify->away_count++], sizeof *verify->away, "%s", name);
+    verify->faults++;
+    return vt_admin_send(verify->admin,
+                         json_pack("{s:s, s:s, s:s}", "fault", "away", "file", name, "reason",
+                                   "the volume is not there: its instances were not checked"),
+                         err);
+}
+
 /* A row that went while we looked is no fault. */
 static bool check_row(void *context, const struct vt_index_entry *entry, struct vt_err *err)
 {
     struct verify *verify = context;
+    char volume[VT_VOLUME_NAME_MAX + 1];
     struct vt_index_entry now;
+    struct vt_err away = { 0 };
     struct stat info;
     bool found = false;
 
+    vt_volume_of(entry->file, volume);
+    if (verify->only && strcmp(verify->only, volume) != 0)
+        return true;
+    if (!vt_volume_is_ready(verify->archive, volume, &away))
+        return tell_away(verify, volume, err);
     if (fstatat(verify->archive->root, entry->file, &info, 0) < 0) {
         if (!vt_index_lookup(vt_archive_index(verify->archive), entry->sop_uid, &now, &found, err))
             return false;
@@ -324,6 +352,37 @@ static bool check_state(struct verify *verify, struct vt_err *err)
     return false;
 }
 
+static bool check_folder(void *context, const char *folder, struct vt_err *err)
+{
+    struct verify *verify = context;
+
+    return vt_rebuild_walk(verify->archive, folder, check_object, verify, err);
+}
+
+bool vt_admin_volume_verify(const struct vt_admin *admin, const char *name, uint64_t *out_checked,
+                            uint64_t *out_faults, struct vt_err *err)
+{
+    vt_autofree struct verify *verify = calloc(1, sizeof *verify);
+    vt_autofree uint8_t *block = malloc(VERIFY_BLOCK);
+    char folder[VT_FILE_MAX];
+
+    if (!block || !verify)
+        return vt_fail(err, VT_E_NOMEM, "no memory to verify");
+    if (!vt_volume_is_ready(admin->archive, name, err))
+        return false;
+    *verify = (struct verify){
+        .admin = admin, .archive = admin->archive, .block = block, .only = name
+    };
+    snprintf(folder, sizeof folder,
+             strcmp(name, VT_VOLUME_MAIN) == 0 ? "objects" : "volumes/%s/objects", name);
+    if (!vt_admin_each(admin->archive, NULL, check_row, verify, err) ||
+        !check_folder(verify, folder, err))
+        return false;
+    *out_checked = verify->checked;
+    *out_faults = verify->faults;
+    return vt_admin_tell_progress(admin, verify->checked, verify->checked, "instances", err);
+}
+
 bool vt_admin_verify(const struct vt_admin *admin, const struct vt_query *query, bool sha256,
                      uint64_t *out_checked, uint64_t *out_faults, struct vt_err *err)
 {
@@ -339,7 +398,7 @@ bool vt_admin_verify(const struct vt_admin *admin, const struct vt_query *query,
     verify.total = counts.instances;
     if (!vt_admin_each(admin->archive, query, check_row, &verify, err))
         return false;
-    if (!query && !vt_rebuild_walk(admin->archive, "objects", check_object, &verify, err))
+    if (!query && !vt_volumes_each(admin->archive, check_folder, tell_away, &verify, err))
         return false;
     if (!query && !check_state(&verify, err))
         return false;

@@ -13,6 +13,7 @@
 #include "archive/commit.h"
 #include "archive/operation.h"
 #include "archive/patient.h"
+#include "archive/volume.h"
 #include "core/clock.h"
 #include "core/err.h"
 #include "core/event.h"
@@ -168,7 +169,7 @@ static bool open_parts(struct vt_archive *archive, struct vt_err *err)
     if (!archive->pool || !archive->locks || !archive->folders)
         return vt_fail(err, VT_E_NOMEM, "no memory for the archive");
     archive->state = vt_state_open(archive->path, err);
-    if (!archive->state || !vt_reindex_recover(archive, err) || !open_index(archive, err))
+    if (!archive->state || !vt_volumes_open(archive, err) || !vt_reindex_recover(archive, err) || !open_index(archive, err))
         return false;
     archive->journal = vt_journal_open(path, archive->options.journal_segment, err);
     return archive->journal != NULL;
@@ -181,7 +182,8 @@ struct vt_archive *vt_archive_open(const struct vt_archive_options *options, str
     if (!archive ||
         !vt_keys_set_extra(options->rules.extra_tags, options->rules.extra_count, err) ||
         !make_folders(archive, err) || !open_parts(archive, err) ||
-        !vt_archive_recover(archive, err) || !vt_patients_recover(archive, err))
+        !vt_archive_recover(archive, err) || !vt_volumes_recover(archive, err) ||
+        !vt_patients_recover(archive, err))
         return NULL;
     archive->slots = vt_slots_new(archive->staging, (uint64_t)archive->opened);
     if (!archive->slots) {
@@ -215,6 +217,7 @@ void vt_archive_free(struct vt_archive *archive)
         vt_index_free(archive->retired[i]);
     vt_patients_free(atomic_load(&archive->patients));
     vt_state_free(archive->state);
+    vt_volumes_free(archive->volumes);
     vt_slots_free(archive->slots);
     vt_folders_free(archive->folders);
     vt_locks_free(archive->locks);
@@ -274,6 +277,21 @@ static bool open_object(struct vt_archive *archive, const struct vt_index_entry 
     return true;
 }
 
+/* Its volume is not there: that says nothing of the instance. */
+static bool is_away(struct vt_archive *archive, const char *file, struct vt_err *err)
+{
+    char name[VT_VOLUME_NAME_MAX + 1];
+    struct vt_err away = { 0 };
+
+    vt_volume_of(file, name);
+    if (vt_volume_is_ready(archive, name, &away))
+        return false;
+    vt_events_publish(archive->options.events, "volume.away", name, NULL);
+    *err = away;
+    err->code = VT_E_BUSY;
+    return true;
+}
+
 bool vt_archive_open_instance(struct vt_archive *archive, const struct vt_index_entry *entry,
                               struct vt_stored *out, struct vt_err *err)
 {
@@ -292,6 +310,8 @@ bool vt_archive_open_instance(struct vt_archive *archive, const struct vt_index_
             return vt_fail(err, VT_E_NOTFOUND, "instance %s is not stored any more",
                            entry->sop_uid);
         if (!open_object(archive, &stored.entry, &stored.fd, &missing, err)) {
+            if (missing && is_away(archive, stored.entry.file, err))
+                return false;
             if (missing)
                 err->code = VT_E_CORRUPT;
             return corrupt(archive, entry, err);

@@ -27,6 +27,17 @@ struct vt_receive;
 
 enum vt_policy { VT_POLICY_DEFAULT, VT_POLICY_VERSION, VT_POLICY_FIRST_WINS, VT_POLICY_LAST_WINS, VT_POLICY_QUARANTINE };
 
+/* Where objects may lie beside the archive's own folder (archive/volume.h). */
+enum { VT_VOLUME_NAME_MAX = 24, VT_VOLUMES_MAX = 32 };
+enum vt_volume_class { VT_VOLUME_SHORT_TERM, VT_VOLUME_LONG_TERM };
+struct vt_volume {
+    char name[VT_VOLUME_NAME_MAX + 1];        /* letters, digits, '-' and '_'; not MAIN */
+    const char *path;                         /* absolute; borrowed as long as the archive */
+    enum vt_volume_class class;
+    bool nearline;                            /* its instances are NEARLINE: reading takes a while */
+    uint64_t warn_free, stop_free;            /* as of the archive; 0: the same defaults */
+};
+
 struct vt_archive_options {
     const char *path;
     const struct vt_index_driver *index;      /* NULL: vt_index_sqlite */
@@ -45,6 +56,8 @@ struct vt_archive_options {
     /* How objects in private transfer syntaxes are read again; of others the first element tells. Borrowed. */
     const struct vt_private_syntax *private_syntaxes;
     size_t private_syntax_count;
+    const struct vt_volume *volumes;          /* copied */
+    size_t volume_count;
     int readers;
     bool rebuild_index;                       /* no usable index.db: put it aside and make a new one from the objects */
 };

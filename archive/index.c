@@ -44,6 +44,12 @@ bool vt_index_move_study(struct vt_index *index, const char *study_uid,
     return index->driver->move_study(index, study_uid, patient_attributes, size, err);
 }
 
+bool vt_index_relocate(struct vt_index *index, const struct vt_index_entry *entry, bool *out_found,
+                       struct vt_err *err)
+{
+    return index->driver->relocate(index, entry, out_found, err);
+}
+
 bool vt_index_commit(struct vt_index *index, uint64_t sequence, struct vt_err *err)
 {
     return index->driver->commit(index, sequence, err);

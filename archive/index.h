@@ -61,6 +61,8 @@ struct vt_index_driver {
      * VT_LEVEL_PATIENT. Empty `study_uid`: all studies of the patient. */
     bool (*move_study)(struct vt_index *index, const char *study_uid, const uint8_t *patient_attributes, size_t size,
                        struct vt_err *err);
+    /* The row of entry->sop_uid names entry->file, a copy of the same bytes, and changes in nothing else. */
+    bool (*relocate)(struct vt_index *index, const struct vt_index_entry *entry, bool *out_found, struct vt_err *err);
     /* `sequence` is the journal's; vt_index_applied gives it after a crash. */
     bool (*commit)(struct vt_index *index, uint64_t sequence, struct vt_err *err);
     void (*rollback)(struct vt_index *index);
@@ -92,6 +94,7 @@ bool vt_index_begin(struct vt_index *index, struct vt_err *err);
 bool vt_index_put(struct vt_index *index, const struct vt_instance *instance, unsigned *out_flags, struct vt_err *err);
 bool vt_index_remove(struct vt_index *index, const char *sop_uid, bool *out_removed, struct vt_err *err);
 bool vt_index_move_study(struct vt_index *index, const char *study_uid, const uint8_t *patient_attributes, size_t size, struct vt_err *err);
+bool vt_index_relocate(struct vt_index *index, const struct vt_index_entry *entry, bool *out_found, struct vt_err *err);
 bool vt_index_commit(struct vt_index *index, uint64_t sequence, struct vt_err *err);
 void vt_index_rollback(struct vt_index *index);
 bool vt_index_checkpoint(struct vt_index *index, struct vt_err *err);

@@ -193,6 +193,23 @@ static bool table_move_study(struct vt_index *base, const char *study_uid,
            mem_move_study(self(base)->working, study_uid, attributes, size, err);
 }
 
+static bool table_relocate(struct vt_index *base, const struct vt_index_entry *entry,
+                           bool *out_found, struct vt_err *err)
+{
+    struct mem_index *index = self(base);
+
+    if (!within(index, err))
+        return false;
+    *out_found = false;
+    for (size_t i = 0; i < index->working->instance_count && !*out_found; i++) {
+        struct mem_instance *row = &index->working->instances[i];
+        *out_found = !row->gone && strcmp(row->entry.sop_uid, entry->sop_uid) == 0;
+        if (*out_found)
+            memcpy(row->entry.file, entry->file, sizeof row->entry.file);
+    }
+    return true;
+}
+
 static bool mem_commit(struct vt_index *base, uint64_t sequence, struct vt_err *err)
 {
     struct mem_index *index = self(base);
@@ -296,6 +313,7 @@ const struct vt_index_driver vt_index_memory = {
     .put = table_put,
     .remove = table_remove,
     .move_study = table_move_study,
+    .relocate = table_relocate,
     .commit = mem_commit,
     .rollback = mem_rollback,
     .checkpoint = mem_checkpoint,

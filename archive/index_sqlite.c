@@ -343,6 +343,7 @@ const struct vt_index_driver vt_index_sqlite = {
     .put = sq_put,
     .remove = sq_remove,
     .move_study = sq_move_study,
+    .relocate = sq_relocate,
     .commit = sq_commit,
     .rollback = sq_rollback,
     .checkpoint = sq_checkpoint,

@@ -76,6 +76,7 @@ enum sq_write {
     SQ_W_INSTANCE_INSERT,
     SQ_W_INSTANCE_FIND,
     SQ_W_INSTANCE_DELETE,
+    SQ_W_INSTANCE_FILE,
     SQ_W_FRAMES_INSERT,
     SQ_W_FRAMES_DELETE,
     SQ_W_WORD,
@@ -193,6 +194,8 @@ void sq_rollback(struct vt_index *base);
 bool sq_remove(struct vt_index *base, const char *sop_uid, bool *out_removed, struct vt_err *err);
 bool sq_move_study(struct vt_index *base, const char *study_uid, const uint8_t *attributes,
                    size_t size, struct vt_err *err);
+bool sq_relocate(struct vt_index *base, const struct vt_index_entry *entry, bool *out_found,
+                 struct vt_err *err);
 bool sq_flush(struct sq_index *index, struct vt_err *err); /* pending counters into the rows */
 bool sq_relist(struct sq_index *index,
                struct vt_err *err);     /* modalities and classes of studies that lost instances */

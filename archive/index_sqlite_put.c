@@ -312,3 +312,18 @@ bool sq_put(struct vt_index *base, const struct vt_instance *instance, unsigned 
     *out_flags = flags;
     return true;
 }
+
+bool sq_relocate(struct vt_index *base, const struct vt_index_entry *entry, bool *out_found,
+                 struct vt_err *err)
+{
+    struct sq_index *index = self(base);
+
+    vt_buf_reset(&index->packed);
+    if (!sq_file_pack(entry->file, entry->study_uid, entry->series_uid, entry->sop_uid,
+                      &index->packed, err) ||
+        !sq_run(index, SQ_W_INSTANCE_FILE, err, "tt", (const char *)index->packed.data,
+                entry->sop_uid))
+        return false;
+    *out_found = sqlite3_changes(vt_db_handle(index->db)) > 0;
+    return true;
+}

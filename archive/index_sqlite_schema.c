@@ -68,6 +68,7 @@ const char *const sq_write_sql[SQ_WRITES] = {
     [SQ_W_INSTANCE_FIND] = "SELECT i.id, i.series, e.study, s.patient, i.file_size FROM instance i CROSS JOIN series e ON e.id=i.series"
                            " CROSS JOIN study s ON s.id=e.study WHERE i.uid=?",
     [SQ_W_INSTANCE_DELETE] = "DELETE FROM instance WHERE id=?",
+    [SQ_W_INSTANCE_FILE] = "UPDATE instance SET file=? WHERE uid=?",
     [SQ_W_FRAMES_INSERT] = "INSERT OR REPLACE INTO frames VALUES(?,?)",
     [SQ_W_FRAMES_DELETE] = "DELETE FROM frames WHERE instance=?",
     [SQ_W_WORD] = "INSERT INTO word(id, text) VALUES(?,?)",

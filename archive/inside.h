@@ -24,6 +24,7 @@
 struct vt_err;
 struct vt_patients;
 struct vt_request;
+struct vt_volumes;
 
 enum {
     VT_ARCHIVE_BLOCK = 1 << 20, /* a receiver's buffer, and what is written at once */
@@ -45,6 +46,7 @@ struct vt_archive {
     int root, lock_file, staging; /* descriptors */
     struct vt_state *state;
     _Atomic(struct vt_patients *) patients; /* archive/patient.c; made when first asked for */
+    struct vt_volumes *volumes; /* archive/volume.c */
     struct vt_pool *pool;
     struct vt_slots *slots;     /* after recovery */
     struct vt_locks *locks;     /* SOP Instance UIDs between decision and answer */
@@ -122,6 +124,9 @@ enum vt_space { VT_SPACE_OK, VT_SPACE_WARN, VT_SPACE_FULL };
 bool vt_space_check(struct vt_archive *archive, struct vt_err *err);
 void vt_space_read(struct vt_archive *archive, uint64_t *out_free, uint64_t *out_total,
                    enum vt_space *out_state);
+/* Marks in bytes of a file system with `total`; chosen 0: the default. */
+uint64_t vt_space_stop(uint64_t chosen, uint64_t total);
+uint64_t vt_space_warn(uint64_t chosen, uint64_t total);
 /* The next check asks again: something failed for want of space, or was freed. */
 void vt_space_forget(struct vt_archive *archive);
 

@@ -8,7 +8,9 @@
 #include <sys/stat.h>
 
 #include "archive/inside.h"
+#include "archive/place.h"
 #include "archive/reindex.h"
+#include "archive/volume.h"
 #include "core/clock.h"
 #include "core/err.h"
 #include "core/event.h"
@@ -164,6 +166,8 @@ static bool move_file(struct vt_archive *archive, const struct vt_move *move, st
         return false;
     if (renameat2(root, move->from_file, root, move->to_file, RENAME_NOREPLACE) == 0)
         return true;
+    if (errno == EXDEV)
+        return vt_volume_carry(archive, from, move->from_file, move->to_file, err);
     if (errno != EEXIST)
         return vt_fail_errno(err, "moving %s to %s", move->from_file, move->to_file);
     vt_autoclose to = openat(root, move->to_file, O_RDONLY | O_CLOEXEC);
@@ -213,7 +217,7 @@ static bool read_moved(struct vt_archive *archive, const struct vt_move *move,
 static bool put_row(struct vt_archive *archive, const struct vt_move *move,
                     struct vt_instance *instance, struct vt_err *err)
 {
-    bool in_objects = strncmp(move->to_file, "objects/", sizeof "objects/" - 1) == 0;
+    bool in_objects = vt_place_is_object(move->to_file);
     struct vt_index *index = atomic_load(&archive->index);
     bool removed = false, whole = false;
     unsigned flags = 0;

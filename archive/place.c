@@ -62,6 +62,17 @@ void vt_place_quarantine(struct vt_instance *instance)
              component(instance->sop_uid, sop), (uint64_t)instance->arrived);
 }
 
+bool vt_place_is_object(const char *file)
+{
+    static const char volumes[] = "volumes/";
+
+    if (strncmp(file, volumes, sizeof volumes - 1) == 0) {
+        file = strchr(file + sizeof volumes - 1, '/');
+        file = file ? file + 1 : "";
+    }
+    return strncmp(file, "objects/", sizeof "objects/" - 1) == 0;
+}
+
 uint32_t vt_place_version(const char *file)
 {
     const char *tilde = strrchr(file, '~');

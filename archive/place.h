@@ -15,5 +15,7 @@ struct vt_err;
 void vt_place_object(struct vt_instance *instance, const char *study_date);
 /* quarantine/YYYY/MM/DD/<sop>-<arrival>.dcm */
 void vt_place_quarantine(struct vt_instance *instance);
+/* Is it the file of an object: in objects/ of the archive or of a volume (archive/volume.h)? */
+bool vt_place_is_object(const char *file);
 /* The version that a file's name tells; 1 for a plain one. */
 uint32_t vt_place_version(const char *file);

@@ -13,6 +13,7 @@
 #include "archive/patient.h"
 #include "archive/place.h"
 #include "archive/reindex.h"
+#include "archive/volume.h"
 #include "core/err.h"
 
 enum { WALK_DEPTH = 8, REBUILD_BATCH = 1000 };
@@ -86,13 +87,31 @@ static bool stop_at_first(void *context, const char *file, struct vt_err *err)
     return vt_fail(err, VT_E_CANCELLED, "found one");
 }
 
+struct looked {
+    struct vt_archive *archive;
+    bool found;
+};
+
+static bool look(void *context, const char *folder, struct vt_err *err)
+{
+    struct looked *looked = context;
+
+    return vt_rebuild_walk(looked->archive, folder, stop_at_first, &looked->found, err);
+}
+
+static bool leave_out(void *context, const char *name, struct vt_err *err)
+{
+    (void)context, (void)name, (void)err;
+    return true;
+}
+
 bool vt_rebuild_has_objects(struct vt_archive *archive)
 {
+    struct looked looked = { archive, false };
     struct vt_err ignored = { 0 };
-    bool found = false;
 
-    vt_rebuild_walk(archive, "objects", stop_at_first, &found, &ignored);
-    return found;
+    vt_volumes_each(archive, look, leave_out, &looked, &ignored);
+    return looked.found;
 }
 
 /* ---- rebuilding ---- */
@@ -106,6 +125,7 @@ struct rebuild {
     uint64_t done;
     size_t batch;
     bool later_versions; /* the second walk: files of versions behind the first */
+    bool elsewhere;      /* on a volume: what lies in the archive's own folder as well is served there */
 };
 
 static bool end_batch(struct rebuild *rebuild, struct vt_err *err)
@@ -185,10 +205,11 @@ static bool put_object(void *context, const char *file, struct vt_err *err)
         return tell_unreadable(rebuild, file, err);
     if (gone)
         return true;
-    if (rebuild->later_versions &&
+    if ((rebuild->later_versions || rebuild->elsewhere) &&
         !vt_index_lookup(rebuild->index, rebuild->instance.sop_uid, &there, &found, err))
         return false;
-    if (found && there.version > rebuild->instance.version)
+    if (found && (there.version > rebuild->instance.version ||
+                  (rebuild->elsewhere && there.version == rebuild->instance.version)))
         return true;
     if (rebuild->batch == 0 && !vt_index_begin(rebuild->index, err))
         return false;
@@ -207,6 +228,16 @@ static bool put_object(void *context, const char *file, struct vt_err *err)
     return !noted || note_conflict(rebuild, flags, err);
 }
 
+/* Rows of what was walked before are looked up: they must have been committed. */
+static bool walk_volume(void *context, const char *folder, struct vt_err *err)
+{
+    struct rebuild *rebuild = context;
+
+    rebuild->elsewhere = strcmp(folder, "objects") != 0;
+    return vt_rebuild_walk(rebuild->archive, folder, put_object, rebuild, err) &&
+           end_batch(rebuild, err);
+}
+
 bool vt_rebuild_index(struct vt_archive *archive, struct vt_index *index,
                       const struct vt_admin *admin, uint64_t *out_instances, struct vt_err *err)
 {
@@ -220,8 +251,7 @@ bool vt_rebuild_index(struct vt_archive *archive, struct vt_index *index,
     vt_instance_init(&rebuild.instance);
     for (int pass = 0; ok && pass < 2; pass++) {
         rebuild.later_versions = pass == 1;
-        ok = vt_rebuild_walk(archive, "objects", put_object, &rebuild, err) &&
-             end_batch(&rebuild, err);
+        ok = vt_volumes_each(archive, walk_volume, NULL, &rebuild, err);
     }
     vt_instance_fini(&rebuild.instance);
     if (!ok && rebuild.batch > 0)

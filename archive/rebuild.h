@@ -11,7 +11,7 @@ struct vt_archive;
 struct vt_err;
 struct vt_index;
 
-/* Is there any file in objects/? */
+/* Is there any file in objects/, or in those of volumes that are there? */
 bool vt_rebuild_has_objects(struct vt_archive *archive);
 
 /* Calls back for each file (path relative to the archive) below `folder`, in no order; symbolic

@@ -27,11 +27,21 @@ static uint64_t mark(uint64_t chosen, uint64_t total, uint64_t percent, uint64_t
     return part < cap ? part : cap;
 }
 
+uint64_t vt_space_stop(uint64_t chosen, uint64_t total)
+{
+    return mark(chosen, total, 1, UINT64_C(1) << 30);
+}
+
+uint64_t vt_space_warn(uint64_t chosen, uint64_t total)
+{
+    return mark(chosen, total, 5, UINT64_C(10) << 30);
+}
+
 static enum vt_space judge(const struct vt_archive *archive)
 {
     uint64_t total = archive->space_total;
-    uint64_t stop = mark(archive->options.stop_free, total, 1, UINT64_C(1) << 30);
-    uint64_t warn = mark(archive->options.warn_free, total, 5, UINT64_C(10) << 30);
+    uint64_t stop = vt_space_stop(archive->options.stop_free, total);
+    uint64_t warn = vt_space_warn(archive->options.warn_free, total);
 
     if (total == 0 || archive->space_free >= warn)
         return archive->space_free < stop ? VT_SPACE_FULL : VT_SPACE_OK;

@@ -68,6 +68,9 @@ const struct vt_db_migration vt_state_migrations[] = {
       " last_login INTEGER NOT NULL) WITHOUT ROWID;" },
     /* 7: what jobs were asked */
     { VT_JOBS_SCHEMA_ARGUMENTS },
+    /* 8: copies that a move between volumes is making: by the next start, one of the two goes */
+    { "CREATE TABLE volume_copy ("
+      " to_file TEXT PRIMARY KEY, from_file TEXT NOT NULL, sop_uid TEXT NOT NULL) WITHOUT ROWID;" },
     /* Next step here. */
 };
 const size_t vt_state_migration_count = VT_COUNT(vt_state_migrations);

@@ -1,0 +1,499 @@
+/* Moves between volumes: copied, read back, indexed, released, a few instances at a time. */
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <time.h>
+
+#include "archive/admin_rows.h"
+#include "archive/inside.h"
+#include "archive/volume_copy.h"
+#include "archive/volume_inside.h"
+#include "core/clock.h"
+#include "core/err.h"
+#include "core/event.h"
+
+enum { BATCH = 16, STUDY_MAX = 1 << 18 };
+
+struct step {
+    struct vt_index_entry entry; /* as it was when the move began */
+    char to[VT_FILE_MAX];
+    struct vt_uid_lock lock;
+    bool copied, placed, done; /* in staging/, where it is to be, in the index */
+};
+
+struct move {
+    const struct vt_admin *admin;
+    struct vt_archive *archive;
+    const char *name; /* where to */
+    bool to_main;
+    int root; /* of that volume */
+    struct vt_folders *folders;
+    struct vt_volume_moved *moved;
+    struct step steps[BATCH];
+    size_t count;
+};
+
+/* ---- what stands in state.db while copies are made ---- */
+
+static bool run_for(struct vt_db *db, const char *sql, const struct step *step, struct vt_err *err)
+{
+    struct sqlite3_stmt *stmt = vt_db_prepare(db, sql, err);
+    bool ok = stmt &&
+              vt_stmt_bind(db, stmt, err, "ttt", step->to, step->entry.file, step->entry.sop_uid) &&
+              vt_stmt_run(db, stmt, err);
+
+    vt_stmt_free(stmt);
+    return ok;
+}
+
+static bool note(struct move *move, const char *sql, struct vt_err *err)
+{
+    struct vt_db *db = vt_state_lock(move->archive->state);
+    struct vt_err ignored = { 0 };
+    bool ok = vt_db_exec(db, "BEGIN IMMEDIATE", err);
+    bool begun = ok;
+
+    for (size_t i = 0; ok && i < move->count; i++)
+        ok = run_for(db, sql, &move->steps[i], err);
+    ok = ok && vt_db_exec(db, "COMMIT", err);
+    if (!ok && begun)
+        vt_db_exec(db, "ROLLBACK", &ignored);
+    vt_state_unlock(move->archive->state);
+    return ok;
+}
+
+#define NOTE "INSERT OR REPLACE INTO volume_copy (to_file, from_file, sop_uid) VALUES (?, ?, ?)"
+#define FORGET "DELETE FROM volume_copy WHERE to_file = ? AND from_file = ? AND sop_uid = ?"
+
+/* ---- one batch ---- */
+
+/* The volume keeps what its mark says. */
+static bool has_room(const struct move *move, uint64_t bytes, struct vt_err *err)
+{
+    struct statvfs info;
+
+    if (fstatvfs(move->root, &info) < 0)
+        return vt_fail_errno(err, "volume %s", move->name);
+    uint64_t room = (uint64_t)info.f_bavail * info.f_frsize;
+    uint64_t stop =
+        vt_volume_stop(move->archive, move->name, (uint64_t)info.f_blocks * info.f_frsize);
+    if (room >= bytes && room - bytes >= stop)
+        return true;
+    vt_events_publish(move->archive->options.events, "volume.full", move->name, NULL);
+    return vt_fail(err, VT_E_FULL, "volume %s is full: %llu bytes free, %llu are to stay so",
+                   move->name, (unsigned long long)room, (unsigned long long)stop);
+}
+
+static bool tell(const struct move *move, const struct step *step, const char *reason,
+                 struct vt_err *err)
+{
+    move->moved->faults++;
+    return vt_admin_send(move->admin,
+                         json_pack("{s:s, s:s, s:s, s:s}", "fault", "not moved", "file",
+                                   step->entry.file, "SOPInstanceUID", step->entry.sop_uid,
+                                   "reason", reason),
+                         err);
+}
+
+/* Is it still what was chosen? */
+static bool is_same(struct vt_index *index, const struct vt_index_entry *entry, bool *out_same,
+                    struct vt_err *err)
+{
+    struct vt_index_entry now;
+    bool found = false;
+
+    if (!vt_index_lookup(index, entry->sop_uid, &now, &found, err))
+        return false;
+    *out_same = found && strcmp(now.file, entry->file) == 0 && now.version == entry->version &&
+                memcmp(&now.data_set_digest, &entry->data_set_digest,
+                       sizeof now.data_set_digest) == 0;
+    return true;
+}
+
+/* What is wrong with one file holds up no other; what is wrong with the volume ends the move. */
+static bool copy_all(struct move *move, struct vt_err *err)
+{
+    for (size_t i = 0; i < move->count; i++) {
+        struct step *step = &move->steps[i];
+        struct vt_err wrong = { 0 };
+        bool same = false;
+        if (!is_same(atomic_load(&move->archive->index), &step->entry, &same, err))
+            return false;
+        if (!same)
+            continue; /* deleted or moved meanwhile */
+        step->copied = vt_volume_copy(move->archive->root, &step->entry, move->root,
+                                      vt_volume_below(step->to), &wrong);
+        if (!step->copied && wrong.code != VT_E_CORRUPT && wrong.code != VT_E_NOTFOUND) {
+            *err = wrong;
+            return vt_fail_context(err, "volume %s", move->name);
+        }
+        if (!step->copied && !tell(move, step, wrong.text, err))
+            return false;
+    }
+    vt_point("volume-copied");
+    return true;
+}
+
+/* The copies get their names, which are durable when this returns. */
+static bool place_all(struct move *move, struct vt_err *err)
+{
+    for (size_t i = 0; i < move->count; i++) {
+        struct step *step = &move->steps[i];
+        struct vt_err wrong = { 0 };
+        if (!step->copied ||
+            vt_volume_place(move->root, move->folders, &step->entry, vt_volume_below(step->to),
+                            &step->placed, &wrong))
+            continue;
+        step->copied = false;
+        if (wrong.code != VT_E_EXISTS) {
+            *err = wrong;
+            return false;
+        }
+        if (!tell(move, step, wrong.text, err))
+            return false;
+    }
+    vt_point("volume-placed");
+    return syncfs(move->root) == 0 || vt_fail_errno(err, "volume %s", move->name);
+}
+
+static bool write_index(struct move *move, struct vt_index *index, struct vt_err *err)
+{
+    bool ok = true;
+
+    if (!vt_index_begin(index, err))
+        return false;
+    for (size_t i = 0; i < move->count; i++) {
+        struct step *step = &move->steps[i];
+        struct vt_index_entry entry = step->entry;
+        bool found = false;
+        memcpy(entry.file, step->to, sizeof entry.file);
+        if (ok && step->copied)
+            ok = vt_index_relocate(index, &entry, &found, err);
+        step->done = found;
+    }
+    if (ok && vt_exclusive_commit(move->archive, err))
+        return true;
+    vt_index_rollback(index);
+    for (size_t i = 0; i < move->count; i++)
+        move->steps[i].done = false;
+    return false;
+}
+
+static void release(const struct move *move, const struct step *step)
+{
+    if (unlinkat(move->archive->root, step->entry.file, 0) < 0 && errno != ENOENT)
+        vt_events_publish(move->archive->options.events, "volume.left", step->entry.file, NULL);
+}
+
+/* By the exclusive holder. The journal is empty before: no record of an arrival makes again what
+ * goes here. Behind the checkpoint the index stays with the copy, through a power cut as well. */
+static bool change_over(struct move *move, struct vt_err *err)
+{
+    struct vt_archive *archive = move->archive;
+    struct vt_index *index = atomic_load(&archive->index);
+
+    for (size_t i = 0; i < move->count; i++)
+        if (move->steps[i].copied &&
+            !is_same(index, &move->steps[i].entry, &move->steps[i].copied, err))
+            return false;
+    if (!vt_archive_cut_all(archive, err) || (move->to_main && !place_all(move, err)) ||
+        !write_index(move, index, err))
+        return false;
+    vt_point("volume-indexed");
+    if (!vt_index_checkpoint(index, err))
+        return vt_archive_break(archive, err);
+    /* Of MAIN within: who stores here next finds the names free, or taken. */
+    for (size_t i = 0; i < move->count; i++)
+        if (move->steps[i].done && !move->to_main)
+            release(move, &move->steps[i]);
+    for (size_t i = 0; i < move->count; i++)
+        if (move->steps[i].done && !move->to_main)
+            vt_folders_prune(archive->folders, move->steps[i].entry.file);
+    vt_point("volume-released");
+    return true;
+}
+
+static bool index_all(struct move *move, struct vt_err *err)
+{
+    struct vt_archive *archive = move->archive;
+    bool ok = move->to_main || place_all(move, err);
+
+    if (!ok)
+        return false;
+    for (size_t i = 0; i < move->count; i++)
+        vt_locks_take(archive->locks, &move->steps[i].lock, move->steps[i].entry.sop_uid);
+    ok = vt_exclusive_begin(archive, err);
+    if (ok) {
+        ok = change_over(move, err);
+        vt_exclusive_end(archive);
+    }
+    for (size_t i = 0; i < move->count; i++)
+        vt_locks_give(archive->locks, &move->steps[i].lock);
+    return ok;
+}
+
+/* First copies on other volumes go outside the locks: such a file system may be slow. */
+static void settle(struct move *move)
+{
+    for (size_t i = 0; i < move->count; i++) {
+        const struct step *step = &move->steps[i];
+        if (!step->done)
+            vt_volume_drop(move->root, vt_volume_below(step->to), step->placed);
+        else if (move->to_main)
+            release(move, step);
+        if (step->done) {
+            move->moved->instances++;
+            move->moved->bytes += step->entry.file_size;
+        }
+    }
+    for (size_t i = 0; move->to_main && i < move->count; i++)
+        if (move->steps[i].done)
+            vt_volume_prune(move->archive->root, move->steps[i].entry.file);
+}
+
+static bool run_batch(struct move *move, struct vt_err *err)
+{
+    uint64_t bytes = 0;
+
+    for (size_t i = 0; i < move->count; i++)
+        bytes += move->steps[i].entry.file_size;
+    if (!has_room(move, bytes, err) || !note(move, NOTE, err))
+        return false;
+    vt_point("volume-noted");
+    bool ok = copy_all(move, err) && index_all(move, err);
+    /* The index may or may not have it: the next start looks, with the note. */
+    if (!ok && atomic_load(&move->archive->read_only))
+        return false;
+    settle(move);
+    struct vt_err later = { 0 };
+    bool forgotten = note(move, FORGET, &later);
+    if (ok && !forgotten)
+        *err = later;
+    return ok && forgotten;
+}
+
+/* ---- a study ---- */
+
+struct chosen {
+    const char *to;
+    struct vt_index_entry *entries;
+    size_t count, room;
+};
+
+static bool choose(void *context, const struct vt_index_entry *entry, struct vt_err *err)
+{
+    struct chosen *chosen = context;
+    char name[VT_VOLUME_NAME_MAX + 1];
+
+    vt_volume_of(entry->file, name);
+    if (strcmp(name, chosen->to) == 0)
+        return true;
+    if (chosen->count == STUDY_MAX)
+        return vt_fail(err, VT_E_LIMIT, "a study of more than %d instances", STUDY_MAX);
+    if (chosen->count == chosen->room) {
+        size_t room = chosen->room ? 2 * chosen->room : 64;
+        void *grown = reallocarray(chosen->entries, room, sizeof *chosen->entries);
+        if (!grown)
+            return vt_fail(err, VT_E_NOMEM, "no memory for %zu instances", room);
+        chosen->entries = grown;
+        chosen->room = room;
+    }
+    chosen->entries[chosen->count++] = *entry;
+    return true;
+}
+
+static bool add_step(struct move *move, const struct vt_index_entry *entry, struct vt_err *err)
+{
+    struct step *step = &move->steps[move->count];
+    char name[VT_VOLUME_NAME_MAX + 1];
+
+    *step = (struct step){ .entry = *entry };
+    vt_volume_of(entry->file, name);
+    int length = move->to_main ? snprintf(step->to, sizeof step->to, "%s",
+                                          vt_volume_below(entry->file))
+                               : snprintf(step->to, sizeof step->to, "volumes/%s/%s", move->name,
+                                          vt_volume_below(entry->file));
+    if (length >= (int)sizeof step->to)
+        return vt_fail(err, VT_E_LIMIT, "path is too long: %s", entry->file);
+    move->count++;
+    return vt_volume_is_ready(move->archive, name, err);
+}
+
+static bool open_move(struct move *move, struct vt_err *err)
+{
+    move->root = vt_volume_root(move->archive, move->name, err);
+    if (move->root < 0)
+        return false;
+    move->folders = vt_folders_new(move->root);
+    return move->folders != NULL || vt_fail(err, VT_E_NOMEM, "no memory to move files");
+}
+
+/* Who stores goes first. */
+static bool move_chosen(struct move *move, const struct chosen *chosen, struct vt_err *err)
+{
+    static const struct timespec pause = { 0, 100 * VT_NS_PER_MS };
+    bool ok = true;
+
+    for (size_t at = 0; ok && at < chosen->count;) {
+        move->count = 0;
+        while (ok && at < chosen->count && move->count < BATCH)
+            ok = add_step(move, &chosen->entries[at++], err);
+        uint64_t stored = atomic_load(&move->archive->stored);
+        ok = ok && vt_volumes_hold(move->archive, false, err);
+        if (ok) {
+            ok = run_batch(move, err);
+            vt_volumes_release(move->archive);
+        }
+        if (ok && atomic_load(&move->archive->stored) != stored)
+            nanosleep(&pause, NULL);
+        ok = ok &&
+             vt_admin_tell_progress(move->admin, move->moved->instances, 0, "instances", err);
+    }
+    return ok;
+}
+
+bool vt_admin_volume_move_study(const struct vt_admin *admin, const char *study_uid, const char *to,
+                                struct vt_volume_moved *moved, struct vt_err *err)
+{
+    struct chosen chosen = { .to = to };
+    vt_autofree struct move *move = calloc(1, sizeof *move);
+    bool ok = move || vt_fail(err, VT_E_NOMEM, "no memory to move files");
+
+    ok = ok && vt_admin_each_of_study(admin->archive, study_uid, choose, &chosen, err);
+    if (ok && chosen.count > 0) {
+        *move = (struct move){ .admin = admin,
+                               .archive = admin->archive,
+                               .name = to,
+                               .to_main = strcmp(to, VT_VOLUME_MAIN) == 0,
+                               .root = -1,
+                               .moved = moved };
+        ok = open_move(move, err) && move_chosen(move, &chosen, err);
+        vt_folders_free(move->folders);
+        if (move->root >= 0)
+            close(move->root);
+    }
+    free(chosen.entries);
+    return ok;
+}
+
+/* ---- many studies ---- */
+
+enum { STUDIES_AT_ONCE = 256 };
+
+struct studies {
+    const struct vt_volume_rule *rule;
+    char behind[VT_UID_MAX + 1]; /* in order of UID: those up to here were tried */
+    char young[VT_UID_MAX + 1];  /* the study at hand still grows */
+    char list[STUDIES_AT_ONCE][VT_UID_MAX + 1];
+    size_t count;
+};
+
+/* Where the study is, or would be. */
+static size_t place_of(const struct studies *studies, const char *uid, bool *out_there)
+{
+    size_t at = studies->count;
+
+    while (at > 0 && strcmp(studies->list[at - 1], uid) > 0)
+        at--;
+    *out_there = at > 0 && strcmp(studies->list[at - 1], uid) == 0;
+    return *out_there ? at - 1 : at;
+}
+
+static void take_out(struct studies *studies, const char *uid)
+{
+    bool there;
+    size_t at = place_of(studies, uid, &there);
+
+    if (!there)
+        return;
+    studies->count--;
+    memmove(studies->list[at], studies->list[at + 1],
+            (studies->count - at) * sizeof *studies->list);
+}
+
+/* Keeps the first ones behind `behind`. The instances of a study come one after another. */
+static bool collect(void *context, const struct vt_index_entry *entry, struct vt_err *err)
+{
+    struct studies *studies = context;
+    const struct vt_volume_rule *rule = studies->rule;
+    char name[VT_VOLUME_NAME_MAX + 1];
+    bool there;
+
+    (void)err;
+    if (rule->arrived_before > 0 && entry->arrived >= rule->arrived_before) {
+        take_out(studies, entry->study_uid);
+        memcpy(studies->young, entry->study_uid, sizeof studies->young);
+    }
+    vt_volume_of(entry->file, name);
+    if (strcmp(name, rule->from) != 0 || strcmp(entry->study_uid, studies->behind) <= 0 ||
+        strcmp(entry->study_uid, studies->young) == 0)
+        return true;
+    size_t at = place_of(studies, entry->study_uid, &there);
+    if (there || at == STUDIES_AT_ONCE)
+        return true;
+    size_t kept = studies->count < STUDIES_AT_ONCE ? studies->count : STUDIES_AT_ONCE - 1;
+    memmove(studies->list[at + 1], studies->list[at], (kept - at) * sizeof *studies->list);
+    memcpy(studies->list[at], entry->study_uid, sizeof *studies->list);
+    studies->count = kept + 1;
+    return true;
+}
+
+static bool both_ready(struct vt_archive *archive, const struct vt_volume_rule *rule,
+                       struct vt_err *err)
+{
+    return vt_volume_is_ready(archive, rule->from, err) &&
+           vt_volume_is_ready(archive, rule->to, err);
+}
+
+static bool move_studies(const struct vt_admin *admin, struct studies *studies,
+                         struct vt_volume_moved *out, struct vt_err *err)
+{
+    const struct vt_volume_rule *rule = studies->rule;
+
+    do {
+        studies->count = 0;
+        studies->young[0] = '\0';
+        if (!vt_admin_each(admin->archive, rule->query, collect, studies, err))
+            return false;
+        for (size_t i = 0; i < studies->count; i++) {
+            const char *study = studies->list[i];
+            if (!vt_admin_volume_move_study(admin, study, rule->to, out, err)) {
+                /* Deleted meanwhile: nothing is left to be moved. */
+                if (err->code != VT_E_NOTFOUND || !both_ready(admin->archive, rule, err))
+                    return false;
+                vt_err_clear(err);
+            }
+            memcpy(studies->behind, study, sizeof studies->behind);
+        }
+    } while (studies->count == STUDIES_AT_ONCE);
+    return true;
+}
+
+bool vt_admin_volume_migrate(const struct vt_admin *admin, const struct vt_volume_rule *rule,
+                             struct vt_volume_moved *out, struct vt_err *err)
+{
+    if (strcmp(rule->from, rule->to) == 0)
+        return vt_fail(err, VT_E_INVALID, "volume %s is both source and target", rule->from);
+    if (!both_ready(admin->archive, rule, err))
+        return false;
+    vt_autofree struct studies *studies = calloc(1, sizeof *studies);
+    if (!studies)
+        return vt_fail(err, VT_E_NOMEM, "no memory to move files");
+    studies->rule = rule;
+    *out = (struct vt_volume_moved){ 0 };
+    return move_studies(admin, studies, out, err);
+}
+
+bool vt_admin_volume_drain(const struct vt_admin *admin, const char *name, const char *to,
+                           struct vt_volume_moved *out, struct vt_err *err)
+{
+    const struct vt_volume_rule rule = { .from = name, .to = to };
+
+    return vt_admin_volume_migrate(admin, &rule, out, err) &&
+           vt_state_log(admin->archive->state, admin->who, "volume.drain", name, to, err);
+}
