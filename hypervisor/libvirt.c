@@ -110,7 +110,7 @@ void vt_libvirt_free(struct vt_libvirt *libvirt)
         return;
     if (libvirt->connection)
         virConnectClose(libvirt->connection);
-    vt_libvirt_watching_free(libvirt->watching);
+    vt_libvirt_watching_unref(libvirt->watching);
     pthread_mutex_destroy(&libvirt->lock);
     free(libvirt->url);
     free(libvirt);

@@ -9,9 +9,11 @@
 #include "core/err.h"
 #include "hypervisor/libvirt_state.h"
 
-enum { PENDING_MAX = 1024, WAKE_MS = 100, RETRY_S = 2, KINDS = 3 };
+enum { PENDING_MAX = 1024, WAKE_MS = 100, RETRY_S = 2 };
 
 struct vt_libvirt_watching {
+    struct vt_libvirt_deeds *deeds; /* fixed */
+
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t changed;
     char pending[PENDING_MAX][VIR_UUID_STRING_BUFLEN];
@@ -19,6 +21,7 @@ struct vt_libvirt_watching {
     bool all;  /* too many changed: every domain is read */
     bool gone; /* the connection broke */
     bool stop;
+    unsigned refs; /* the session, and what is registered with libvirt */
     uint64_t asked, served; /* who wants all that is true now, and how far that has come */
 };
 
@@ -34,16 +37,40 @@ struct vt_libvirt_watching *vt_libvirt_watching_new(void)
     pthread_mutex_init(&watching->lock, NULL);
     pthread_cond_init(&watching->changed, &monotonic);
     pthread_condattr_destroy(&monotonic);
+    watching->refs = 1;
+    watching->deeds = vt_libvirt_deeds_new();
+    if (watching->deeds)
+        return watching;
+    vt_libvirt_watching_unref(watching);
+    return NULL;
+}
+
+static struct vt_libvirt_watching *ref(struct vt_libvirt_watching *watching)
+{
+    pthread_mutex_lock(&watching->lock);
+    watching->refs++;
+    pthread_mutex_unlock(&watching->lock);
     return watching;
 }
 
-void vt_libvirt_watching_free(struct vt_libvirt_watching *watching)
+void vt_libvirt_watching_unref(struct vt_libvirt_watching *watching)
 {
     if (!watching)
         return;
+    pthread_mutex_lock(&watching->lock);
+    unsigned left = --watching->refs;
+    pthread_mutex_unlock(&watching->lock);
+    if (left > 0)
+        return;
+    vt_libvirt_deeds_free(watching->deeds);
     pthread_cond_destroy(&watching->changed);
     pthread_mutex_destroy(&watching->lock);
     free(watching);
+}
+
+struct vt_libvirt_deeds *vt_libvirt_watching_deeds(struct vt_libvirt_watching *watching)
+{
+    return watching->deeds;
 }
 
 /* ---- libvirt's event thread: one for the process, to its end ---- */
@@ -115,9 +142,14 @@ static int on_lifecycle(virConnectPtr connection, virDomainPtr domain, int event
     return 0;
 }
 
-static void on_plain(virConnectPtr connection, virDomainPtr domain, void *context)
+static void on_reboot(virConnectPtr connection, virDomainPtr domain, void *context)
 {
+    struct vt_libvirt_watching *watching = context;
+    char uuid[VIR_UUID_STRING_BUFLEN];
+
     (void)connection;
+    if (virDomainGetUUIDString(domain, uuid) == 0)
+        vt_libvirt_deed_reset(watching->deeds, uuid);
     note_domain(domain, context);
 }
 
@@ -137,6 +169,12 @@ static void on_close(virConnectPtr connection, int reason, void *context)
     watching->gone = true;
     pthread_cond_broadcast(&watching->changed);
     pthread_mutex_unlock(&watching->lock);
+}
+
+/* libvirt is done with a callback, which may be after it was taken out. */
+static void let_go(void *context)
+{
+    vt_libvirt_watching_unref(context);
 }
 
 /* ---- the watch ---- */
@@ -169,11 +207,11 @@ static void end_batch(const struct vt_xapi_watch *watch, bool first)
 }
 
 /* Every domain as it is now; what is gone stays for the moment. */
-static bool refresh_all(virConnectPtr connection, const struct vt_xapi_watch *watch,
-                        struct vt_err *err)
+static bool refresh_all(virConnectPtr connection, struct vt_libvirt_watching *watching,
+                        const struct vt_xapi_watch *watch, struct vt_err *err)
 {
     struct round round = { watch, VT_XAPI_MOD };
-    const struct vt_libvirt_sink sink = { &round, hand_out };
+    const struct vt_libvirt_sink sink = { watching->deeds, &round, hand_out };
 
     bool ok = vt_libvirt_put_all(connection, &sink, err);
     if (ok)
@@ -181,10 +219,11 @@ static bool refresh_all(virConnectPtr connection, const struct vt_xapi_watch *wa
     return ok;
 }
 
-static bool all(virConnectPtr connection, const struct vt_xapi_watch *watch, struct vt_err *err)
+static bool all(virConnectPtr connection, struct vt_libvirt_watching *watching,
+                const struct vt_xapi_watch *watch, struct vt_err *err)
 {
     struct round round = { watch, VT_XAPI_ADD };
-    const struct vt_libvirt_sink sink = { &round, hand_out };
+    const struct vt_libvirt_sink sink = { watching->deeds, &round, hand_out };
 
     watch->reset(watch->context); /* what does not come again is gone */
     bool ok = vt_libvirt_put_all(connection, &sink, err);
@@ -194,11 +233,11 @@ static bool all(virConnectPtr connection, const struct vt_xapi_watch *watch, str
 }
 
 /* One domain anew, or its end. */
-static bool one(virConnectPtr connection, const struct vt_xapi_watch *watch, const char *uuid,
-                struct vt_err *err)
+static bool one(virConnectPtr connection, struct vt_libvirt_watching *watching,
+                const struct vt_xapi_watch *watch, const char *uuid, struct vt_err *err)
 {
     struct round round = { watch, VT_XAPI_MOD };
-    const struct vt_libvirt_sink sink = { &round, hand_out };
+    const struct vt_libvirt_sink sink = { watching->deeds, &round, hand_out };
     char ref[VT_XAPI_REF_MAX];
 
     vt_libvirt_ref("vm", uuid, ref);
@@ -251,15 +290,16 @@ static void serve(struct vt_libvirt_watching *watching, uint64_t asked)
 }
 
 /* What a turn brought: everything, or the domains that changed. */
-static bool hand_turn(virConnectPtr connection, const struct vt_xapi_watch *watch, bool everything,
+static bool hand_turn(virConnectPtr connection, struct vt_libvirt_watching *watching,
+                      const struct vt_xapi_watch *watch, bool everything,
                       const char (*uuids)[VIR_UUID_STRING_BUFLEN], size_t count, struct vt_err *err)
 {
     bool ok = true;
 
     if (everything)
-        return refresh_all(connection, watch, err);
+        return refresh_all(connection, watching, watch, err);
     for (size_t i = 0; i < count && ok; i++)
-        ok = one(connection, watch, uuids[i], err);
+        ok = one(connection, watching, watch, uuids[i], err);
     if (ok)
         end_batch(watch, false);
     return ok;
@@ -272,7 +312,7 @@ static bool follow(struct vt_libvirt_watching *watching, virConnectPtr connectio
     int64_t refresh = vt_clock_mono() + VT_LIBVIRT_REFRESH_S * VT_NS_PER_S,
             anew = vt_clock_mono() + VT_LIBVIRT_ANEW_S * VT_NS_PER_S;
     struct turn turn = { .over = false };
-    bool ok = uuids ? all(connection, watch, err)
+    bool ok = uuids ? all(connection, watching, watch, err)
                     : vt_fail(err, VT_E_NOMEM, "no memory for the events of libvirt");
 
     while (ok && !turn.over) {
@@ -280,8 +320,8 @@ static bool follow(struct vt_libvirt_watching *watching, virConnectPtr connectio
         if (turn.over)
             break;
         bool whole = turn.all && vt_clock_mono() > anew;
-        ok = whole ? all(connection, watch, err)
-                   : hand_turn(connection, watch, turn.all,
+        ok = whole ? all(connection, watching, watch, err)
+                   : hand_turn(connection, watching, watch, turn.all,
                                (const char (*)[VIR_UUID_STRING_BUFLEN])uuids, count, err);
         if (turn.all)
             refresh = vt_clock_mono() + VT_LIBVIRT_REFRESH_S * VT_NS_PER_S;
@@ -293,33 +333,56 @@ static bool follow(struct vt_libvirt_watching *watching, virConnectPtr connectio
     return ok;
 }
 
+static int listen_to(virConnectPtr connection, int event, virConnectDomainEventGenericCallback heard,
+                     struct vt_libvirt_watching *watching)
+{
+    int id = virConnectDomainEventRegisterAny(connection, NULL, event, heard, ref(watching), let_go);
+
+    if (id < 0)
+        vt_libvirt_watching_unref(watching);
+    return id;
+}
+
+static bool hear_of_the_end(virConnectPtr connection, struct vt_libvirt_watching *watching)
+{
+    if (virConnectRegisterCloseCallback(connection, on_close, ref(watching), let_go) == 0)
+        return true;
+    vt_libvirt_watching_unref(watching);
+    return false;
+}
+
 /* Registers first, then lists, so that nothing falls between. */
 static bool watch_once(struct vt_libvirt *libvirt, struct vt_libvirt_watching *watching,
                        const struct vt_xapi_watch *watch, struct vt_err *err)
 {
+    const struct {
+        int event;
+        virConnectDomainEventGenericCallback heard;
+    } kinds[] = {
+        { VIR_DOMAIN_EVENT_ID_LIFECYCLE, VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle) },
+        { VIR_DOMAIN_EVENT_ID_REBOOT, VIR_DOMAIN_EVENT_CALLBACK(on_reboot) },
+        { VIR_DOMAIN_EVENT_ID_AGENT_LIFECYCLE, VIR_DOMAIN_EVENT_CALLBACK(on_agent) },
+    };
     virConnectPtr connection = vt_libvirt_get(libvirt, err);
-    int ids[KINDS];
+    int ids[VT_COUNT(kinds)];
 
     if (!connection)
         return false;
     pthread_mutex_lock(&watching->lock);
     watching->gone = false;
     pthread_mutex_unlock(&watching->lock);
-    virConnectRegisterCloseCallback(connection, on_close, watching, NULL);
-    ids[0] = virConnectDomainEventRegisterAny(connection, NULL, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
-                                              VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle), watching, NULL);
-    ids[1] = virConnectDomainEventRegisterAny(connection, NULL, VIR_DOMAIN_EVENT_ID_REBOOT,
-                                              VIR_DOMAIN_EVENT_CALLBACK(on_plain), watching, NULL);
-    ids[2] = virConnectDomainEventRegisterAny(connection, NULL, VIR_DOMAIN_EVENT_ID_AGENT_LIFECYCLE,
-                                              VIR_DOMAIN_EVENT_CALLBACK(on_agent), watching, NULL);
+    bool hears = hear_of_the_end(connection, watching);
+    for (size_t i = 0; i < VT_COUNT(kinds); i++)
+        ids[i] = listen_to(connection, kinds[i].event, kinds[i].heard, watching);
     if (watch->state)
         watch->state(watch->context, NULL);
     bool ok = ids[0] >= 0 ? follow(watching, connection, watch, err)
                           : vt_libvirt_failed(err, "the events");
-    for (int i = 0; i < KINDS; i++)
+    for (size_t i = 0; i < VT_COUNT(kinds); i++)
         if (ids[i] >= 0)
             virConnectDomainEventDeregisterAny(connection, ids[i]);
-    virConnectUnregisterCloseCallback(connection, on_close);
+    if (hears)
+        virConnectUnregisterCloseCallback(connection, on_close);
     virConnectClose(connection);
     return ok;
 }

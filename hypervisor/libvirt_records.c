@@ -12,7 +12,7 @@
 #include "hypervisor/verbs.h"
 #include "hypervisor/xmlrpc.h"
 
-enum { RECORD_MAX = 256 * 1024, KIB = 1024, SNAPSHOTS_MAX = 512, DISKS_MAX = 64, DESCRIPTION_MAX = 4096, NEIGHBOUR_KNOWN = 2 /* ATF_COM */ };
+enum { RECORD_MAX = 256 * 1024, KIB = 1024, SNAPSHOTS_MAX = 512, DISKS_MAX = 64, DESCRIPTION_MAX = 4096, RESETS_MAX = 1000000, NEIGHBOUR_KNOWN = 2 /* ATF_COM */ };
 
 #define NO_REF "OpaqueRef:NULL"
 
@@ -457,14 +457,42 @@ static void put_allowed(struct record *record, const char *power)
     put_list(record, "allowed_operations", (const char (*)[VT_XAPI_REF_MAX])allowed, count);
 }
 
+/* Of our own doing, or a guest that is on its way out by itself. */
+static void put_operations(struct record *record, const struct domain *domain,
+                           const struct vt_libvirt_deed *deed)
+{
+    int state = VIR_DOMAIN_NOSTATE;
+    const char *operation = deed->operation;
+
+    virDomainGetState(domain->handle, &state, NULL, 0);
+    if (!*operation && state == VIR_DOMAIN_SHUTDOWN)
+        operation = "clean_shutdown";
+    vt_xmlrpc_member_begin(&record->writer, "current_operations");
+    vt_xmlrpc_struct_begin(&record->writer);
+    if (*operation)
+        put_text(record, domain->ref, operation);
+    vt_xmlrpc_struct_end(&record->writer);
+    vt_xmlrpc_member_end(&record->writer);
+}
+
+/* libvirt's number of the domain stays through a reboot; XAPI's does not. "2000003" is domain 2,
+ * reset three times. */
+static int64_t run_number(const struct domain *domain, const struct vt_libvirt_deed *deed)
+{
+    return (int64_t)virDomainGetID(domain->handle) * RESETS_MAX + deed->resets % RESETS_MAX;
+}
+
 static bool put_vm(const struct domain *domain, const struct vt_libvirt_sink *sink,
                    struct vt_err *err)
 {
     bool runs = strcmp(domain->power, "Running") == 0 || strcmp(domain->power, "Paused") == 0;
     char text[512], host[VT_XAPI_REF_MAX], guest[VT_XAPI_REF_MAX];
     virDomainInfo info = { .maxMem = 0 };
+    struct vt_libvirt_deed deed = { .resets = 0 };
     struct record record;
 
+    if (sink->deeds)
+        deed = vt_libvirt_deed_of(sink->deeds, domain->uuid);
     virDomainGetInfo(domain->handle, &info);
     host_ref(virDomainGetConnect(domain->handle), host);
     vt_libvirt_ref("guest", domain->uuid, guest);
@@ -476,7 +504,8 @@ static bool put_vm(const struct domain *domain, const struct vt_libvirt_sink *si
     put_text(&record, "guest_metrics", runs ? guest : NO_REF);
     put_int(&record, "memory_static_max", (int64_t)info.maxMem * KIB);
     put_int(&record, "VCPUs_max", info.nrVirtCpu);
-    put_int(&record, "domid", runs ? (int64_t)virDomainGetID(domain->handle) : -1);
+    put_int(&record, "domid", runs ? run_number(domain, &deed) : -1);
+    put_operations(&record, domain, &deed);
     put_list(&record, "VIFs", (const char (*)[VT_XAPI_REF_MAX])domain->vif_refs, domain->vif_count);
     put_list(&record, "VBDs", (const char (*)[VT_XAPI_REF_MAX])domain->vbd_refs, domain->vbd_count);
     put_list(&record, "snapshots", (const char (*)[VT_XAPI_REF_MAX])domain->snapshots,
@@ -543,7 +572,7 @@ static bool into_picture(void *context, enum vt_class class, const char *ref,
 
 bool vt_libvirt_load(struct vt_libvirt *libvirt, struct vt_picture *picture, struct vt_err *err)
 {
-    const struct vt_libvirt_sink sink = { picture, into_picture };
+    const struct vt_libvirt_sink sink = { vt_libvirt_watching_deeds(vt_libvirt_watching(libvirt)), picture, into_picture };
     virConnectPtr connection = vt_libvirt_get(libvirt, err);
 
     if (!connection)

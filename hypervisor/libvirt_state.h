@@ -30,9 +30,28 @@ virDomainSnapshotPtr vt_libvirt_snapshot(virConnectPtr connection, const char *r
 /* Halted, Paused, Running or Suspended. */
 const char *vt_libvirt_power(virDomainPtr domain);
 
+/* ---- what is done with domains (libvirt_deeds.c) ---- */
+
+/* libvirt tells neither what goes on with a domain nor that it was reset, later: its number stays the
+ * same. Kept of what this session does itself and hears; any thread. */
+struct vt_libvirt_deed {
+    char operation[24]; /* XAPI's name of what goes on; "": nothing */
+    uint32_t resets;    /* since the session began */
+};
+struct vt_libvirt_deeds;
+struct vt_libvirt_deeds *vt_libvirt_deeds_new(void); /* NULL: out of memory */
+void vt_libvirt_deeds_free(struct vt_libvirt_deeds *deeds);
+/* Until its end, its reset when it is a reboot, or so long. */
+void vt_libvirt_deed_begin(struct vt_libvirt_deeds *deeds, const char *uuid, const char *operation,
+                           int64_t ns);
+void vt_libvirt_deed_end(struct vt_libvirt_deeds *deeds, const char *uuid);
+void vt_libvirt_deed_reset(struct vt_libvirt_deeds *deeds, const char *uuid);
+struct vt_libvirt_deed vt_libvirt_deed_of(struct vt_libvirt_deeds *deeds, const char *uuid);
+
 /* ---- records (libvirt_records.c) ---- */
 
 struct vt_libvirt_sink {
+    struct vt_libvirt_deeds *deeds;
     void *context;
     bool (*put)(void *context, enum vt_class class, const char *ref,
                 const struct vt_xmlrpc_value *record, struct vt_err *err);
@@ -75,4 +94,6 @@ void vt_libvirt_touch(struct vt_libvirt *libvirt, const char *domain_uuid);
 /* The session's watch is handed to libvirt_events.c. */
 struct vt_libvirt_watching *vt_libvirt_watching(struct vt_libvirt *libvirt);
 struct vt_libvirt_watching *vt_libvirt_watching_new(void);
-void vt_libvirt_watching_free(struct vt_libvirt_watching *watching);
+/* libvirt's thread may still hold it: the last one ends it. */
+void vt_libvirt_watching_unref(struct vt_libvirt_watching *watching);
+struct vt_libvirt_deeds *vt_libvirt_watching_deeds(struct vt_libvirt_watching *watching);

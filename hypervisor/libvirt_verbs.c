@@ -10,7 +10,7 @@
 #include "hypervisor/libvirt_state.h"
 #include "hypervisor/verbs.h"
 
-enum { LOOK_MS = 200, DESCRIPTION_MAX = 4096 };
+enum { LOOK_MS = 200, DESCRIPTION_MAX = 4096, DEED_S = 2 * VT_LIBVIRT_SHUTDOWN_S };
 
 #define HALTED VT_POWER_HALTED
 #define PAUSED VT_POWER_PAUSED
@@ -40,19 +40,51 @@ static const struct vt_verb libvirt_verbs[] = {
 /* clang-format on */
 
 struct doing {
+    struct vt_libvirt *libvirt;
     virConnectPtr connection;
     virDomainPtr domain; /* NULL for what is done with a snapshot */
     struct vt_verb_job *job;
     struct vt_err *err;
 };
 
+static struct vt_libvirt_deeds *deeds_of(struct vt_libvirt *libvirt)
+{
+    return vt_libvirt_watching_deeds(vt_libvirt_watching(libvirt));
+}
+
+/* Who watches knows why the guest is silent before it is. */
+static void begin_deed(struct doing *d)
+{
+    char uuid[VIR_UUID_STRING_BUFLEN];
+
+    if (virDomainGetUUIDString(d->domain, uuid) != 0)
+        return;
+    vt_libvirt_deed_begin(deeds_of(d->libvirt), uuid, d->job->verb->operation, DEED_S * VT_NS_PER_S);
+    vt_libvirt_touch(d->libvirt, uuid);
+}
+
+/* A reboot that the guest was asked for ends with its reset. */
+static void end_deed(struct doing *d)
+{
+    char uuid[VIR_UUID_STRING_BUFLEN];
+    bool goes_on = d->job->end == VT_VERB_DONE && strcmp(d->job->verb->name, "clean_reboot") == 0;
+
+    if (!d->domain || virDomainGetUUIDString(d->domain, uuid) != 0)
+        return;
+    if (!goes_on)
+        vt_libvirt_deed_end(deeds_of(d->libvirt), uuid);
+    vt_libvirt_touch(d->libvirt, uuid);
+}
+
 /* The domain of a snapshot, so that the watch reads it anew. */
 static void keep_domain(struct doing *d, virDomainSnapshotPtr snapshot)
 {
     virDomainPtr domain = virDomainSnapshotGetDomain(snapshot); /* borrowed */
 
-    if (domain && virDomainRef(domain) == 0)
-        d->domain = domain;
+    if (!domain || virDomainRef(domain) != 0)
+        return;
+    d->domain = domain;
+    begin_deed(d);
 }
 
 /* ---- power ---- */
@@ -292,6 +324,8 @@ static bool run(struct doing *d)
 
     if (!on_snapshot && !(d->domain = vt_libvirt_domain(d->connection, d->job->vm, d->err)))
         return false;
+    if (!on_snapshot)
+        begin_deed(d);
     for (size_t i = 0; i < VT_COUNT(actions); i++)
         if (strcmp(actions[i].verb, d->job->verb->name) == 0)
             return actions[i].run(d);
@@ -321,17 +355,15 @@ static void settle(struct vt_libvirt *libvirt, struct vt_verb_job *job)
 void vt_libvirt_do(struct vt_libvirt *libvirt, struct vt_verb_job *job)
 {
     int64_t begun = vt_clock_mono();
-    char uuid[VIR_UUID_STRING_BUFLEN];
 
     vt_err_clear(&job->err);
-    struct doing d = { .job = job, .err = &job->err };
+    struct doing d = { .libvirt = libvirt, .job = job, .err = &job->err };
     d.connection = vt_libvirt_get(libvirt, d.err);
     bool ok = d.connection && run(&d);
     job->end = ok ? VT_VERB_DONE : VT_VERB_FAILED;
     if (!ok && d.domain && job->err.code == VT_E_CLOSED)
         settle(libvirt, job);
-    if (d.domain && virDomainGetUUIDString(d.domain, uuid) == 0)
-        vt_libvirt_touch(libvirt, uuid);
+    end_deed(&d);
     if (d.domain)
         virDomainFree(d.domain);
     if (d.connection)

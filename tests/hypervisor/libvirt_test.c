@@ -323,14 +323,78 @@ static void what_others_do_is_seen_by_the_watch(void **state)
     wait_for_power(&watcher, "Halted");
     assert_int_equal(virDomainCreate(domain), 0);
     wait_for_power(&watcher, "Running");
-    assert_int_equal(watcher.states, 1); /* by events, not by reading all again */
     virDomainFree(domain);
     virConnectClose(other);
     vt_libvirt_stop(watcher.libvirt);
     pthread_join(thread, NULL);
+    assert_int_equal(watcher.states, 1); /* by events, not by reading all again */
     vt_libvirt_free(watcher.libvirt);
     vt_picture_free(watcher.picture);
     pthread_mutex_destroy(&watcher.lock);
+}
+
+/* ---- what is being done ---- */
+
+static bool is_going(const struct vt_object *vm, const char *operation)
+{
+    const char *const *pairs = NULL;
+    size_t count = vt_object_list(vm, "current_operations", &pairs);
+
+    return *operation ? count == 2 && strcmp(pairs[1], operation) == 0 : count == 0;
+}
+
+static void a_reboot_goes_on_until_the_reset_which_is_another_run(void **state)
+{
+    VT_AUTO(vt_libvirt) libvirt = open_test();
+    VT_AUTO(vt_picture) picture = vt_picture_new();
+    struct vt_libvirt_deeds *deeds = vt_libvirt_watching_deeds(vt_libvirt_watching(libvirt));
+    char uuid[VT_LIBVIRT_UUID_MAX];
+
+    (void)state;
+    const struct vt_object *vm = look(libvirt, picture);
+    int64_t before = vt_object_int(vm, "domid");
+    snprintf(uuid, sizeof uuid, "%.39s", vt_object_text(vm, "uuid"));
+    assert_true(is_going(vm, ""));
+    do_it(libvirt, "clean_reboot", vm);
+    vm = look(libvirt, picture);
+    assert_true(is_going(vm, "clean_reboot"));
+    assert_int_equal(vt_object_int(vm, "domid"), before);
+    vt_libvirt_deed_reset(deeds, uuid);
+    vm = look(libvirt, picture);
+    assert_true(is_going(vm, ""));
+    assert_int_equal(vt_object_int(vm, "domid"), before + 1);
+    do_it(libvirt, "pause", vm);
+    assert_true(is_going(look(libvirt, picture), "")); /* it is done */
+}
+
+static void an_operation_that_nobody_ends_is_over_in_time(void **state)
+{
+    struct vt_libvirt_deeds *deeds = vt_libvirt_deeds_new();
+
+    (void)state;
+    vt_libvirt_deed_begin(deeds, "a", "snapshot", VT_LIBVIRT_SHUTDOWN_S * VT_NS_PER_S);
+    vt_libvirt_deed_begin(deeds, "b", "snapshot", 0);
+    assert_string_equal(vt_libvirt_deed_of(deeds, "a").operation, "snapshot");
+    assert_string_equal(vt_libvirt_deed_of(deeds, "b").operation, "");
+    vt_libvirt_deed_end(deeds, "a");
+    assert_string_equal(vt_libvirt_deed_of(deeds, "a").operation, "");
+    vt_libvirt_deeds_free(deeds);
+}
+
+static void so_many_vms_that_their_places_run_out_forget_the_oldest(void **state)
+{
+    struct vt_libvirt_deeds *deeds = vt_libvirt_deeds_new();
+    char uuid[VT_LIBVIRT_UUID_MAX];
+
+    (void)state;
+    for (int i = 0; i < 3000; i++) {
+        snprintf(uuid, sizeof uuid, "vm-%d", i);
+        vt_libvirt_deed_reset(deeds, uuid);
+    }
+    assert_int_equal(vt_libvirt_deed_of(deeds, "vm-0").resets, 0);
+    assert_int_equal(vt_libvirt_deed_of(deeds, "vm-2999").resets, 1);
+    assert_int_equal(vt_libvirt_deed_of(deeds, "vm-2000").resets, 1);
+    vt_libvirt_deeds_free(deeds);
 }
 
 static bool open_and_load(void *context, struct vt_err *err)
@@ -361,6 +425,9 @@ int main(void)
         cmocka_unit_test(interfaces_are_read_and_written_with_their_link),
         cmocka_unit_test(a_snapshots_xml_tells_what_it_keeps),
         cmocka_unit_test(what_others_do_is_seen_by_the_watch),
+        cmocka_unit_test(a_reboot_goes_on_until_the_reset_which_is_another_run),
+        cmocka_unit_test(an_operation_that_nobody_ends_is_over_in_time),
+        cmocka_unit_test(so_many_vms_that_their_places_run_out_forget_the_oldest),
         cmocka_unit_test(any_failing_allocation_is_reported_and_leaks_nothing),
     };
 
