@@ -64,6 +64,10 @@ bool vt_admin_patient_merge(const struct vt_admin *admin, const char *from, cons
 /* words: KEYWORD=VALUE of patient attributes. */
 bool vt_admin_patient_correct(const struct vt_admin *admin, const char *patient, const char *const words[], size_t count,
                               const char *reason, int64_t *out_id, struct vt_err *err);
+/* One study under another patient, who must be known; undone as a merge is. study_uid NULL: only says whether
+ * the patient is known. */
+bool vt_admin_study_move(const struct vt_admin *admin, const char *study_uid, const char *patient, const char *reason,
+                         int64_t *out_id, struct vt_err *err);
 bool vt_admin_patient_undo(const struct vt_admin *admin, int64_t id, struct vt_err *err);
 bool vt_admin_patient_log(const struct vt_admin *admin, struct vt_err *err);
 

@@ -163,25 +163,36 @@ static bool mark(struct vt_archive *archive, int64_t id, const char *how, struct
     return ok;
 }
 
-static bool move_to(const struct vt_admin *admin, const char *study_uid, const char *patient,
-                    struct vt_err *err)
+bool vt_admin_study_move(const struct vt_admin *admin, const char *study_uid, const char *patient,
+                         const char *reason, int64_t *out_id, struct vt_err *err)
 {
     struct vt_patient_decision decision = {
-        .kind = "move", .who = admin->who, .why = "conflict", .study_uid = study_uid
+        .kind = "move", .who = admin->who, .why = reason, .study_uid = study_uid
     };
     struct first first = { .name = "" };
-    int64_t id;
     VT_AUTO_BUF(target, VT_ATTRIBUTES_MAX);
     VT_AUTO_BUF(set, VT_ATTRIBUTES_MAX);
 
-    if (!vt_patient_find(admin->archive, patient, &decision.to, &target, err) ||
-        !vt_patient_of_study(admin->archive, study_uid, note_first, &first, err) ||
+    *out_id = 0;
+    if (!vt_patient_find(admin->archive, patient, &decision.to, &target, err))
+        return false;
+    if (!study_uid)
+        return true;
+    if (!vt_patient_of_study(admin->archive, study_uid, note_first, &first, err) ||
         !vt_patient_identity_attributes(target.data, target.size, &set, err))
         return false;
     decision.from = first.identity;
     decision.attributes = set.data;
     decision.size = set.size;
-    return vt_patient_act(admin->archive, &decision, &id, err);
+    return vt_patient_act(admin->archive, &decision, out_id, err);
+}
+
+static bool move_to(const struct vt_admin *admin, const char *study_uid, const char *patient,
+                    struct vt_err *err)
+{
+    int64_t id;
+
+    return vt_admin_study_move(admin, study_uid, patient, "conflict", &id, err);
 }
 
 bool vt_admin_conflict_resolve(const struct vt_admin *admin, int64_t id, const char *how,

@@ -15,6 +15,7 @@ pkg_check_modules(tiff REQUIRED IMPORTED_TARGET libtiff-4)
 pkg_check_modules(jpeg REQUIRED IMPORTED_TARGET libjpeg)
 pkg_check_modules(microhttpd REQUIRED IMPORTED_TARGET libmicrohttpd)
 pkg_check_modules(zstd REQUIRED IMPORTED_TARGET libzstd)
+pkg_check_modules(libarchive REQUIRED IMPORTED_TARGET libarchive)
 
 # DCMTK's own CMake files name more libraries than we use; these are the ones the bridge needs.
 add_library(PkgConfig::dcmtk INTERFACE IMPORTED)

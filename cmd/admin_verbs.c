@@ -11,11 +11,10 @@
 #include "cmd/peer_failures.h"
 #include "cmd/verbs_audit.h"
 #include "cmd/verbs_commitment.h"
+#include "cmd/verbs_import.h"
 #include "cmd/verbs_slide.h"
-#include "cmd/walk.h"
 #include "core/err.h"
 #include "dicom/command.h"
-#include "media/import.h"
 
 static const char *text_option(const struct vt_admin_call *call, const char *key)
 {
@@ -289,136 +288,6 @@ static bool status(struct vt_admin_call *call, json_t *result, struct vt_err *er
     return vt_admin_status(&admin, err);
 }
 
-/* ---- import ---- */
-
-struct importing {
-    struct vt_admin_call *call;
-    struct vt_receive *receive;
-    uint64_t done, stored, duplicates, versions, quarantined, failed, skipped;
-    bool stopped;
-};
-
-static bool import_row(struct importing *importing, const char *path, const char *result,
-                       const char *sop_uid, uint16_t code, const char *text)
-{
-    struct vt_admin_call *call = importing->call;
-    json_t *row = json_pack("{s:s%, s:s, s:s, s:i, s:s}", "file", path, strlen(path), "result",
-                            result, "sop_instance_uid", sop_uid, "status", code, "text", text);
-    bool more = !row || call->admin.row(call->admin.context, row);
-
-    json_decref(row);
-    importing->stopped = importing->stopped || !more;
-    return more;
-}
-
-static void import_trouble(void *context, const char *path, const char *why)
-{
-    struct importing *importing = context;
-
-    importing->failed++;
-    import_row(importing, path, "failed", "", 0, why);
-}
-
-/* What became of one file; a row for all but plain success and duplicates. */
-static bool count_import(struct importing *importing, const char *path,
-                         const struct vt_receive_result *result)
-{
-    switch (result->decision) {
-    case VT_DECISION_STORED:
-        importing->stored++;
-        return true;
-    case VT_DECISION_DUPLICATE:
-        importing->duplicates++;
-        return true;
-    case VT_DECISION_VERSION:
-        importing->versions++;
-        return import_row(importing, path, "version", result->sop_uid, result->status,
-                          "other attributes than the one kept so far");
-    case VT_DECISION_QUARANTINED:
-        importing->quarantined++;
-        return import_row(importing, path, "quarantined", result->sop_uid, result->status,
-                          result->comment);
-    default:
-        importing->failed++;
-        return import_row(importing, path, "failed", result->sop_uid, result->status,
-                          result->comment);
-    }
-}
-
-/* A file that the table of media/import.h knows. */
-static bool import_kind(struct importing *importing, const struct vt_import_kind *kind,
-                        const char *path, bool named, struct vt_err *why)
-{
-    struct vt_import_counts counts = { 0 };
-    bool ok = vt_verb_import_kind(importing->call, importing->receive, kind, path, named, &counts, why);
-
-    importing->stored += counts.stored;
-    importing->duplicates += counts.duplicates;
-    importing->versions += counts.versions;
-    importing->quarantined += counts.quarantined;
-    importing->skipped += counts.skipped;
-    importing->failed += counts.failed;
-    return ok;
-}
-
-static bool import_dicom(struct importing *importing, const char *path, struct vt_err *why)
-{
-    struct vt_receive_result result = { 0 };
-
-    if (!vt_archive_import_file(importing->call->admin.archive, importing->receive, path, &result, why))
-        return false;
-    count_import(importing, path, &result);
-    return true;
-}
-
-static bool import_file(void *context, const char *path, uint64_t size, bool named,
-                        struct vt_err *err)
-{
-    struct importing *importing = context;
-    struct vt_admin_call *call = importing->call;
-    struct vt_err why = { 0 }, unreadable = { 0 };
-    const struct vt_import_kind *kind = vt_import_kind_of(path, &unreadable);
-    bool ok = kind ? import_kind(importing, kind, path, named, &why) : import_dicom(importing, path, &why);
-    bool more = !importing->stopped && (ok || why.code != VT_E_CANCELLED);
-
-    (void)size;
-    if (!ok && more) {
-        if (!kind && !named && why.dimse_status == 0 &&
-            (why.code == VT_E_INVALID || why.code == VT_E_CORRUPT)) {
-            importing->skipped++; /* in a folder, and no DICOM */
-        } else {
-            importing->failed++;
-            more = import_row(importing, path, "failed", "", why.dimse_status, why.text);
-        }
-    }
-    importing->done++;
-    if (more && call->admin.progress)
-        more = call->admin.progress(call->admin.context, importing->done, 0, "files");
-    return more || vt_fail(err, VT_E_CANCELLED, "the import was stopped after %llu files",
-                           (unsigned long long)importing->done);
-}
-
-static bool import(struct vt_admin_call *call, json_t *result, struct vt_err *err)
-{
-    VT_AUTO(vt_receive) receive = vt_receive_new(call->admin.archive, err);
-    struct importing importing = { .call = call, .receive = receive };
-
-    if (!receive)
-        return false;
-    for (size_t i = 0; i < call->arg_count; i++)
-        if (call->args[i][0] != '/')
-            return vt_fail(err, VT_E_INVALID, "'%.80s' must be an absolute path", call->args[i]);
-    if (!vt_walk_files(call->args, call->arg_count, import_file, import_trouble, &importing, err))
-        return false;
-    put_count(result, "stored", importing.stored);
-    put_count(result, "duplicates", importing.duplicates);
-    put_count(result, "versions", importing.versions);
-    put_count(result, "quarantined", importing.quarantined);
-    put_count(result, "skipped", importing.skipped);
-    put_count(result, "failed", importing.failed);
-    return true;
-}
-
 /* ---- the table ---- */
 
 static const struct vt_admin_verb verbs[] = {
@@ -454,7 +323,7 @@ static const struct vt_admin_verb verbs[] = {
     { { "reindex", NULL }, 0, 0, true, reindex },
     { { "backup", NULL }, 1, 1, true, backup },
     { { "status", NULL }, 0, 0, false, status },
-    { { "import", NULL }, 1, 4096, true, import },
+    { { "import", NULL }, 1, 4096, true, vt_verb_import },
     { { "slide", "list" }, 0, 64, false, vt_verb_slide_list },
     { { "slide", "restore" }, 1, 64, false, vt_verb_slide_restore },
     { { "job", "list" }, 0, 0, false, vt_verb_job_list },

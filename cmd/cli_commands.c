@@ -461,13 +461,18 @@ const struct vt_cli_command vt_cli_commands[] = {
     {
         .words = { "import" },
         .arguments = "PATH...",
-        .help = "files and folders of DICOM, and slides, into the archive",
+        .help = "files, folders and discs of DICOM, and slides, into the archive",
         .more =
+            "A PATH is a DICOM file, a folder, an ISO 9660 image or a ZIP file, or a DICOMDIR, which says what is\n"
+            "imported. Links out of a folder or disc are not followed.\n"
             "Slides (.svs and others) become whole slide images, tiles unchanged; what is known of a slide\n"
             "beside it is read from --metadata, or from NAME.json, NAME.csv or slides.csv beside it.\n"
             "vitrined must be able to read the files when it runs.",
-        .examples = "  vitrine import /media/cdrom\n  vitrine import scan.svs --metadata scan.json",
-        .options = { SLIDE_OPTIONS },
+        .examples = "  vitrine import /media/cdrom\n  vitrine import disc.iso --patient-id 4711 --report\n"
+                    "  vitrine import scan.svs --metadata scan.json",
+        .options = { { "--patient-id", NULL, "ID", "what is new goes under this patient; the files keep what came", NULL },
+                     { "--report", NULL, NULL, "a row for every file", NULL },
+                     SLIDE_OPTIONS },
         .min_args = 1,
         .max_args = VT_CLI_NO_LIMIT,
         .complete = "@file",

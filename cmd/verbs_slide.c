@@ -7,26 +7,7 @@
 
 #include "cmd/admin_verbs.h"
 #include "core/err.h"
-#include "media/import.h"
 #include "media/slide_import.h"
-
-bool vt_verb_import_kind(struct vt_admin_call *call, struct vt_receive *receive,
-                         const struct vt_import_kind *kind, const char *path, bool named,
-                         struct vt_import_counts *counts, struct vt_err *err)
-{
-    const struct vt_import_call import = {
-        .archive = call->admin.archive,
-        .receive = receive,
-        .options = call->options,
-        .named = named,
-        .counts = counts,
-        .row = call->admin.row,
-        .progress = call->admin.progress,
-        .context = call->admin.context,
-    };
-
-    return kind->import(&import, path, err);
-}
 
 /* ---- restore ---- */
 

@@ -7,7 +7,7 @@
 #include "core/err.h"
 
 static const struct vt_import_kind *const kinds[] = {
-    &vt_import_slide,
+    &vt_import_slide, &vt_import_fileset, &vt_import_disc,
 };
 
 const struct vt_import_kind *vt_import_kind_at(size_t i)

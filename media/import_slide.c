@@ -146,6 +146,9 @@ static bool import(const struct vt_import_call *call, const char *path, struct v
     call->counts->duplicates += result.tally.duplicates;
     call->counts->versions += result.tally.versions;
     call->counts->quarantined += result.tally.quarantined;
+    if (call->studies && result.tally.stored + result.tally.versions > 0 &&
+        !vt_import_studies_add(call->studies, result.study_uid, err))
+        return false;
     return tell(call, path, &result) || vt_fail(err, VT_E_CANCELLED, "stopped");
 }
 
