@@ -1,4 +1,5 @@
 /* The monitor's pool over a XAPI session: looks, asks once, marks. */
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +16,42 @@ struct pool {
     struct vt_monitor_pool table; /* first: it is what callers hold */
     struct vt_keeper *keeper;
     atomic_bool stopping;
+
+    pthread_mutex_t lock; /* guards what follows */
+    struct vt_line *lines[VT_MONITOR_WORKERS]; /* what workers wait on */
 };
+
+/* ---- lines that a stop ends ---- */
+
+/* Of one worker, until let_go. What it asks behind a stop ends at once. */
+static struct vt_line *hold_line(struct pool *pool, struct vt_err *err)
+{
+    struct vt_line *line = vt_line_new(err);
+    size_t i = 0;
+
+    if (!line)
+        return NULL;
+    pthread_mutex_lock(&pool->lock);
+    while (i < VT_MONITOR_WORKERS - 1 && pool->lines[i])
+        i++;
+    pool->lines[i] = line;
+    if (atomic_load(&pool->stopping))
+        vt_line_stop(line);
+    pthread_mutex_unlock(&pool->lock);
+    return line;
+}
+
+static void let_go(struct pool *pool, struct vt_line *line)
+{
+    pthread_mutex_lock(&pool->lock);
+    for (size_t i = 0; i < VT_MONITOR_WORKERS; i++)
+        if (pool->lines[i] == line)
+            pool->lines[i] = NULL;
+    pthread_mutex_unlock(&pool->lock);
+    vt_line_free(line);
+}
+
+/* ---- reading ---- */
 
 static const struct vt_picture *read_picture(void *context)
 {
@@ -178,28 +214,35 @@ static void tell_uuid(struct taking *t, const char *ref)
     end(t, VT_SNAPSHOT_DONE, "");
 }
 
+static void find_or_take(struct taking *t)
+{
+    char ref[VT_XAPI_REF_MAX] = "";
+
+    if (!find_taken(t, ref))
+        return;
+    if (!ref[0] && (!still_runs(t) || !take(t, ref)))
+        return;
+    mark(t, ref);
+    tell_uuid(t, ref);
+}
+
+/* How it ended behind a stop nobody asks: the intent stays, and who starts next looks. */
 static void snapshot(void *context, struct vt_snapshot_job *job)
 {
     struct pool *pool = context;
     struct taking t = { .pool = pool, .xapi = vt_keeper_xapi(pool->keeper), .job = job };
-    VT_AUTO(vt_line) line = vt_line_new(&t.err);
-    char ref[VT_XAPI_REF_MAX] = "";
 
-    t.line = line;
     if (!t.xapi) {
         vt_monitor_driver_snapshot(pool->keeper, job);
         return;
     }
-    if (!line) {
+    t.line = hold_line(pool, &t.err);
+    if (!t.line) {
         end(&t, VT_SNAPSHOT_FAILED, t.err.text);
         return;
     }
-    if (!find_taken(&t, ref))
-        return;
-    if (!ref[0] && (!still_runs(&t) || !take(&t, ref)))
-        return;
-    mark(&t, ref);
-    tell_uuid(&t, ref);
+    find_or_take(&t);
+    let_go(pool, t.line);
 }
 
 /* ---- an expired one ---- */
@@ -225,19 +268,21 @@ static bool remove_snapshot(void *context, const char *ref, const char *const *m
 {
     struct pool *pool = context;
     struct vt_xapi *xapi = vt_keeper_xapi(pool->keeper);
-    VT_AUTO(vt_line) line = vt_line_new(err);
     struct vt_verb_job verb = { .verb = vt_driver_verb(&vt_driver_xapi, "destroy") };
 
     if (!xapi)
         return vt_monitor_driver_remove(pool->keeper, ref, marks, count, err);
-    if (!line || !is_ours(xapi, line, ref, marks, count, err))
-        return false;
-    snprintf(verb.vm, sizeof verb.vm, "%s", ref);
-    vt_verb_do(xapi, line, &verb, NULL, NULL);
-    if (verb.end == VT_VERB_DONE)
-        return true;
-    *err = verb.err;
-    return false;
+    struct vt_line *line = hold_line(pool, err);
+    bool ok = line && is_ours(xapi, line, ref, marks, count, err);
+    if (ok) {
+        snprintf(verb.vm, sizeof verb.vm, "%s", ref);
+        vt_verb_do(xapi, line, &verb, NULL, NULL);
+        ok = verb.end == VT_VERB_DONE;
+        if (!ok)
+            *err = verb.err;
+    }
+    let_go(pool, line);
+    return ok;
 }
 
 static void stop(void *context)
@@ -245,6 +290,11 @@ static void stop(void *context)
     struct pool *pool = context;
 
     atomic_store(&pool->stopping, true);
+    pthread_mutex_lock(&pool->lock);
+    for (size_t i = 0; i < VT_MONITOR_WORKERS; i++)
+        if (pool->lines[i])
+            vt_line_stop(pool->lines[i]);
+    pthread_mutex_unlock(&pool->lock);
 }
 
 struct vt_monitor_pool *vt_monitor_xapi_new(struct vt_keeper *keeper, struct vt_err *err)
@@ -255,6 +305,7 @@ struct vt_monitor_pool *vt_monitor_xapi_new(struct vt_keeper *keeper, struct vt_
         vt_fail(err, VT_E_NOMEM, "no memory for the monitor's pool");
         return NULL;
     }
+    pthread_mutex_init(&pool->lock, NULL);
     pool->keeper = keeper;
     pool->table = (struct vt_monitor_pool){ .context = pool,
                                             .name = vt_keeper_name(keeper),
@@ -269,6 +320,10 @@ struct vt_monitor_pool *vt_monitor_xapi_new(struct vt_keeper *keeper, struct vt_
 
 void vt_monitor_xapi_free(struct vt_monitor_pool *pool)
 {
-    if (pool)
-        free(pool->context);
+    struct pool *all = pool ? pool->context : NULL;
+
+    if (!all)
+        return;
+    pthread_mutex_destroy(&all->lock);
+    free(all);
 }

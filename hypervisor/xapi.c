@@ -137,8 +137,9 @@ bool vt_xapi_post(struct vt_line *line, const struct vt_line_host *host, const c
 {
     VT_AUTO_BUF(args, VT_LINE_REQUEST_MAX);
     struct vt_xmlrpc_writer writer = { .buf = &args, .err = err };
-    struct vt_xapi_stream probe = { .timeout_ms =
-                                        VT_XAPI_PROBE_MS * 4 }; /* a wrong password waits 5 s */
+    /* A wrong password waits 5 s; a daemon that ends waits for nobody. */
+    bool leaves = strcmp(method, "session.logout") == 0;
+    struct vt_xapi_stream probe = { .timeout_ms = leaves ? VT_XAPI_LOGOUT_MS : VT_XAPI_PROBE_MS * 4 };
     va_list list;
 
     va_start(list, format);

@@ -31,6 +31,7 @@ enum {
     VT_XAPI_ADDRESS_MAX = 64,
     VT_XAPI_HOPS_MAX = 3,
     VT_XAPI_CALL_MS = 60000,
+    VT_XAPI_LOGOUT_MS = 2000,
     VT_XAPI_PROBE_MS = 5000,
 };
 

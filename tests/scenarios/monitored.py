@@ -30,8 +30,9 @@ class Monitored(poold.Daemon):
             if "ready" in self.process.stderr.readline():
                 return
             self.process.wait()
+            self.process.stderr.close()
             self.port += 7
-            raise RuntimeError("the simulator did not start")
+        raise RuntimeError("the simulator did not start")
 
     def begin(self, *options):
         super().begin("-o", f"watch.port={self.guest_port}", *options)
