@@ -84,9 +84,11 @@ def case_a_pool_that_moved_wants_a_restart(world):
     world.daemon_conf.write_text(text.replace("https://127.0.0.1:", "https://127.0.0.2:"))
     world.daemon.send_signal(1)
     until(lambda: "pool.restart-wanted" in world.log(), "the log")
-    world.daemon_conf.write_text(text)
     until(lambda: world.log().count("pool.reloaded") > world.reloads, "the reload")
-    world.reloads = world.log().count("pool.reloaded")
+    world.reloads += 1
+    equal((world.answers(), len(world.rows("vm", "list"))), (True, 12))
+    world.daemon_conf.write_text(text)
+    reconfigure(world, "")
 
 
 def case_a_workstation_is_known_behind_a_reload(world):
@@ -203,7 +205,7 @@ def case_a_reader_that_takes_nothing_costs_bounded_memory_and_nobody_waits_for_i
         s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         s.sendall(b'{"do":"events"}\n')
     names = [row["name"] for row in world.rows("vm", "list", "--state", "running")]
-    for _ in range(40):                                   # some thousands of events
+    for _ in range(10):                                   # hundreds of events for each; thousands: tests/hypervisor/client_test.c
         world.ok("vm", "pause", *names)
         world.ok("vm", "unpause", *names)
     begun = time.monotonic()
@@ -213,22 +215,12 @@ def case_a_reader_that_takes_nothing_costs_bounded_memory_and_nobody_waits_for_i
     equal(grown < 64 << 20, True, grown)
     for s in slow[1:]:
         s.close()
-    # what it missed it is told, once it reads again, unless the daemon hung up on it: both end the growth
-    told = []
-    slow[0].settimeout(poold.WAIT)
-    with slow[0].makefile("r") as lines:
-        try:
-            for line in lines:
-                told.append(json.loads(line)["event"]["kind"])
-                if told[-1] == "lost":
-                    break
-        except (TimeoutError, json.JSONDecodeError):
-            pass
-    equal(len(told) > 0, True)
+    slow[0].settimeout(poold.WAIT)                        # what was kept for it still comes
+    equal("event" in json.loads(slow[0].makefile("r").readline()), True)
     slow[0].close()
 
 
-def case_a_caller_that_takes_no_list_is_hung_up_on(world):
+def case_callers_that_take_no_list_keep_no_change_waiting(world):
     slow = []
     for _ in range(8):
         s = world.connect()
@@ -292,6 +284,23 @@ def case_it_ends_cleanly_while_callers_wait(world):
     world.begin()
 
 
+def case_started_without_a_master_it_finds_the_pool_when_one_answers(world):
+    hosts = [row["name"] for row in world.rows("host", "list")]
+    world.end()
+    for host in hosts:
+        world.ctl("fail-host", host)
+    world.begin()
+    equal(world.answers(), False)
+    equal(len(world.rows("vm", "list")), 12)          # the last picture
+    for host in hosts:
+        world.ctl("restore-host", host)
+    until(world.answers, "the daemon finds the pool", 90)
+    equal(world.status()["MAIN"]["away_since"], None)
+    halted = world.rows("vm", "list", "--state", "halted")[0]["name"]
+    world.ok("vm", "start", halted)
+    equal(world.state(halted), "Running")
+
+
 def case_it_starts_without_a_master_and_shows_the_picture_with_its_age(world):
     before = world.rows("vm", "list")
     world.end()
@@ -302,18 +311,6 @@ def case_it_starts_without_a_master_and_shows_the_picture_with_its_age(world):
     equal("this is how it was at" in done.stderr, True, done.stderr)
     members = {row["name"]: row["state"] for row in world.rows("pool", "emergency")}
     equal(set(members.values()), {"silent"}, members)
-
-
-def case_the_pool_is_found_again_when_a_master_answers(world):
-    equal(world.answers(), False)
-    world.start()
-    until(world.answers, "the daemon finds the pool", 90)
-    until(lambda: not world.status()["MAIN"]["away_since"], "it is no longer away")
-    equal(len(world.rows("vm", "list")), 12)
-    running = world.rows("vm", "list", "--state", "running")[0]["name"]
-    world.ok("vm", "pause", running)
-    equal(world.state(running), "Paused")
-    world.ok("vm", "unpause", running)
 
 
 def main():
