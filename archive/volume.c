@@ -180,6 +180,7 @@ void vt_volumes_release(struct vt_archive *archive)
 int vt_volume_root(struct vt_archive *archive, const char *name, struct vt_err *err)
 {
     char path[VT_FILE_MAX], mark[VT_VOLUME_NAME_MAX + 2] = "";
+    struct stat info;
 
     snprintf(path, sizeof path, strcmp(name, VT_VOLUME_MAIN) == 0 ? "." : "%s/%s", folder_of_links,
              name);
@@ -189,6 +190,9 @@ int vt_volume_root(struct vt_archive *archive, const char *name, struct vt_err *
             vt_fail(err, VT_E_NOTFOUND, "volume %s is away: %s", name, strerror(errno));
         return root;
     }
+    /* No link but a folder: a restored backup, which has no other file system to wait for. */
+    if (fstatat(archive->root, path, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(info.st_mode))
+        return root;
     vt_autoclose fd = openat(root, mark_name, O_RDONLY | O_CLOEXEC);
     if (fd >= 0 && read(fd, mark, sizeof mark - 1) > 0)
         mark[strcspn(mark, "\n")] = '\0';

@@ -13,6 +13,7 @@
 #include "cmd/verbs_commitment.h"
 #include "cmd/verbs_import.h"
 #include "cmd/verbs_slide.h"
+#include "cmd/verbs_volume.h"
 #include "core/err.h"
 #include "dicom/command.h"
 
@@ -325,6 +326,10 @@ static const struct vt_admin_verb verbs[] = {
     { { "status", NULL }, 0, 0, false, status },
     { { "import", NULL }, 1, 4096, true, vt_verb_import },
     { { "slide", "list" }, 0, 64, false, vt_verb_slide_list },
+    { { "volume", "list" }, 0, 0, false, vt_verb_volume_list },
+    { { "volume", "add" }, 1, 1, true, vt_verb_volume_add },
+    { { "volume", "drain" }, 1, 1, true, vt_verb_volume_drain },
+    { { "volume", "verify" }, 1, 1, false, vt_verb_volume_verify },
     { { "slide", "restore" }, 1, 64, false, vt_verb_slide_restore },
     { { "job", "list" }, 0, 0, false, vt_verb_job_list },
     { { "job", "show" }, 1, 1, false, vt_verb_job_show },

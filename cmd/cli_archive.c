@@ -92,6 +92,14 @@ static const struct vt_column_spec commitment_items[] = {
 /* clang-format off */
 #define ROWS VT_LAYOUT_TABLE
 #define RECORD VT_LAYOUT_RECORD
+static const struct vt_column_spec volume_columns[] = {
+    { "volume", "volume" },       { "class", "class" },
+    { "state", "state" },         { "availability", "availability" },
+    { "instances", "instances" }, { "bytes", "bytes" },
+    { "free", "free" },           { "total", "total" },
+    { "path", "path" },           { NULL, NULL },
+};
+
 static const struct showing showings[] = {
     { { "study", "list" }, ROWS, NULL, "no study matches", study_columns },
     { { "study", "show" }, ROWS, NULL, NULL, instance_columns },
@@ -133,6 +141,10 @@ static const struct showing showings[] = {
     { { "slide", "list" }, ROWS, NULL, "no slide matches", NULL },
     { { "slide", "restore" }, ROWS, "{file}: {name} as it was, SHA-256 equal", NULL, NULL },
     { { "import", NULL }, ROWS, "{stored} stored, {duplicates} were there already, {versions} new "
+    { { "volume", "list" }, ROWS, NULL, NULL, volume_columns },
+    { { "volume", "add" }, ROWS, "ready to be used", NULL, NULL },
+    { { "volume", "drain" }, ROWS, "{text}", NULL, NULL },
+    { { "volume", "verify" }, ROWS, "{checked} instances checked, {faults} faults", NULL, NULL },
       "versions, {quarantined} quarantined, {skipped} other files passed over, {failed} failed",
       NULL, import_columns },
     { { "job", "list" }, ROWS, NULL, "there are no such jobs", job_columns },

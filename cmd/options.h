@@ -58,6 +58,7 @@ struct vt_archive_conf {
     uint32_t extra_tags[VT_EXTRA_TAGS_MAX]; /* options.rules.extra_tags and private_syntaxes point
                                                here: do not move the struct */
     struct vt_private_conf syntaxes;
+    struct vt_volume volumes[VT_VOLUMES_MAX];
 };
 /* Reads: archive.path durability journal_segment small_object warn_free stop_free
  * changed_attributes changed_pixels patient_conflict trash_retention max_instance max_depth
@@ -65,6 +66,10 @@ struct vt_archive_conf {
  * vt_dict_load must have been called when index.extra_tags has keywords. */
 bool vt_archive_conf_read(const struct vt_conf *conf, struct vt_archive_conf *out,
                           struct vt_err *err);
+
+/* [volume "NAME"]: path, class, nearline, warn_free, stop_free. */
+bool vt_volumes_conf_read(const struct vt_conf *conf, struct vt_volume out[static VT_VOLUMES_MAX],
+                          size_t *out_count, struct vt_err *err);
 
 /* [query]: strict, match_unknown = none|required, accents = fold|keep, fuzzy, max_matches. model is
  * left VT_MODEL_PATIENT_ROOT, what is negotiated is left off. */

@@ -142,6 +142,46 @@ bool vt_private_conf_read(const struct vt_conf *conf, struct vt_private_conf *ou
     return true;
 }
 
+/* ---- [volume "NAME"] ---- */
+
+static bool read_volume(const struct vt_conf *conf, const char *name, struct vt_volume *out,
+                        struct vt_err *err)
+{
+    static const char *const classes[] = { "short-term", "long-term", NULL };
+    size_t class;
+
+    if (strlen(name) > VT_VOLUME_NAME_MAX)
+        return vt_fail(err, VT_E_INVALID, "volume '%s': a name has up to %d characters", name,
+                       VT_VOLUME_NAME_MAX);
+    snprintf(out->name, sizeof out->name, "%s", name);
+    out->path = vt_conf_text(conf, "volume", name, "path", "");
+    if (!vt_conf_choice(conf, "volume", name, "class", classes, VT_VOLUME_LONG_TERM, &class, err) ||
+        !vt_conf_bool(conf, "volume", name, "nearline", false, &out->nearline, err) ||
+        !vt_conf_size(conf, "volume", name, "warn_free", 1, UINT64_C(1) << 50, 0, &out->warn_free,
+                      err) ||
+        !vt_conf_size(conf, "volume", name, "stop_free", 1, UINT64_C(1) << 50, 0, &out->stop_free,
+                      err))
+        return false;
+    out->class = (enum vt_volume_class)class;
+    return true;
+}
+
+bool vt_volumes_conf_read(const struct vt_conf *conf, struct vt_volume out[static VT_VOLUMES_MAX],
+                          size_t *out_count, struct vt_err *err)
+{
+    const char *name;
+
+    *out_count = 0;
+    for (size_t i = 0; (name = vt_conf_name(conf, "volume", i)); i++) {
+        if (i == VT_VOLUMES_MAX)
+            return vt_fail(err, VT_E_LIMIT, "more than %d volumes", VT_VOLUMES_MAX);
+        if (!read_volume(conf, name, &out[i], err))
+            return false;
+        ++*out_count;
+    }
+    return true;
+}
+
 /* ---- [archive] ---- */
 
 bool vt_archive_conf_read(const struct vt_conf *conf, struct vt_archive_conf *out,
@@ -161,6 +201,9 @@ bool vt_archive_conf_read(const struct vt_conf *conf, struct vt_archive_conf *ou
         !vt_conf_bool(conf, "index", NULL, "lenient_uids", false, &options->rules.lenient_uids,
                       err))
         return false;
+    if (!vt_volumes_conf_read(conf, out->volumes, &options->volume_count, err))
+        return false;
+    options->volumes = out->volumes;
     options->readers = (int)readers;
     options->private_syntaxes = out->syntaxes.list;
     options->private_syntax_count = out->syntaxes.count;

@@ -13,6 +13,7 @@
 #include "cmd/vitrined_prefetch.h"
 #include "cmd/vitrined_routes.h"
 #include "cmd/vitrined_send.h"
+#include "cmd/vitrined_volumes.h"
 #include "core/clock.h"
 #include "core/conf.h"
 #include "core/err.h"
@@ -23,6 +24,7 @@ enum { WORKERS = 8, BACK_OFF_MAX = 16, BACK_OFF_TEXT_MAX = 256 };
 /* Each registers its kind of job. */
 static bool (*const kinds[])(struct vt_job_world *world, struct vt_err *err) = {
     vt_send_kind, vt_fetch_kind, vt_notify_kind, vt_prefetch_kind, vt_commit_kind,
+    vt_migrate_kind,
 };
 
 /* "1m 5m 30m 1h" */
@@ -77,7 +79,7 @@ bool vt_world_open(struct vt_job_world *world, struct vt_err *err)
 
 bool vt_world_start(struct vt_job_world *world, struct vt_err *err)
 {
-    return vt_routes_start(world, err) && vt_jobs_start(world->jobs, err) &&
+    return vt_routes_start(world, err) && vt_migrate_start(world, err) && vt_jobs_start(world->jobs, err) &&
            vt_commit_start(world, err);
 }
 

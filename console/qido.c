@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "archive/archive.h"
+#include "archive/volume.h"
 #include "console/console_inside.h"
 #include "core/err.h"
 #include "dicom/element.h"
@@ -235,7 +236,8 @@ static bool put_rows(struct search *search, struct vt_cursor *cursor, uint64_t *
             *more = true;
             return true;
         }
-        if (!put_row(search, &row, *count == 0, err))
+        if (!vt_volume_availability(search->console->options.archive, &row, err) ||
+            !put_row(search, &row, *count == 0, err))
             return false;
         (*count)++;
     }

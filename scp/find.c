@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "archive/archive.h"
+#include "archive/volume.h"
 #include "core/clock.h"
 #include "core/err.h"
 #include "scp/elsewhere.h"
@@ -33,6 +34,7 @@ struct find {
     struct vt_buf answer;
     uint64_t matches, max_matches;
     int64_t looked; /* for a cancel, monotonic */
+    bool availability; /* is asked for */
     bool cancelled;
 };
 
@@ -81,6 +83,8 @@ static bool open_cursor(struct find *find, struct vt_err *why)
         find->plan = vt_plan_make(find->query, why);
     if (find->plan)
         find->cursor = vt_index_find(vt_archive_index(options->archive), find->plan, why);
+    find->availability =
+        find->plan && vt_plan_wants(find->plan, VT_TAG_INSTANCE_AVAILABILITY);
     return find->cursor != NULL;
 }
 
@@ -128,6 +132,9 @@ static bool send_matches(struct find *find, struct vt_err *why, struct vt_err *e
             return vt_fail_dimse(why, VT_E_LIMIT, VT_STATUS_OUT_OF_RESOURCES,
                                  "more than %llu matches: narrow the query",
                                  (unsigned long long)find->max_matches);
+        if (find->availability &&
+            !vt_volume_availability(find->session->options->archive, &row, why))
+            return false;
         if (!send_match(find, &row, why, err) || !look_for_cancel(find, err))
             return false;
         if (find->cancelled)

@@ -5,6 +5,7 @@
 #include "archive/volume.h"
 #include "core/err.h"
 #include "tests/archive/world.h"
+#include "tests/support/torture.h"
 
 static char long_term[300];
 static struct vt_volume volume = { .name = "LT", .class = VT_VOLUME_LONG_TERM, .stop_free = 1,
@@ -333,6 +334,77 @@ static void another_file_in_the_way_is_left_alone(void **state)
     assert_readable(world, 3);
 }
 
+static void a_backup_holds_all_volumes_and_serves_them(void **state)
+{
+    struct world *world = *state;
+    struct vt_err err = { 0 };
+    uint64_t instances = 0;
+    char folder[sizeof world->folder], own[sizeof world->folder];
+
+    fill(world, INSTANCES);
+    drain(world, "MAIN", "LT");
+    memcpy(own, world->folder, sizeof own);
+    snprintf(folder, sizeof folder, "%.200s-backup", own);
+    OK(vt_admin_backup(&world->admin, folder, &instances, &err));
+    assert_int_equal(instances, INSTANCES);
+    memcpy(world->folder, folder, sizeof folder);
+    reopen(world);
+    assert_readable(world, INSTANCES);
+    assert_int_equal(world_faults(world), 0);
+    assert_int_equal(drain(world, "LT", "MAIN").instances, INSTANCES);
+    assert_int_equal(files_in(long_term), INSTANCES);
+    world_close(world);
+    folder_remove(folder);
+    memcpy(world->folder, own, sizeof own);
+    reopen(world);
+}
+
+static void a_study_that_still_grows_is_left_by_a_rule(void **state)
+{
+    struct world *world = *state;
+    struct vt_volume_rule rule = { .from = "MAIN", .to = "LT", .arrived_before = 1 };
+    struct vt_volume_moved moved = { 0 };
+    struct vt_err err = { 0 };
+
+    fill(world, 3);
+    OK(vt_admin_volume_migrate(&world->admin, &rule, &moved, &err));
+    assert_int_equal(moved.instances, 0);
+    rule.arrived_before = INT64_MAX;
+    OK(vt_admin_volume_migrate(&world->admin, &rule, &moved, &err));
+    assert_int_equal(moved.instances, 3);
+}
+
+/* ---- memory ---- */
+
+struct torture {
+    struct world *world;
+    bool there;
+};
+
+static bool move_to_and_fro(void *context, struct vt_err *err)
+{
+    struct torture *torture = context;
+    struct vt_volume_moved moved = { 0 };
+    const char *to = torture->there ? "MAIN" : "LT";
+
+    if (!vt_admin_volume_move_study(&torture->world->admin, OBJECT.study, to, &moved, err))
+        return false;
+    torture->there = !torture->there;
+    return true;
+}
+
+static void a_move_without_memory_leaves_all_in_place(void **state)
+{
+    struct world *world = *state;
+    struct torture torture = { world, false };
+
+    fill(world, 2);
+    assert_true(vt_torture(move_to_and_fro, &torture) > 0);
+    assert_readable(world, 2);
+    assert_int_equal(files_in(world->folder) + files_in(long_term), 2);
+    assert_int_equal(world_faults(world), 0);
+}
+
 /* ---- kills ---- */
 
 static const char *die_at;
@@ -477,6 +549,9 @@ int main(void)
         VOLUME_TEST(a_folder_without_the_mark_is_never_written),
         VOLUME_TEST(a_damaged_file_stays_and_is_told),
         VOLUME_TEST(another_file_in_the_way_is_left_alone),
+        VOLUME_TEST(a_backup_holds_all_volumes_and_serves_them),
+        VOLUME_TEST(a_study_that_still_grows_is_left_by_a_rule),
+        VOLUME_TEST(a_move_without_memory_leaves_all_in_place),
         VOLUME_TEST(a_kill_at_any_point_leaves_one_copy_of_each),
         VOLUME_TEST(copies_that_a_crash_left_wait_for_their_volume),
         VOLUME_TEST(the_list_names_class_and_contents),
