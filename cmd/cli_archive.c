@@ -89,9 +89,6 @@ static const struct vt_column_spec commitment_items[] = {
     { NULL, NULL },
 };
 
-/* clang-format off */
-#define ROWS VT_LAYOUT_TABLE
-#define RECORD VT_LAYOUT_RECORD
 static const struct vt_column_spec volume_columns[] = {
     { "volume", "volume" },       { "class", "class" },
     { "state", "state" },         { "availability", "availability" },
@@ -100,6 +97,9 @@ static const struct vt_column_spec volume_columns[] = {
     { "path", "path" },           { NULL, NULL },
 };
 
+/* clang-format off */
+#define ROWS VT_LAYOUT_TABLE
+#define RECORD VT_LAYOUT_RECORD
 static const struct showing showings[] = {
     { { "study", "list" }, ROWS, NULL, "no study matches", study_columns },
     { { "study", "show" }, ROWS, NULL, NULL, instance_columns },
@@ -138,13 +138,13 @@ static const struct showing showings[] = {
     { { "reindex", NULL }, ROWS, "{instances} instances indexed anew", NULL, NULL },
     { { "backup", NULL }, ROWS, "{instances} instances copied", NULL, NULL },
     { { "status", NULL }, RECORD, NULL, NULL, NULL },
-    { { "slide", "list" }, ROWS, NULL, "no slide matches", NULL },
-    { { "slide", "restore" }, ROWS, "{file}: {name} as it was, SHA-256 equal", NULL, NULL },
-    { { "import", NULL }, ROWS, "{stored} stored, {duplicates} were there already, {versions} new "
     { { "volume", "list" }, ROWS, NULL, NULL, volume_columns },
     { { "volume", "add" }, ROWS, "ready to be used", NULL, NULL },
     { { "volume", "drain" }, ROWS, "{text}", NULL, NULL },
     { { "volume", "verify" }, ROWS, "{checked} instances checked, {faults} faults", NULL, NULL },
+    { { "slide", "list" }, ROWS, NULL, "no slide matches", NULL },
+    { { "slide", "restore" }, ROWS, "{file}: {name} as it was, SHA-256 equal", NULL, NULL },
+    { { "import", NULL }, ROWS, "{stored} stored, {duplicates} were there already, {versions} new "
       "versions, {quarantined} quarantined, {skipped} other files passed over, {failed} failed",
       NULL, import_columns },
     { { "job", "list" }, ROWS, NULL, "there are no such jobs", job_columns },
