@@ -13,6 +13,7 @@
 #include "cmd/verbs_commitment.h"
 #include "cmd/verbs_import.h"
 #include "cmd/verbs_slide.h"
+#include "cmd/verbs_user.h"
 #include "cmd/verbs_volume.h"
 #include "core/err.h"
 #include "dicom/command.h"
@@ -331,6 +332,9 @@ static const struct vt_admin_verb verbs[] = {
     { { "volume", "drain" }, 1, 1, true, vt_verb_volume_drain },
     { { "volume", "verify" }, 1, 1, false, vt_verb_volume_verify },
     { { "slide", "restore" }, 1, 64, false, vt_verb_slide_restore },
+    { { "user", "add" }, 1, 1, true, vt_verb_user_add },
+    { { "user", "list" }, 0, 0, false, vt_verb_user_list },
+    { { "user", "remove" }, 1, 1, true, vt_verb_user_remove },
     { { "job", "list" }, 0, 0, false, vt_verb_job_list },
     { { "job", "show" }, 1, 1, false, vt_verb_job_show },
     { { "job", "cancel" }, 0, 4096, true, vt_verb_job_cancel },

@@ -14,6 +14,9 @@
 #include "cmd/control.h"
 #include "cmd/progress.h"
 #include "cmd/table.h"
+#include "cmd/verbs_user.h"
+#include "console/users.h"
+#include "core/buf.h"
 #include "core/err.h"
 #include "dicom/net.h"
 
@@ -147,6 +150,9 @@ static const struct showing showings[] = {
     { { "import", NULL }, ROWS, "{stored} stored, {duplicates} were there already, {versions} new "
       "versions, {quarantined} quarantined, {skipped} other files passed over, {failed} failed",
       NULL, import_columns },
+    { { "user", "add" }, ROWS, "{user} may log in as {role}", NULL, NULL },
+    { { "user", "list" }, ROWS, NULL, "there are no users: nobody has to log in on this machine", NULL },
+    { { "user", "remove" }, ROWS, "{user} may no longer log in", NULL, NULL },
     { { "job", "list" }, ROWS, NULL, "there are no such jobs", job_columns },
     { { "job", "show" }, RECORD, NULL, NULL, NULL },
     { { "job", "cancel" }, ROWS, "{jobs} jobs cancelled", NULL, NULL },
@@ -253,6 +259,25 @@ static json_t *read_options(const struct vt_cli *cli)
                                 option->value ? json_string(cli->values[i]) : json_true());
     }
     return options;
+}
+
+/* A new user's password travels with the options. */
+static bool add_password(struct verb_call *call, struct vt_err *err)
+{
+    const char *const *words = call->cli->command->words;
+    VT_AUTO_BUF(password, VT_PASSWORD_MAX + 1);
+
+    if (strcmp(words[0], "user") != 0 || strcmp(words[1], "add") != 0)
+        return true;
+    bool ok = vt_read_password(&password, err);
+    json_t *text = ok ? json_string((const char *)password.data) : NULL;
+    if (ok && !text)
+        ok = vt_fail(err, VT_E_INVALID, "a password is UTF-8 text");
+    if (ok)
+        json_object_set_new(call->options, "password", text);
+    if (password.data)
+        explicit_bzero(password.data, password.size);
+    return ok;
 }
 
 /* vitrined has another working folder. The last part of a path need not be there. */
@@ -409,7 +434,7 @@ int vt_cli_archive(struct vt_cli *cli, struct vt_err *err)
     vt_progress_init(&call.progress, cli->options->json);
     if (!call.table || !call.options)
         vt_fail(err, VT_E_NOMEM, "no memory for a table");
-    else if (read_args(&call, err) && run_verb(&call, &result, err))
+    else if (read_args(&call, err) && add_password(&call, err) && run_verb(&call, &result, err))
         status = VT_EXIT_DONE;
     vt_progress_clear(&call.progress);
     vt_table_free(call.table);

@@ -608,6 +608,34 @@ const struct vt_cli_command vt_cli_commands[] = {
         .run = vt_cli_archive,
     },
 
+    /* ---- the console's users ---- */
+    {
+        .words = { "user", "add" },
+        .arguments = "NAME --role ROLE",
+        .help = "lets a person log in to the console",
+        .more = "The password is asked for on the terminal, or read from standard input.\n"
+                "As long as there is no user, everybody on this machine is an admin of the console.",
+        .examples = "  vitrine user add anna --role admin\n  vitrine user add ward3 --role viewer < password-file",
+        .options = { { "--role", NULL, "ROLE", "viewer, operator or admin", "viewer operator admin" } },
+        .min_args = 1,
+        .max_args = 1,
+        .run = vt_cli_archive,
+    },
+    {
+        .words = { "user", "list" },
+        .arguments = "",
+        .help = "who may log in",
+        .run = vt_cli_archive,
+    },
+    {
+        .words = { "user", "remove" },
+        .arguments = "NAME",
+        .help = "a person may no longer log in",
+        .min_args = 1,
+        .max_args = 1,
+        .run = vt_cli_archive,
+    },
+
 #include "cmd/vm_commands.def"
 
     /* ---- tools ---- */

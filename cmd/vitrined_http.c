@@ -100,6 +100,7 @@ bool vt_web_start(struct vt_web *web, struct vt_err *err)
         .events = web->events,
         .jobs = web->jobs,
         .users = web->users,
+        .pool_socket = vt_conf_text(web->conf, "pool", NULL, "socket", NULL),
     };
 
     web->console = vt_console_start(&options, err);

@@ -4,10 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "console/console_inside.h"
+#include "console/api_inside.h"
 #include "core/err.h"
 
-static const struct vt_route *const tables[] = { vt_qido_routes, vt_wado_routes, vt_stow_routes, vt_api_routes };
+static const struct vt_route *const tables[] = { vt_qido_routes, vt_wado_routes, vt_stow_routes,    vt_api_routes,
+                                                vt_archive_routes, vt_jobs_routes, vt_pool_routes, vt_live_routes,
+                                                vt_page_routes };
 
 bool vt_console_base_url(const struct vt_request *request, char *out, size_t room)
 {
@@ -29,6 +31,7 @@ struct vt_console *vt_console_start(const struct vt_console_options *options, st
     console->options = *options;
     console->frames = vt_frame_cache_new(options->archive);
     console->login = vt_login_new(options->users);
+    console->pool = vt_pool_view_new();
     struct vt_http_options http = {
         .listen = options->listen,
         .port = options->port,
@@ -42,9 +45,9 @@ struct vt_console *vt_console_start(const struct vt_console_options *options, st
         .gate_context = console->login,
         .context = console,
     };
-    if (!console->frames || !console->login)
+    if (!console->frames || !console->login || !console->pool)
         vt_fail(err, VT_E_NOMEM, "no memory for the console");
-    else
+    else if (vt_live_listen(options->events, err))
         console->http = vt_http_start(&http, err);
     if (console->http)
         return console;
@@ -64,5 +67,6 @@ void vt_console_stop(struct vt_console *console)
     vt_http_stop(console->http);
     vt_frame_cache_free(console->frames);
     vt_login_free(console->login);
+    vt_pool_view_free(console->pool);
     free(console);
 }

@@ -29,6 +29,7 @@ struct vt_console_options {
     struct vt_events *events;
     struct vt_jobs *jobs;            /* NULL: none */
     struct vt_users *users;          /* console/users.h */
+    const char *pool_socket;         /* pool.socket; NULL: the usual one */
     const char *const *origins;      /* http.origins: pages of others that may read by DICOMweb (CORS); "*" all */
     size_t origin_count;
 };

@@ -7,11 +7,14 @@
 
 #define VT_DICOM_WEB "/dicom-web"
 
+struct vt_pool_view;
+
 struct vt_console {
     struct vt_console_options options;
     struct vt_http *http;
     struct vt_frame_cache *frames;
     struct vt_login *login;
+    struct vt_pool_view *pool;
 };
 
 extern const struct vt_route vt_qido_routes[], vt_wado_routes[], vt_stow_routes[], vt_api_routes[];

@@ -1,0 +1,12 @@
+# cmake -DOUT=header -DFILES=a.js,b.css -P embed.cmake: each file as a constant array vt_page_a_js.
+string(REPLACE "," ";" files "${FILES}")
+set(text "/* Made by cmake/embed.cmake. */\n#pragma once\n")
+foreach(file IN LISTS files)
+    get_filename_component(name ${file} NAME)
+    string(MAKE_C_IDENTIFIER ${name} name)
+    file(READ ${file} bytes HEX)
+    string(REGEX REPLACE "(................................)" "\\1\n" bytes "${bytes}")
+    string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${bytes}")
+    string(APPEND text "static const unsigned char vt_page_${name}[] = {\n${bytes}\n};\n")
+endforeach()
+file(WRITE ${OUT} "${text}")

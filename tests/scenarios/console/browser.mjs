@@ -1,0 +1,148 @@
+// Clicks through the pages: node browser.mjs URL FOLDER CHROMIUM. Each step fails with a sentence; screenshots go to FOLDER.
+// Nothing may be asked of any other address.
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { chromium } from "playwright-core";
+
+const [url, folder, executablePath] = process.argv.slice(2);
+const user = mkdtempSync(join(tmpdir(), "vitrine-browser-"));
+const context = await chromium.launchPersistentContext(user, {
+    executablePath, headless: true, viewport: { width: 1200, height: 780 }, colorScheme: "light",
+    args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run", "--disable-dev-shm-usage"],
+});
+context.setDefaultTimeout(60000);
+const page = context.pages()[0] || await context.newPage();
+const elsewhere = [], errors = [];
+page.on("request", request => { if (!request.url().startsWith(url) && !/^(data|blob):/.test(request.url())) elsewhere.push(request.url()); });
+page.on("pageerror", error => errors.push(String(error)));
+page.on("console", message => { if (/Content.Security.Policy/i.test(message.text())) errors.push(message.text()); });
+page.on("dialog", dialog => { errors.push(`a dialog: ${dialog.message()}`); dialog.dismiss(); });
+
+const see = name => page.screenshot({ path: join(folder, `${name}.png`) });
+const steps = {
+    async "studies are found as one types"() {
+        await page.goto(url);
+        await page.getByText("Nobody has to log in").waitFor();
+        await page.locator(".study").nth(3).waitFor();
+        await page.getByRole("searchbox").fill("smith");
+        await page.waitForFunction(() => document.querySelectorAll(".study").length === 2);
+        await page.getByRole("searchbox").fill("ACC4");
+        await page.waitForFunction(() => document.querySelectorAll(".study").length === 1);
+        await page.getByRole("searchbox").fill("");
+        await page.getByLabel("Modality").selectOption("MR");
+        await page.waitForFunction(() => document.querySelectorAll(".study").length === 1);
+        await page.getByLabel("Modality").selectOption("");
+        await page.locator(".study").nth(3).waitFor();
+    },
+    async "a name that looks like a script is text"() {
+        await page.getByText("<script>alert(1)</script>").waitFor();
+        assert.equal(await page.locator("main script").count(), 0);
+    },
+    async "series and instances open below a study"() {
+        await page.locator(".study", { hasText: "Müller" }).locator(".row").click();
+        await page.locator(".series img").first().waitFor();
+        await page.waitForFunction(() => [...document.querySelectorAll(".series img")].every(image => image.complete && image.naturalWidth > 0));
+        await page.getByRole("button", { name: "Instances" }).first().click();
+        await page.getByRole("link", { name: "Download" }).first().waitFor();
+        await see("studies");
+    },
+    async "the viewer shows pixels and changes the window by the mouse"() {
+        await page.getByRole("link", { name: "Show images" }).click();
+        const canvas = page.locator("canvas[data-drawn=yes]");
+        await canvas.waitFor();
+        const bright = () => page.evaluate(() => {
+            const c = document.querySelector("canvas"), data = c.getContext("2d").getImageData(0, 0, c.width, c.height).data;
+            let sum = 0;
+            for (let i = 0; i < data.length; i += 4)
+                sum += data[i];
+            return sum;
+        });
+        const before = await bright();
+        assert.ok(before > 0, "the picture is black");
+        await see("viewer");
+        const label = await page.locator(".window").textContent();
+        const box = await canvas.boundingBox();
+        await page.mouse.move(box.x + 100, box.y + 100);
+        await page.mouse.down();
+        await page.mouse.move(box.x + 160, box.y + 240, { steps: 5 });
+        await page.mouse.up();
+        await page.waitForFunction(old => document.querySelector(".window").textContent !== old, label);
+        await page.getByRole("button", { name: "Reset" }).click();
+        await page.waitForFunction(old => document.querySelector(".window").textContent === old, label);
+        await canvas.focus();
+        await page.keyboard.press("ArrowDown");
+        await page.getByText("2 of ").waitFor();
+    },
+    async "a multi-frame instance has its frames on the slider"() {
+        await page.goto(`${url}/#/studies`);
+        await page.locator(".study", { hasText: "Smithers" }).locator(".row").click();
+        await page.getByRole("link", { name: "Show images" }).click();
+        await page.getByText("1 of 10").waitFor();
+        await page.locator("canvas[data-drawn=yes]").waitFor();
+        await page.locator("input[type=range]").fill("10");
+        await page.getByText("10 of 10").waitFor();
+    },
+    async "a study goes to the trash and comes back"() {
+        await page.goto(`${url}/#/studies`);
+        await page.locator(".study", { hasText: "<script>" }).locator(".row").click();
+        await page.getByRole("button", { name: "Delete" }).click();
+        await page.getByRole("button", { name: "Yes, do it" }).click();
+        await page.waitForFunction(() => !document.querySelector("main").textContent.includes("<script>"));
+        await page.getByRole("link", { name: "System" }).click();
+        await page.getByRole("button", { name: /^Restore/ }).click();
+        await page.getByText("It is empty.").waitFor();
+        await page.getByText("There are none: nobody has to log in.").waitFor();
+        await see("system");
+        await page.getByRole("link", { name: "Studies" }).click();
+        await page.getByText("<script>").waitFor();
+    },
+    async "a virtual machine is suspended and resumed"() {
+        await page.getByRole("link", { name: "Workstations" }).click();
+        await page.locator(".machine").nth(5).waitFor();
+        await see("workstations");
+        const name = await page.locator(".machine[data-state=Running] b").first().textContent();
+        await page.getByRole("searchbox").fill(name);
+        await page.waitForFunction(() => document.querySelectorAll(".machine").length === 1);
+        await page.getByRole("button", { name: `Suspend ${name}` }).click();
+        await page.getByRole("button", { name: "Yes, do it" }).click();
+        await page.locator(".machine[data-state=Suspended]").waitFor();
+        await page.getByRole("button", { name: `Resume ${name}` }).click();
+        await page.locator(".machine[data-state=Running]").waitFor();
+    },
+    async "the network monitor and the transfers answer"() {
+        await page.getByRole("link", { name: "Network monitor" }).click();
+        await page.getByText(/\d+ incidents, \d+ open/).waitFor();
+        await page.getByRole("link", { name: "Transfers" }).click();
+        await page.getByText("No jobs").waitFor();
+    },
+    async "phones and the dark have their own look"() {
+        await page.emulateMedia({ colorScheme: "dark" });
+        await page.setViewportSize({ width: 390, height: 800 });
+        await page.getByRole("link", { name: "Studies" }).click();
+        await page.locator(".study").first().waitFor();
+        assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), "the page is wider than a phone");
+        assert.equal(await page.evaluate(() => getComputedStyle(document.body).backgroundColor), "rgb(17, 23, 28)");
+        await see("phone");
+    },
+    async "nothing is asked of anybody else"() {
+        assert.deepEqual(elsewhere, []);
+        assert.deepEqual(errors, []);
+    },
+};
+
+let failed = 0;
+for (const [name, step] of Object.entries(steps)) {
+    try {
+        await step();
+        console.log(`ok   ${name}`);
+    } catch (error) {
+        failed++;
+        console.log(`FAIL ${name}: ${error.stack}`);
+        await see(`failed-${failed}`).catch(() => {});
+    }
+}
+await context.close();
+rmSync(user, { recursive: true, force: true });
+process.exit(failed ? 1 : 0);

@@ -1,0 +1,178 @@
+#!/usr/bin/python3
+"""The console in headless Chromium (npm playwright-core) against a real node, the simulated pool and its daemon; users and roles; the
+JSON API; events; npm dicomweb-client. Screenshots stay in the build folder, console/."""
+import base64
+import http.client
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import pydicom
+import samples
+from cases import equal, run
+from node import BIN, SKIPPED, Node, json_lines, work_folder
+from poold import Daemon
+
+HERE = pathlib.Path(__file__).resolve().parent / "console"
+WORK = BIN.resolve().parent / "console"
+FILES = ("package.json", "package-lock.json", ".npmrc", "browser.mjs", "client.mjs")
+PASSWORD = "correct horse"
+
+
+def install():
+    """Beside the build, and again only when the lock file has changed."""
+    WORK.mkdir(exist_ok=True)
+    lock = WORK / "package-lock.json"
+    current = (WORK / "installed").exists() and lock.exists() and lock.read_bytes() == (HERE / "package-lock.json").read_bytes()
+    for name in FILES:
+        shutil.copy(HERE / name, WORK / name)
+    if not current:
+        subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=WORK, check=True, timeout=240)
+        (WORK / "installed").touch()
+
+
+class World:
+    def __init__(self, folder):
+        self.folder = pathlib.Path(folder)
+        self.pool = Daemon(self.folder)
+        self.made = samples.make(self.folder)
+        odd = pydicom.dcmread(self.made["mr"][0])
+        odd.PatientName, odd.PatientID, odd.StudyDate, odd.AccessionNumber = "<script>alert(1)</script>", "ODD", "20230505", "ODD"
+        odd.StudyInstanceUID, odd.SeriesInstanceUID = f"{samples.ROOT}.99", f"{samples.ROOT}.99.1"
+        odd.SOPInstanceUID = odd.file_meta.MediaStorageSOPInstanceUID = f"{samples.ROOT}.99.1.1"
+        odd.Modality = "OT"
+        pydicom.dcmwrite(self.folder / "odd.dcm", odd, write_like_original=False)
+        self.node = Node(self.folder / "archive", [f"pool.socket={self.pool.socket}"])
+
+    def fill(self):
+        done = self.node.cli("import", *[p for paths in self.made.values() for p in paths], self.folder / "odd.dcm")
+        equal(done.returncode, 0, done.stdout + done.stderr)
+
+    def ask(self, path, method="GET", body=None, **headers):
+        connection = http.client.HTTPConnection("127.0.0.1", self.node.http_port(), timeout=60)
+        connection.request(method, path, body, {k.replace("_", "-"): v for k, v in headers.items()})
+        answer = connection.getresponse()
+        data = answer.read()
+        connection.close()
+        return answer.status, answer.headers, json.loads(data) if "json" in answer.headers.get("Content-Type", "") else data
+
+    def url(self):
+        return f"http://127.0.0.1:{self.node.http_port()}"
+
+
+def run_node(*words):
+    done = subprocess.run(["node", *map(str, words)], cwd=WORK, capture_output=True, text=True, timeout=280, check=False)
+    print(done.stdout, end="")
+    equal(done.returncode, 0, done.stderr[-3000:])
+
+
+def case_the_page_is_strict_and_small(world):
+    status, headers, body = world.ask("/")
+    equal(status, 200)
+    equal("default-src 'none'" in headers["Content-Security-Policy"] and "unsafe" not in headers["Content-Security-Policy"], True)
+    equal(b"http:" in body.replace(b"http://www.w3.org/2000/svg", b""), False)
+    sizes = [int(world.ask(p, Accept_Encoding="gzip")[1]["Content-Length"]) for p in ("/", "/app.js", "/app.css")]
+    equal(sum(sizes) < 150_000, True, sizes)
+
+
+def case_the_pages_work_in_a_browser(world):
+    chromium = shutil.which("chromium")
+    if not chromium:
+        print("no chromium here: the pages were not clicked")
+        return
+    run_node("browser.mjs", world.url(), WORK, chromium)
+
+
+def case_dicomweb_client_reads_the_archive(world):
+    root = samples.ROOT
+    run_node("client.mjs", world.url() + "/dicom-web", f"{root}.1", f"{root}.1.1", f"{root}.1.1.1")
+
+
+def case_events_reach_a_page(world):
+    connection = http.client.HTTPConnection("127.0.0.1", world.node.http_port(), timeout=60)
+    connection.request("GET", "/api/events")
+    answer = connection.getresponse()
+    equal(answer.headers["Content-Type"], "text/event-stream")
+    equal(answer.fp.readline(), b"retry: 2000\n") if not answer.chunked else equal(answer.readline(), b"retry: 2000\n")
+    uid = f"{samples.ROOT}.99"
+    status, _, gone = world.ask(f"/api/studies/{uid}?reason=test", "DELETE")
+    equal((status, gone["instances"]), (200, 1))
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        line = answer.readline()
+        if line.startswith(b"data: ") and json.loads(line[6:])["kind"].startswith("study."):
+            break
+    else:
+        raise AssertionError("no event of the study")
+    connection.close()
+    equal(world.ask(f"/api/trash/{gone['trash']}/restore", "POST")[0], 200)
+    equal(world.ask(f"/api/studies/{uid}1", "DELETE")[0], 404)
+    equal(world.ask("/api/studies/..", "DELETE")[0] in (400, 404), True)
+    equal(world.ask("/api/jobs?state=nonsense")[0], 400)
+    equal(world.ask("/api/jobs/1/explode", "POST")[0], 404)
+    equal(world.ask("/api/jobs/77/cancel", "POST")[0], 404)
+    equal(world.ask(f"/api/studies/{uid}", "DELETE", Origin="http://evil.example")[0], 403)
+
+
+def case_the_last_picture_stays_with_its_age(world):
+    before = world.ask("/api/pool/vms")[2]
+    equal((len(before["rows"]), "error" in before), (12, False), before)
+    world.pool.end()
+    after = world.ask("/api/pool/vms")[2]
+    equal((after["rows"], isinstance(after["age_s"], int), bool(after["error"])), (before["rows"], True, True))
+    equal(world.ask(f"/api/pool/vms/{before['rows'][0]['uuid']}/start", "POST")[0] >= 400, True)
+    equal(world.ask("/api/pool/secrets")[0], 404)
+    world.pool.begin()
+
+
+def case_users_have_their_roles(world):
+    def add(name, role, password=PASSWORD):
+        return subprocess.run([BIN / "vitrine", *world.node.options, "user", "add", name, "--role", role], input=password + "\n",
+                              capture_output=True, text=True, timeout=60, check=False)
+
+    def basic(name, password=PASSWORD):
+        return "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()
+    equal(add("anna", "chief").returncode != 0, True)
+    equal(add("anna", "admin", "short").returncode != 0, True)
+    for name, role in (("anna", "admin"), ("otto", "operator"), ("vera", "viewer")):
+        done = add(name, role)
+        equal((done.returncode, done.stdout), (0, f"{name} may log in as {role}\n"), done.stderr)
+    equal(add("anna", "admin").returncode != 0, True, "taken")
+    equal([row["user"] for row in json_lines(world.node.cli("user", "list", "--json").stdout)], ["anna", "otto", "vera"])
+    equal(world.ask("/api/me")[2]["open"], False)
+    equal(world.ask("/")[0], 200, "the page that asks for the login")
+    for path, method, allowed in (("/dicom-web/studies", "GET", "anna otto vera"), ("/api/jobs/77/cancel", "POST", "anna otto"),
+                                  ("/api/users", "GET", "anna"), ("/api/studies/1.2.3", "DELETE", "anna"), ("/api/trash", "GET", "anna"),
+                                  ("/api/pool/vms/aaaa/explode", "POST", "anna otto")):
+        equal(world.ask(path, method)[0], 401, path)
+        for name in ("anna", "otto", "vera"):
+            status = world.ask(path, method, Authorization=basic(name))[0]
+            equal(status not in (401, 403), name in allowed.split(), f"{name} {method} {path}: {status}")
+    body = json.dumps({"user": "vera", "password": PASSWORD})
+    status, headers, me = world.ask("/api/login", "POST", body, Content_Type="application/json")
+    equal((status, me["role"]), (200, "viewer"))
+    cookie = headers["Set-Cookie"].split(";")[0]
+    equal(world.ask("/api/jobs", Cookie=cookie)[0], 200)
+    world.node.cli("user", "remove", "vera")
+    equal(world.ask("/api/jobs", Cookie=cookie)[0], 401, "removed, though the session runs")
+    equal(world.node.cli("user", "remove", "nobody").returncode, 1)
+
+
+if __name__ == "__main__":
+    if not shutil.which("npm"):
+        sys.exit(SKIPPED)
+    install()
+    with work_folder("console") as work:
+        scene = World(work)
+        try:
+            with scene.node:
+                scene.fill()
+                result = run(dict(globals()), scene)
+        finally:
+            scene.pool.close()
+    sys.exit(result)
