@@ -8,7 +8,8 @@
 
 #include "core/clock.h"
 
-static enum vt_log_level threshold = VT_LOG_INFO;
+/* changed by SIGHUP while others log */
+static _Atomic enum vt_log_level threshold = VT_LOG_INFO;
 
 static const char *const level_names[] = { "error", "warn", "info", "debug" };
 

@@ -93,9 +93,33 @@ bool vt_wire_line(int fd, struct vt_buf *buf, size_t *out_used, int64_t deadline
     return true;
 }
 
+/* Of brackets outside texts. What is no JSON at all may count as anything. */
+static bool nests_too_deep(const char *line, size_t size)
+{
+    size_t depth = 0;
+    bool in_text = false;
+
+    for (size_t i = 0; i < size && depth <= VT_WIRE_DEPTH_MAX; i++) {
+        if (in_text && line[i] == '\\')
+            i++;
+        else if (line[i] == '"')
+            in_text = !in_text;
+        else if (!in_text && (line[i] == '{' || line[i] == '['))
+            depth++;
+        else if (!in_text && (line[i] == '}' || line[i] == ']'))
+            depth -= depth > 0;
+    }
+    return depth > VT_WIRE_DEPTH_MAX;
+}
+
 json_t *vt_wire_parse(const char *line, size_t size, struct vt_err *err)
 {
     json_error_t why;
+
+    if (nests_too_deep(line, size)) { /* jansson's own bound is too deep for a caller's thread */
+        vt_fail(err, VT_E_PROTOCOL, "a line on the pool's socket is nested too deeply");
+        return NULL;
+    }
     json_t *object = json_loadb(line, size, JSON_REJECT_DUPLICATES, &why);
 
     if (json_is_object(object))

@@ -2,7 +2,7 @@
  * in hypervisor/client.h; nobody but the service and the client includes this.
  *
  * What comes in is a bounded line that must be one JSON object without duplicate keys, nested no
- * deeper than jansson's own bound; what goes out has a deadline. */
+ * deeper than VT_WIRE_DEPTH_MAX; what goes out has a deadline. */
 #pragma once
 
 #include <stdbool.h>
@@ -13,6 +13,8 @@
 struct json_t;
 struct vt_buf;
 struct vt_err;
+
+enum { VT_WIRE_DEPTH_MAX = 64 };
 
 /* A path too long for an address goes through /proc/self/fd; *out_folder (-1: not needed) must stay
  * open until the socket is connected or bound. */

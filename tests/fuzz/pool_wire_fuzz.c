@@ -1,5 +1,5 @@
-/* sources: hypervisor/pool_wire.c hypervisor/client.c hypervisor/utf8.c core/err.c core/buf.c
- * core/clock.c */
+/* sources: hypervisor/pool_wire.c hypervisor/client.c hypervisor/utf8.c */
+/* sources: core/err.c core/buf.c core/clock.c */
 /* libs: jansson */
 /* max-length: 8192 */
 /* Any bytes as what comes over the pool's socket, in pieces of any size: as answers to a client,

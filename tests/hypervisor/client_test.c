@@ -20,6 +20,7 @@
 #include "core/clock.h"
 #include "core/err.h"
 #include "hypervisor/pool_service_state.h"
+#include "hypervisor/pool_wire.h"
 #include "tests/support/torture.h"
 
 enum { WAIT_S = 60, EVENTS = 20000, LONG_ROW = VT_POOL_ANSWER_MAX };
@@ -230,6 +231,25 @@ static void words_beyond_the_bound_are_not_sent(void **state)
     assert_int_equal(err.code, VT_E_INVALID);
 }
 
+static void a_line_is_read_as_deep_as_the_bound_and_no_deeper(void **state)
+{
+    (void)state;
+    for (size_t depth = VT_WIRE_DEPTH_MAX - 1; depth <= VT_WIRE_DEPTH_MAX + 1; depth++) {
+        char line[4 * VT_WIRE_DEPTH_MAX + 64] = "{\"a]\\\"[\":";
+        struct vt_err err = { 0 };
+        for (size_t i = 1; i < depth; i++)
+            strcat(line, "[");
+        strcat(line, "1");
+        for (size_t i = 1; i < depth; i++)
+            strcat(line, "]");
+        strcat(line, "}");
+        json_t *object = vt_wire_parse(line, strlen(line), &err);
+        assert_int_equal(object != NULL, depth <= VT_WIRE_DEPTH_MAX);
+        assert_int_equal(err.code, object ? VT_OK : VT_E_PROTOCOL);
+        json_decref(object);
+    }
+}
+
 /* ---- a reader that is too slow ---- */
 
 /* Waits until the service has the reader, publishes far more than it keeps, and only then reads.
@@ -384,6 +404,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_row_beyond_the_bound_is_refused_and_nothing_cut_is_sent,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(words_beyond_the_bound_are_not_sent, setup, teardown),
+        cmocka_unit_test(a_line_is_read_as_deep_as_the_bound_and_no_deeper),
         cmocka_unit_test_setup_teardown(a_reader_too_slow_loses_events_and_is_told_how_many, setup,
                                         teardown),
         cmocka_unit_test(a_client_without_memory_says_so),
