@@ -212,7 +212,8 @@ def case_a_reader_that_takes_nothing_costs_bounded_memory_and_nobody_waits_for_i
     equal(len(world.rows("vm", "list")), 12)
     equal(time.monotonic() - begun < 10, True)
     grown = world.status()["vitrine-poold"]["resident_bytes"] - before
-    equal(grown < 64 << 20, True, grown)
+    sanitizer = b"__asan" in poold.POOLD.read_bytes() or b"__tsan" in poold.POOLD.read_bytes()      # keeps what was freed
+    equal(grown < (400 if sanitizer else 64) << 20, True, grown)
     for s in slow[1:]:
         s.close()
     slow[0].settimeout(poold.WAIT)                        # what was kept for it still comes
