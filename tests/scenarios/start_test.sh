@@ -77,7 +77,7 @@ done <"$folder/lines.sh"
 
 # The lines of the README's section on VMs, as they are, against the simulated pool through its daemon.
 grep -q "vitrine vm list" "$folder/log" || fail "no pool: $(cat "$VITRINE_VAR/pool/log")"
-sed -n '/^## VMs in five minutes/,/^## What/p' README.md | sed -n '/^```$/,/^```$/p' | grep '^vitrine' >"$folder/vm.lines"
+sed -n '/^## VMs in five minutes/,/^## Slides/p' README.md | sed -n '/^```$/,/^```$/p' | grep '^vitrine' | grep -v '^vitrine watch' >"$folder/vm.lines"
 [ "$(wc -l <"$folder/vm.lines")" -ge 10 ] || fail "the README has no lines on VMs"
 while read -r line; do
     (PATH=$VT_BIN_DIR:$PATH sh -c "$line" </dev/null) >"$folder/line.log" 2>&1 || { cat "$folder/line.log"; fail "does not work: $line"; }
@@ -85,6 +85,19 @@ while read -r line; do
 done <"$folder/vm.lines"
 [ "$("$vitrine" host list --json | wc -l)" = 4 ] || fail "the fourth host did not join"
 grep -q "pool.verb verb=vm.snapshot" "$VITRINE_VAR/pool/log" || fail "the verbs did not go through vitrine-poold"
+
+# The two commands that watch a network, cut it and show the incident: the README's port is ours here.
+grep '^vitrine watch' README.md | sed "s#--port 8443#--port $VITRINE_POOL_PORT#" >"$folder/watch.lines"
+[ "$(wc -l <"$folder/watch.lines")" = 2 ] || fail "the README has not two lines on watching"
+(PATH=$VT_BIN_DIR:$PATH sh -c "$(sed -n 1p "$folder/watch.lines")" </dev/null) >"$folder/line.log" 2>&1 ||
+    { cat "$folder/line.log"; fail "does not watch"; }
+tries=0
+until (PATH=$VT_BIN_DIR:$PATH sh -c "$(sed -n 2p "$folder/watch.lines")") | grep -q 'network-lost *ws-0005 *[0-9a-f]\{8\}-'; do
+    tries=$((tries + 1))
+    [ "$tries" -lt 120 ] || fail "no incident with a snapshot: $("$vitrine" watch timeline)"
+    sleep 0.5
+done
+"$vitrine" vm snapshots --json | grep '"vm":"ws-0005"' | grep -q vitrine-netloss || fail "the pool has no snapshot of ws-0005"
 
 # TERM ends it, with status 0, and the socket is gone.
 kill -TERM "$pid"
