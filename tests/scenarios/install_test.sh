@@ -44,7 +44,7 @@ fi
 # knows each of them.
 sed -e 's/^#\([a-z_]* = ..*\)/\1/' -e 's/^#\(\[[a-z]* ".*\)/\1/' -e '/^warn_free\|^stop_free/d' "$dest/etc/vitrine/vitrine.conf" >"$dest/all.conf"
 # What faces modalities knows nothing of the pool (docs/architecture.md).
-for library in libvirt libcurl libxml2; do
+for library in libvirt libcurl; do
     ! ldd "$dest/usr/bin/vitrined" | grep "$library" || fail "vitrined links $library"
 done
 "$dest/usr/bin/vitrined" -c "$dest/all.conf" -o archive.path="$dest/archive" -o dicom.port=0 -o http.port=0 2>"$dest/log" &
