@@ -1,5 +1,8 @@
 /* Volumes: moves between two folders, killed at each point, and what is served meanwhile. */
+#include <pthread.h>
 #include <setjmp.h>
+#include <stdatomic.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
 
 #include "archive/volume.h"
@@ -374,6 +377,82 @@ static void a_study_that_still_grows_is_left_by_a_rule(void **state)
     assert_int_equal(moved.instances, 3);
 }
 
+/* ---- beside others ---- */
+
+struct storing {
+    struct world *world;
+    atomic_bool stop;
+    atomic_int stored;
+};
+
+static void *store_on(void *context)
+{
+    struct storing *storing = context;
+    struct vt_receive_result result;
+    struct vt_err err = { 0 };
+    VT_AUTO(vt_receive) receive = vt_receive_new(storing->world->archive, &err);
+
+    while (receive && !atomic_load(&storing->stop) && storing->stored < 2000) {
+        struct object object = OBJECT;
+        char sop[40];
+        snprintf(sop, sizeof sop, "1.2.3.1.1.%d", storing->stored + 1);
+        object.sop = sop;
+        if (!object_send(receive, &object, &result, &err) || result.status != 0)
+            break;
+        atomic_fetch_add(&storing->stored, 1);
+    }
+    return NULL;
+}
+
+static void who_stores_and_deletes_meanwhile_loses_nothing(void **state)
+{
+    struct world *world = *state;
+    struct storing storing = { .world = world };
+    struct vt_err err = { 0 };
+    pthread_t thread;
+
+    assert_int_equal(pthread_create(&thread, NULL, store_on, &storing), 0);
+    for (int i = 0; i < 3 || (i < 1000 && storing.stored < 100); i++) {
+        drain(world, "MAIN", "LT");
+        drain(world, "LT", "MAIN");
+    }
+    atomic_store(&storing.stop, true);
+    pthread_join(thread, NULL);
+    assert_true(storing.stored >= 100);
+    assert_int_equal(world_instances(world), storing.stored);
+    assert_int_equal(files_in(world->folder) + files_in(long_term), storing.stored);
+    assert_readable(world, storing.stored);
+    drain(world, "MAIN", "LT");
+    uint64_t instances = 0;
+    int64_t trash = 0;
+    OK(vt_admin_study_delete(&world->admin, OBJECT.study, "", &trash, &instances, &err));
+    assert_int_equal(instances, storing.stored);
+    assert_int_equal(world_faults(world), 0);
+}
+
+static void a_file_system_that_fills_up_in_a_copy_keeps_the_first_ones(void **state)
+{
+    struct world *world = *state;
+    struct vt_volume_moved moved = { 0 };
+    struct vt_err err = { 0 };
+
+    fill(world, INSTANCES);
+    folder_remove(long_term);
+    assert_int_equal(mkdir(long_term, 0750), 0);
+    if (mount("tmpfs", long_term, "tmpfs", 0, "size=48k,mode=0750") != 0)
+        skip();
+    OK(vt_admin_volume_add(&world->admin, "LT", &err));
+    bool all = vt_admin_volume_drain(&world->admin, "MAIN", "LT", &moved, &err);
+    assert_int_equal(files_in(world->folder) + files_in(long_term), INSTANCES);
+    assert_readable(world, INSTANCES);
+    drain(world, "LT", "MAIN");
+    assert_int_equal(files_in(world->folder), INSTANCES);
+    assert_int_equal(umount(long_term), 0);
+    assert_false(all);
+    assert_int_equal(err.code, VT_E_FULL);
+    assert_readable(world, INSTANCES);
+}
+
 /* ---- memory ---- */
 
 struct torture {
@@ -551,6 +630,8 @@ int main(void)
         VOLUME_TEST(another_file_in_the_way_is_left_alone),
         VOLUME_TEST(a_backup_holds_all_volumes_and_serves_them),
         VOLUME_TEST(a_study_that_still_grows_is_left_by_a_rule),
+        VOLUME_TEST(who_stores_and_deletes_meanwhile_loses_nothing),
+        VOLUME_TEST(a_file_system_that_fills_up_in_a_copy_keeps_the_first_ones),
         VOLUME_TEST(a_move_without_memory_leaves_all_in_place),
         VOLUME_TEST(a_kill_at_any_point_leaves_one_copy_of_each),
         VOLUME_TEST(copies_that_a_crash_left_wait_for_their_volume),
