@@ -307,23 +307,23 @@ static void look_up(struct vt_monitor *monitor)
 static void keep_seen(struct vt_monitor *monitor)
 {
     struct vt_err err = { 0 };
-    bool begun = false, ok = true;
+    uint32_t fresh = 0;
 
-    for (uint32_t i = 0; i < monitor->vm_count && ok; i++) {
+    pthread_mutex_lock(&monitor->lock);
+    for (uint32_t i = 0; i < monitor->vm_count; i++) {
         struct vt_watched *vm = &monitor->vms[i];
-        pthread_mutex_lock(&monitor->lock);
-        bool fresh = vm->used && vm->looked_up && vm->seen && !vm->seen_kept;
-        vm->seen_kept |= fresh;
-        pthread_mutex_unlock(&monitor->lock);
-        if (!fresh)
-            continue;
-        if (!begun)
-            ok = begun = vt_incidents_begin(monitor->incidents, &err);
-        if (begun)
-            ok = vt_incidents_seen_add(monitor->incidents, vm->uuid, &err);
+        vm->seen_fresh = vm->used && vm->looked_up && vm->seen && !vm->seen_kept;
+        vm->seen_kept |= vm->seen_fresh;
+        fresh += vm->seen_fresh;
     }
-    if (begun)
-        vt_incidents_end(monitor->incidents, ok, &err);
+    pthread_mutex_unlock(&monitor->lock);
+    if (fresh == 0 || !vt_incidents_begin(monitor->incidents, &err))
+        return;
+    bool ok = true;
+    for (uint32_t i = 0; i < monitor->vm_count && ok; i++)
+        if (monitor->vms[i].seen_fresh)
+            ok = vt_incidents_seen_add(monitor->incidents, monitor->vms[i].uuid, &err);
+    vt_incidents_end(monitor->incidents, ok, &err);
 }
 
 /* Incidents of an earlier run find their VMs again. */

@@ -75,7 +75,7 @@ struct vt_watched {
     struct vt_heard heard[VT_HEARD_KEPT];
     unsigned heard_next;
     uint64_t probes, bad_probes;
-    bool seen, seen_kept; /* has answered once; that is written down */
+    bool seen, seen_kept, seen_fresh; /* has answered once; that is, or is being, written down */
 
     /* judged */
     enum vt_loss loss;
@@ -134,6 +134,7 @@ struct vt_step {
     bool leave, join, shoot;
     char cause[VT_INCIDENT_TEXT_MAX];
     char *evidence;      /* owned */
+    char *heard;         /* owned; what the probes said when it leaves */
     int64_t incident;    /* that it joined */
     bool opened, closed; /* filled by the writing */
     int64_t left;

@@ -9,6 +9,7 @@ void vt_steps_free(struct vt_step *steps, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         free(steps[i].evidence);
+        free(steps[i].heard);
         json_decref(steps[i].guard_facts);
     }
     free(steps);
@@ -86,15 +87,7 @@ static bool leave(struct vt_monitor *monitor, struct vt_step *step, int64_t wall
     step->closed = open && open->vms == 0 && !open->pool_wide;
     if (!step->closed)
         return vt_incident_vm_leaves(monitor->incidents, vm->incident, vm->uuid, wall, reason, err);
-    pthread_mutex_lock(&monitor->lock);
-    json_t *heard = vt_heard_json(vm);
-    pthread_mutex_unlock(&monitor->lock);
-    char *text = heard ? json_dumps(heard, JSON_COMPACT) : NULL;
-    bool ok =
-        vt_incident_close(monitor->incidents, vm->incident, wall, reason, text ? text : NULL, err);
-    free(text);
-    json_decref(heard);
-    return ok;
+    return vt_incident_close(monitor->incidents, vm->incident, wall, reason, step->heard, err);
 }
 
 static bool join(struct vt_monitor *monitor, struct vt_step *step, int64_t wall, struct vt_err *err)
@@ -226,10 +219,24 @@ static void take_back(struct vt_monitor *monitor, const struct vt_step *steps, s
             open_remove(monitor, steps[i].incident);
 }
 
+/* Before the transaction: the incidents' lock comes behind the monitor's, never before it. */
+static void keep_heard(struct vt_monitor *monitor, struct vt_step *steps, size_t count)
+{
+    pthread_mutex_lock(&monitor->lock);
+    for (size_t i = 0; i < count; i++) {
+        json_t *heard = steps[i].leave ? vt_heard_json(&monitor->vms[steps[i].vm]) : NULL;
+        steps[i].heard = heard ? json_dumps(heard, JSON_COMPACT) : NULL;
+        json_decref(heard);
+    }
+    pthread_mutex_unlock(&monitor->lock);
+}
+
 bool vt_steps_write(struct vt_monitor *monitor, struct vt_step *steps, size_t count,
                     struct vt_err *err)
 {
     int64_t wall = vt_clock_wall();
+
+    keep_heard(monitor, steps, count);
     bool ok = vt_incidents_begin(monitor->incidents, err);
 
     if (!ok)

@@ -16,7 +16,7 @@
 #include "core/err.h"
 #include "hypervisor/probe_state.h"
 
-enum { EVENTS = 256, FILES_KEPT = 256, FILES_WANTED = 65536, JITTER_PART = 10, GROW = 256 };
+enum { EVENTS = 256, TURNS_MAX = 16, FILES_KEPT = 256, FILES_WANTED = 65536, JITTER_PART = 10, GROW = 256 };
 
 enum what { PUT, REMOVE, HURRY };
 
@@ -450,17 +450,29 @@ static int wait_ms(const struct vt_probes *probes)
     return vt_clock_poll_ms(due_at(probes, 0));
 }
 
+/* Waits so long, 0: not at all. false: nothing came. */
+static bool take_events(struct vt_probes *probes, int ms)
+{
+    struct epoll_event events[EVENTS];
+    int count = epoll_wait(probes->epoll, events, EVENTS, ms);
+
+    probes->now = vt_clock_mono();
+    for (int i = 0; i < count; i++)
+        take_event(probes, &events[i]);
+    return count > 0;
+}
+
+/* What has answered while this thread had to wait for a processor is heard before anything is given
+ * up: a machine with too much to do is no silence. */
 static void *run(void *context)
 {
     struct vt_probes *probes = context;
-    struct epoll_event events[EVENTS];
 
     for (probes->now = vt_clock_mono(); take_changes(probes); probes->now = vt_clock_mono()) {
+        for (int turn = 0; turn < TURNS_MAX && take_events(probes, 0); turn++)
+            continue;
         run_due(probes);
-        int count = epoll_wait(probes->epoll, events, EVENTS, wait_ms(probes));
-        probes->now = vt_clock_mono();
-        for (int i = 0; i < count; i++)
-            take_event(probes, &events[i]);
+        take_events(probes, wait_ms(probes));
     }
     return NULL;
 }
