@@ -116,6 +116,7 @@ int vt_cli_get(struct vt_cli *cli, struct vt_err *err);
 int vt_cli_move(struct vt_cli *cli, struct vt_err *err);
 int vt_cli_archive(struct vt_cli *cli, struct vt_err *err);
 int vt_cli_import(struct vt_cli *cli, struct vt_err *err);
+int vt_cli_export(struct vt_cli *cli, struct vt_err *err);
 int vt_cli_slide_info(struct vt_cli *cli, struct vt_err *err);
 int vt_cli_slide_convert(struct vt_cli *cli, struct vt_err *err);
 int vt_cli_slide_restore(struct vt_cli *cli, struct vt_err *err);

@@ -145,6 +145,8 @@ static const struct showing showings[] = {
     { { "volume", "add" }, ROWS, "ready to be used", NULL, NULL },
     { { "volume", "drain" }, ROWS, "{text}", NULL, NULL },
     { { "volume", "verify" }, ROWS, "{checked} instances checked, {faults} faults", NULL, NULL },
+    { { "export", NULL }, ROWS, "{instances} instances on {media} media, read back; {transcoded} transcoded, {failed} failed",
+      NULL, NULL },
     { { "slide", "list" }, ROWS, NULL, "no slide matches", NULL },
     { { "slide", "restore" }, ROWS, "{file}: {name} as it was, SHA-256 equal", NULL, NULL },
     { { "import", NULL }, ROWS, "{stored} stored, {duplicates} were there already, {versions} new "

@@ -512,6 +512,24 @@ const struct vt_cli_command vt_cli_commands[] = {
         .run = vt_cli_import,
     },
     {
+        .words = { "export" },
+        .arguments = "KEY=VALUE... -o DIR|FILE.iso|FILE.zip",
+        .help = "studies as a DICOM file-set: a folder, an ISO 9660 image, a ZIP file",
+        .more =
+            "With DICOMDIR, README.TXT and SHA256.TXT. It is read back before it gets its name; --capacity writes\n"
+            "NAME-1, NAME-2 ... when one medium is not enough. vitrined writes it when it runs.",
+        .examples = "  vitrine export PatientID=4711 -o disc.iso\n"
+                    "  vitrine export StudyInstanceUID=1.2.3 -o study.zip --profile STD-GEN-USB-JPEG",
+        .options = { { "--output", "-o", "PATH", "what to write; must not be there", "@file" },
+                     { "--profile", NULL, "NAME", "STD-GEN-CD (default) and others: which transfer syntaxes may stay",
+                       "STD-GEN-CD STD-GEN-DVD-RAM STD-GEN-DVD-JPEG STD-GEN-DVD-J2K STD-GEN-USB-JPEG STD-GEN-USB-J2K" },
+                     { "--capacity", NULL, "SIZE", "of a medium, such as 700M", NULL } },
+        .min_args = 1,
+        .max_args = 64,
+        .complete = "@key",
+        .run = vt_cli_export,
+    },
+    {
         .words = { "slide", "info" },
         .arguments = "FILE",
         .help = "what a slide file holds",

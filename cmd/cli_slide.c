@@ -258,6 +258,17 @@ int vt_cli_slide_restore(struct vt_cli *cli, struct vt_err *err)
     return vt_cli_archive(cli, err);
 }
 
+int vt_cli_export(struct vt_cli *cli, struct vt_err *err)
+{
+    char path[PATH_MAX];
+
+    if (!vt_cli_value(cli, "--output")) {
+        vt_fail(err, VT_E_INVALID, "name what to write: -o FOLDER, FILE.iso or FILE.zip");
+        return VT_EXIT_USAGE;
+    }
+    return make_absolute(cli, "--output", path, err) ? vt_cli_archive(cli, err) : VT_EXIT_USAGE;
+}
+
 int vt_cli_import(struct vt_cli *cli, struct vt_err *err)
 {
     struct vt_slide_options reading;

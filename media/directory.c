@@ -1,0 +1,299 @@
+#include "media/directory.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/buf.h"
+#include "core/err.h"
+#include "dicom/element.h"
+#include "dicom/header.h"
+#include "media/fileset.h"
+
+enum { KEYS_MAX = 12, NONE = 0, KEY_TEXT_MAX = 256, LEVELS = 4, RECORD_MAX = 64 << 10 };
+
+/* A key of a record; `otherwise` stands in when the instance has no value and the record must have one. */
+struct key {
+    uint32_t tag;
+    const char *vr, *otherwise;   /* NULL: empty, or left out when `optional` */
+    bool optional;
+};
+
+struct record_type {
+    const char *name;
+    struct key keys[KEYS_MAX];    /* ascending, up to the first without a tag; the character set comes by itself */
+};
+
+static const struct record_type patient = { "PATIENT", { { VT_TAG_PATIENT_NAME, "PN", NULL, false },
+                                                         { VT_TAG_PATIENT_ID, "LO", NULL, false } } };
+static const struct record_type study = { "STUDY", { { VT_TAG_STUDY_DATE, "DA", "19000101", false },
+                                                     { VT_TAG_STUDY_TIME, "TM", "000000", false },
+                                                     { VT_TAG_ACCESSION_NUMBER, "SH", NULL, false },
+                                                     { VT_TAG_STUDY_DESCRIPTION, "LO", NULL, false },
+                                                     { VT_TAG_STUDY_INSTANCE_UID, "UI", NULL, false },
+                                                     { VT_TAG_STUDY_ID, "SH", "1", false } } };
+static const struct record_type series = { "SERIES", { { VT_TAG_MODALITY, "CS", "OT", false },
+                                                       { VT_TAG_SERIES_INSTANCE_UID, "UI", NULL, false },
+                                                       { VT_TAG_SERIES_NUMBER, "IS", "1", false } } };
+
+#define NUMBER { VT_TAG_INSTANCE_NUMBER, "IS", "1", false }
+#define CONTENT { VT_TAG_CONTENT_DATE, "DA", "19000101", false }, { VT_TAG_CONTENT_TIME, "TM", "000000", false }
+#define CONCEPT { VT_TAG_CONCEPT_NAME_CODE_SEQUENCE, "SQ", NULL, true }
+
+/* They have rows, and records of their own. */
+static const char *const no_images[] = { "1.2.840.10008.5.1.4.1.1.481.2", "1.2.840.10008.5.1.4.1.1.4.2" };
+
+/* By the SOP class, or its beginning up to a dot; the first that fits. */
+static const struct {
+    const char *sop_class;
+    struct record_type type;
+} leaves[] = {
+    { "1.2.840.10008.5.1.4.1.1.88.59", { "KEY OBJECT DOC", { CONTENT, NUMBER, CONCEPT } } },
+    { "1.2.840.10008.5.1.4.1.1.88.",
+      { "SR DOCUMENT",
+        { CONTENT, NUMBER, CONCEPT, { 0x0040a491, "CS", "PARTIAL", false }, { 0x0040a493, "CS", "UNVERIFIED", false } } } },
+    { "1.2.840.10008.5.1.4.1.1.9.", { "WAVEFORM", { CONTENT, NUMBER } } },
+    { "1.2.840.10008.5.1.4.1.1.104.",
+      { "ENCAP DOC",
+        { CONTENT, NUMBER, CONCEPT, { 0x00420010, "ST", NULL, false }, { 0x00420012, "LO", "application/octet-stream", false } } } },
+    { "1.2.840.10008.5.1.4.1.1.66", { "RAW DATA", { CONTENT, NUMBER } } },
+};
+static const struct record_type image = { "IMAGE", { { VT_TAG_IMAGE_TYPE, "CS", NULL, true }, NUMBER } };
+
+/* Records as numbers + 1; NONE: there is none. */
+struct record {
+    const struct record_type *type;
+    size_t keys_at, keys_size;             /* in `keys` */
+    uint32_t next, first, last, offset, children;
+};
+
+struct vt_directory {
+    struct record *records;
+    size_t count, room;
+    uint32_t first, last, children;        /* of the root */
+    struct vt_buf keys, scratch;
+};
+
+struct vt_directory *vt_directory_new(void)
+{
+    struct vt_directory *directory = calloc(1, sizeof *directory);
+
+    if (!directory)
+        return NULL;
+    vt_buf_init(&directory->keys, VT_DIRECTORY_BYTES_MAX);
+    vt_buf_init(&directory->scratch, RECORD_MAX);
+    return directory;
+}
+
+void vt_directory_free(struct vt_directory *directory)
+{
+    if (!directory)
+        return;
+    vt_buf_fini(&directory->keys);
+    vt_buf_fini(&directory->scratch);
+    free(directory->records);
+    free(directory);
+}
+
+/* ---- keys ---- */
+
+static const struct record_type *type_of(const struct vt_directory_entry *entry)
+{
+    struct vt_element rows;
+
+    for (size_t i = 0; i < VT_COUNT(leaves); i++) {
+        size_t length = strlen(leaves[i].sop_class);
+        bool family = leaves[i].sop_class[length - 1] == '.';
+        if (strncmp(entry->sop_class, leaves[i].sop_class, length) == 0 && (family || !entry->sop_class[length]))
+            return &leaves[i].type;
+    }
+    for (size_t i = 0; i < VT_COUNT(no_images); i++)
+        if (strcmp(entry->sop_class, no_images[i]) == 0)
+            return NULL;
+    return vt_header_find(entry->header, VT_TAG_ROWS, &rows) ? &image : NULL;
+}
+
+/* Patient IDs are unique in a file-set: those who have none are told apart by name. */
+static void name_nobody(const struct vt_header *header, char out[static 17])
+{
+    char name[KEY_TEXT_MAX];
+    uint32_t sum = 2166136261u;
+
+    vt_header_text(header, VT_TAG_PATIENT_NAME, name, sizeof name);
+    for (size_t i = 0; name[i]; i++)
+        sum = (sum ^ (uint8_t)name[i]) * 16777619u;
+    snprintf(out, 17, "NOID%08X", sum);
+}
+
+static bool put_key(struct vt_writer *w, const struct key *key, const struct vt_header *header, struct vt_err *err)
+{
+    struct vt_element element;
+    char text[KEY_TEXT_MAX];
+
+    if (vt_header_find(header, key->tag, &element) && element.value && element.length > 0 &&
+        (element.undefined_length || strcmp(element.vr, "SQ") == 0 ||
+         vt_element_text(&element, text, sizeof text) > 0))
+        return vt_write_element(w, &element, vt_header_encoding(header), err);
+    if (key->optional)
+        return true;
+    snprintf(text, sizeof text, "%s", key->otherwise ? key->otherwise : "");
+    if (key->tag == VT_TAG_PATIENT_ID)
+        name_nobody(header, text);
+    return vt_write_text(w, key->tag, key->vr, text, err);
+}
+
+static bool put_keys(struct vt_buf *out, const struct record_type *type, const struct vt_header *header,
+                     struct vt_err *err)
+{
+    static const struct key charset = { VT_TAG_SPECIFIC_CHARACTER_SET, "CS", NULL, true };
+    struct vt_writer w = { out, VT_EXPLICIT_LE };
+
+    vt_buf_reset(out);
+    if (!put_key(&w, &charset, header, err))
+        return false;
+    for (size_t i = 0; i < KEYS_MAX && type->keys[i].tag; i++)
+        if (!put_key(&w, &type->keys[i], header, err))
+            return false;
+    return true;
+}
+
+static bool put_leaf(struct vt_directory *directory, const struct vt_directory_entry *entry, const char *path,
+                     const struct record_type *type, struct vt_err *err)
+{
+    VT_AUTO_BUF(keys, RECORD_MAX);
+    struct vt_writer w = { &directory->scratch, VT_EXPLICIT_LE };
+    char id[VT_DIRECTORY_ID_MAX];
+    size_t i = 0;
+
+    if (!put_keys(&keys, type, entry->header, err))
+        return false;
+    for (; path[i]; i++)
+        id[i] = path[i] == '/' ? '\\' : path[i];
+    id[i] = '\0';
+    vt_buf_reset(&directory->scratch);
+    return vt_write_text(&w, 0x00041500, "CS", id, err) && vt_write_text(&w, 0x00041510, "UI", entry->sop_class, err) &&
+           vt_write_text(&w, 0x00041511, "UI", entry->sop_uid, err) &&
+           vt_write_text(&w, 0x00041512, "UI", entry->transfer_syntax, err) &&
+           vt_buf_append(&directory->scratch, keys.data, keys.size, err);
+}
+
+/* ---- the tree ---- */
+
+/* A record of what scratch holds, last under `above` (NONE: the root). */
+static bool append(struct vt_directory *directory, const struct record_type *type, uint32_t above,
+                   uint32_t *out_number, struct vt_err *err)
+{
+    if (directory->count == VT_DIRECTORY_RECORDS_MAX)
+        return vt_fail(err, VT_E_LIMIT, "more than %d directory records on one medium", VT_DIRECTORY_RECORDS_MAX);
+    if (directory->count == directory->room) {
+        size_t room = directory->room ? 2 * directory->room : 64;
+        struct record *grown = reallocarray(directory->records, room, sizeof *grown);
+        if (!grown)
+            return vt_fail(err, VT_E_NOMEM, "no memory for a DICOMDIR");
+        directory->records = grown;
+        directory->room = room;
+    }
+    struct record record = { .type = type, .keys_at = directory->keys.size, .keys_size = directory->scratch.size };
+    if (!vt_buf_append(&directory->keys, directory->scratch.data, directory->scratch.size, err))
+        return false;
+    directory->records[directory->count++] = record;
+    uint32_t number = (uint32_t)directory->count;
+    struct record *parent = above ? &directory->records[above - 1] : NULL;
+    uint32_t *last = parent ? &parent->last : &directory->last;
+    if (*last)
+        directory->records[*last - 1].next = number;
+    else
+        *(parent ? &parent->first : &directory->first) = number;
+    *last = number;
+    *out_number = number;
+    return true;
+}
+
+/* The record of that unique key under `above`, made when it is not there; *out_index says the how-manieth it is. */
+static bool enter(struct vt_directory *directory, const struct record_type *type, const struct vt_header *header,
+                  uint32_t above, uint32_t *out_number, unsigned *out_index, struct vt_err *err)
+{
+    struct vt_element mine, other;
+    uint32_t unique = type == &patient ? VT_TAG_PATIENT_ID
+                      : type == &study ? (uint32_t)VT_TAG_STUDY_INSTANCE_UID
+                                       : (uint32_t)VT_TAG_SERIES_INSTANCE_UID;
+    uint32_t at = above ? directory->records[above - 1].first : directory->first;
+
+    if (!put_keys(&directory->scratch, type, header, err))
+        return false;
+    if (!vt_element_find(directory->scratch.data, directory->scratch.size, VT_EXPLICIT_LE, unique, &mine))
+        return vt_fail(err, VT_E_INTERNAL, "a record without its key");
+    for (*out_index = 0; at; at = directory->records[at - 1].next, ++*out_index) {
+        const struct record *record = &directory->records[at - 1];
+        if (vt_element_find(directory->keys.data + record->keys_at, record->keys_size, VT_EXPLICIT_LE, unique, &other) &&
+            mine.length == other.length && memcmp(mine.value, other.value, (size_t)mine.length) == 0) {
+            *out_number = at;
+            return true;
+        }
+    }
+    return append(directory, type, above, out_number, err);
+}
+
+bool vt_directory_add(struct vt_directory *directory, const struct vt_directory_entry *entry,
+                      char out_path[static VT_DIRECTORY_ID_MAX], struct vt_err *err)
+{
+    const struct record_type *above[] = { &patient, &study, &series }, *type = type_of(entry);
+    unsigned index[LEVELS] = { 0 };
+    uint32_t number = NONE;
+
+    if (!type)
+        return vt_fail(err, VT_E_UNSUPPORTED, "no directory record is known for instances of class %s", entry->sop_class);
+    for (size_t i = 0; i < VT_COUNT(above); i++)
+        if (!enter(directory, above[i], entry->header, number, &number, &index[i], err))
+            return false;
+    index[3] = directory->records[number - 1].children++;
+    snprintf(out_path, VT_DIRECTORY_ID_MAX, "DICOM/PA%06u/ST%06u/SE%06u/IM%06u", index[0] % 1000000, index[1] % 1000000,
+             index[2] % 1000000, index[3] % 1000000);
+    return put_leaf(directory, entry, out_path, type, err) && append(directory, type, number, &number, err);
+}
+
+/* ---- the file ---- */
+
+static uint32_t offset_of(const struct vt_directory *directory, uint32_t number)
+{
+    return number ? directory->records[number - 1].offset : 0;
+}
+
+static bool write_record(struct vt_directory *directory, struct record *record, struct vt_writer *w, struct vt_err *err)
+{
+    const uint8_t *keys = directory->keys.data + record->keys_at;
+
+    record->offset = (uint32_t)w->buf->size;
+    return vt_write_item_begin(w, err) && vt_write_ul(w, 0x00041400, offset_of(directory, record->next), err) &&
+           vt_write_us(w, 0x00041410, 0xffff, err) &&
+           vt_write_ul(w, 0x00041420, offset_of(directory, record->first), err) &&
+           vt_write_text(w, 0x00041430, "CS", record->type->name, err) &&
+           vt_buf_append(w->buf, keys, record->keys_size, err) && vt_write_item_end(w, err);
+}
+
+static bool write_once(struct vt_directory *directory, const struct vt_file_meta *meta, struct vt_buf *out,
+                       struct vt_err *err)
+{
+    struct vt_writer w = { out, VT_EXPLICIT_LE };
+
+    vt_buf_reset(out);
+    if (!vt_write_file_meta(out, meta, err) || !vt_write_text(&w, 0x00041130, "CS", "VITRINE", err) ||
+        !vt_write_ul(&w, 0x00041200, offset_of(directory, directory->first), err) ||
+        !vt_write_ul(&w, 0x00041202, offset_of(directory, directory->last), err) ||
+        !vt_write_us(&w, 0x00041212, 0, err) || !vt_write_sequence_begin(&w, 0x00041220, err))
+        return false;
+    for (size_t i = 0; i < directory->count; i++)
+        if (!write_record(directory, &directory->records[i], &w, err))
+            return false;
+    return vt_write_sequence_end(&w, err);
+}
+
+/* Twice: offsets are known after the first time. */
+bool vt_directory_write(struct vt_directory *directory, struct vt_buf *out, struct vt_err *err)
+{
+    char uid[VT_UID_MAX + 1];
+    const struct vt_file_meta meta = { VT_UID_MEDIA_DIRECTORY, uid, VT_UID_EXPLICIT_LE, NULL };
+
+    vt_uid_new(uid);
+    return write_once(directory, &meta, out, err) && write_once(directory, &meta, out, err);
+}

@@ -1,0 +1,40 @@
+/* media/export.h: studies out of the archive as a file-set on media (PS3.10, PS3.11): a folder, an ISO image or a ZIP file, several of
+ * them when a capacity says so.
+ *
+ * Each instance goes out as C-MOVE would send it (corrections of patients applied), in a transfer syntax that the profile allows;
+ * stored ones it does not allow are transcoded without loss, or refused with the reason. Memory does not grow with the bytes. What was
+ * written is read back before it gets its name; on failure nothing is left. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct json_t;
+struct vt_archive;
+struct vt_err;
+
+enum { VT_EXPORT_MEDIA_MAX = 1000, VT_EXPORT_CAPACITY_MIN = 1 << 20 };
+
+struct vt_export_call {
+    struct vt_archive *archive;
+    const char *const *words;     /* KEY=VALUE */
+    size_t word_count;
+    const char *output;           /* absolute; NAME.iso, NAME.zip, or a folder */
+    const char *profile;          /* NULL: STD-GEN-CD */
+    uint64_t capacity;            /* bytes of a medium; 0: as many as there are */
+    /* A row for each medium, and for each instance that could not go; false stops. */
+    bool (*row)(void *context, struct json_t *row);
+    bool (*progress)(void *context, uint64_t done, uint64_t total, const char *unit);   /* NULL: none */
+    void *context;
+};
+
+struct vt_export_result {
+    uint64_t instances, failed, media, bytes, transcoded;
+};
+
+/* VT_E_EXISTS: the output is there. VT_E_NOTFOUND: nothing matches. Instances that cannot go are counted in `failed`, and the rest
+ * goes. */
+bool vt_export(const struct vt_export_call *call, struct vt_export_result *out, struct vt_err *err);
+/* The i-th name of a profile; NULL behind the last. */
+const char *vt_export_profile_at(size_t i);
