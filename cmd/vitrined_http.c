@@ -48,15 +48,27 @@ static bool read_tls(struct vt_web *web, struct vt_err *err)
                    web->listen);
 }
 
+/* Words with blanks or commas between them; they lie in *out_text. */
+static bool read_list(const struct vt_conf *conf, const char *key, const char *out[], size_t room, size_t *out_count,
+                      char **out_text, struct vt_err *err)
+{
+    *out_text = strdup(vt_conf_text(conf, "http", NULL, key, ""));
+    if (!*out_text)
+        return vt_fail(err, VT_E_NOMEM, "no memory for http.%s", key);
+    char *rest = *out_text;
+    for (char *word; (word = strtok_r(rest, " ,", &rest));) {
+        if (*out_count == room)
+            return vt_fail(err, VT_E_INVALID, "http.%s has more than %zu words", key, room);
+        out[(*out_count)++] = word;
+    }
+    return true;
+}
+
 static bool read_names(struct vt_web *web, struct vt_err *err)
 {
-    web->name_text = strdup(vt_conf_text(web->conf, "http", NULL, "hosts", ""));
-    if (!web->name_text)
-        return vt_fail(err, VT_E_NOMEM, "no memory for http.hosts");
-    char *rest = web->name_text;
-    for (char *name; (name = strtok_r(rest, " ,", &rest)) && web->name_count < VT_COUNT(web->names);)
-        web->names[web->name_count++] = name;
-    return true;
+    return read_list(web->conf, "hosts", web->names, VT_COUNT(web->names), &web->name_count, &web->name_text, err) &&
+           read_list(web->conf, "origins", web->origins, VT_COUNT(web->origins), &web->origin_count,
+                     &web->origin_text, err);
 }
 
 bool vt_web_read(struct vt_web *web, struct vt_err *err)
@@ -100,6 +112,8 @@ bool vt_web_start(struct vt_web *web, struct vt_err *err)
         .events = web->events,
         .jobs = web->jobs,
         .users = web->users,
+        .origins = web->origins,
+        .origin_count = web->origin_count,
         .pool_socket = vt_conf_text(web->conf, "pool", NULL, "socket", NULL),
     };
 
@@ -125,4 +139,5 @@ void vt_web_stop(struct vt_web *web)
         explicit_bzero(web->key, strlen(web->key));
     free(web->key);
     free(web->name_text);
+    free(web->origin_text);
 }

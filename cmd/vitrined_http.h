@@ -31,6 +31,9 @@ struct vt_web {
     char *certificate, *key;
     const char *names[16];      /* of http.hosts */
     char *name_text;
+    const char *origins[16];    /* of http.origins */
+    size_t origin_count;
+    char *origin_text;
 };
 
 /* Beyond loopback it wants TLS. conf is set. */

@@ -120,6 +120,8 @@ static bool admit(struct vt_request *request)
         vt_answer_error(request, 421, "This server is not known by that name: http.hosts lists its names.");
         return false;
     }
+    if (vt_http_share(request))
+        return false;
     if (changes_something(request->method) && !vt_http_origin_is_ours(request)) {
         vt_answer_error(request, 403, "Changes are accepted from our own pages only.");
         return false;

@@ -58,6 +58,9 @@ struct vt_http_options {
     const char *certificate, *key;    /* PEM text; NULL: no TLS */
     const char *const *hosts;         /* further names in Host that are ours; loopback names and the address always are */
     size_t host_count;
+    const char *shared;               /* what begins so may be read by pages of these origins ("*": all); NULL: nothing */
+    const char *const *origins;
+    size_t origin_count;
     const struct vt_route *const *tables;   /* each ends with a row whose method is NULL; the first match counts */
     size_t table_count;
     vt_http_gate gate;                /* NULL: everybody may do everything */

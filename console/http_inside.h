@@ -50,3 +50,5 @@ bool vt_http_match(const struct vt_route *route, struct vt_request *request);
 /* Is the Host one of ours (no rebinding); does a change come from our own pages, or from no page at all? */
 bool vt_http_host_is_ours(const struct vt_request *request);
 bool vt_http_origin_is_ours(const struct vt_request *request);
+/* Adds what lets a page of a listed origin read the answer; true: it only asked whether it may (OPTIONS), and is answered. */
+bool vt_http_share(struct vt_request *request);

@@ -26,7 +26,7 @@ class World:
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
         self.made = samples.make(self.folder)
-        self.node = Node(self.folder / "archive")
+        self.node = Node(self.folder / "archive", ["http.origins=https://viewer.example, http://localhost:3000"])
 
     def files(self):
         return [path for paths in self.made.values() for path in paths]
@@ -255,6 +255,18 @@ def case_other_hosts_and_pages_of_others_are_refused(world):
     body, kind = multipart([("application/dicom", world.made["ct"][0].read_bytes())])
     for headers in ({"Origin": "http://evil.example"}, {"Sec_Fetch_Site": "cross-site"}, {"Origin": "null"}):
         equal(world.web("/studies", "POST", body, Content_Type=kind, **headers)[0], 403, headers)
+
+
+def case_listed_pages_of_others_may_read_dicomweb_only(world):
+    viewer, other = {"Origin": "https://viewer.example"}, {"Origin": "https://evil.example"}
+    status, headers, _ = world.web("/studies", **viewer)
+    equal((status, headers["Access-Control-Allow-Origin"], headers["Vary"]), (200, "https://viewer.example", "Origin"))
+    status, headers, _ = world.web("/studies", "OPTIONS", **viewer)
+    equal((status, headers["Access-Control-Allow-Methods"]), (204, "GET, HEAD"))
+    for path, who in (("/dicom-web/studies", other), ("/api/me", viewer), ("/dicom-web/studies", {})):
+        equal(world.ask(path, **who)[1]["Access-Control-Allow-Origin"], None, path)
+    equal(world.web("/studies", "OPTIONS", **other)[0] >= 400, True)
+    equal(world.web("/studies", "POST", b"x", **viewer)[0], 403)
 
 
 def case_nonsense_is_answered_in_a_sentence(world):
