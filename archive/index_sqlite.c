@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "core/err.h"
 #include "core/io.h"
@@ -62,6 +63,16 @@ static void reader_free(struct sq_reader *reader)
     free(reader);
 }
 
+/* Not the file that a reindex has put in its place: that one numbers its words otherwise. */
+static bool is_own_file(const struct sq_index *index, struct vt_err *err)
+{
+    struct stat info;
+
+    return (stat(index->path, &info) == 0 && info.st_ino == index->inode &&
+            info.st_dev == index->device) ||
+           vt_fail(err, VT_E_BUSY, "%s was replaced: try again", index->path);
+}
+
 static struct sq_reader *reader_new(struct sq_index *index, uint64_t mmap_bytes, struct vt_err *err)
 {
     const struct vt_db_options options = { .read_only = true,
@@ -75,7 +86,7 @@ static struct sq_reader *reader_new(struct sq_index *index, uint64_t mmap_bytes,
         return NULL;
     }
     reader->db = vt_db_open(index->path, &options, err);
-    if (!reader->db || !sq_functions(reader->db, err)) {
+    if (!reader->db || !is_own_file(index, err) || !sq_functions(reader->db, err)) {
         sq_explain(err);
         reader_free(reader);
         return NULL;
@@ -200,9 +211,14 @@ static bool open_writer(struct sq_index *index, struct vt_err *err)
                                            .busy_ms = SQ_BUSY_MS,
                                            .cache_kib = SQ_CACHE_WRITER_KIB,
                                            .wal_autocheckpoint = SQ_CHECKPOINT_PAGES };
+    struct stat info;
 
     if (!(index->db = vt_db_open(index->path, &options, err)))
         return false;
+    if (stat(index->path, &info) < 0)
+        return vt_fail_errno(err, "%s", index->path);
+    index->inode = info.st_ino;
+    index->device = info.st_dev;
     if (!index->read_only && !vt_db_migrate(index->db, sq_migrations, sq_migration_count, err))
         return false;
     return sq_functions(index->db, err) && sq_words_init(&index->words, index->db, err) &&

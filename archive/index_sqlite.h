@@ -125,6 +125,7 @@ struct sq_recent {
 struct sq_index {
     const struct vt_index_driver *driver;
     char *path; /* of index.db */
+    uint64_t device, inode; /* of the file that was opened there */
     bool read_only;
     struct sq_words words;
 
