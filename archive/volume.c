@@ -14,6 +14,7 @@
 #include "archive/admin_rows.h"
 #include "archive/inside.h"
 #include "archive/volume_inside.h"
+#include "core/clock.h"
 #include "core/err.h"
 #include "core/io.h"
 
@@ -294,7 +295,12 @@ struct usage {
 struct usages {
     struct usage list[VT_VOLUMES_MAX + 1];
     size_t count;
+    int64_t now, oldest; /* wall; the oldest arrival that counts as recent */
+    uint64_t recent;     /* bytes that arrived since */
 };
+
+#define DAY (24 * 3600 * VT_NS_PER_S)
+#define RECENT (30 * DAY)
 
 static struct usage *usage_of(struct usages *usages, const char *name)
 {
@@ -310,11 +316,16 @@ static struct usage *usage_of(struct usages *usages, const char *name)
 
 static bool count_one(void *context, const struct vt_index_entry *entry, struct vt_err *err)
 {
+    struct usages *usages = context;
     char name[VT_VOLUME_NAME_MAX + 1];
 
     (void)err;
+    if (entry->arrived > usages->now - RECENT) {
+        usages->recent += entry->file_size;
+        usages->oldest = entry->arrived < usages->oldest ? entry->arrived : usages->oldest;
+    }
     vt_volume_of(entry->file, name);
-    struct usage *usage = usage_of(context, name);
+    struct usage *usage = usage_of(usages, name);
     if (usage) {
         usage->instances++;
         usage->bytes += entry->file_size;
@@ -322,7 +333,20 @@ static bool count_one(void *context, const struct vt_index_entry *entry, struct 
     return true;
 }
 
-static bool send_volume(const struct vt_admin *admin, const struct usage *usage, struct vt_err *err)
+/* At the rate at which instances came in the last 30 days, if nothing moves away. */
+static json_t *days_until_full(const struct usages *usages, uint64_t free_bytes, uint64_t stop)
+{
+    int64_t age = usages->oldest < usages->now ? usages->now - usages->oldest : 0;
+    int64_t days = age / DAY + 1;
+    uint64_t rate = usages->recent / (uint64_t)days;
+
+    if (rate == 0)
+        return json_null();
+    return json_integer((json_int_t)(free_bytes > stop ? (free_bytes - stop) / rate : 0));
+}
+
+static bool send_volume(const struct vt_admin *admin, const struct usages *usages,
+                        const struct usage *usage, struct vt_err *err)
 {
     struct vt_archive *archive = admin->archive;
     const struct vt_volume *volume = vt_volume_find(archive, usage->name);
@@ -349,6 +373,10 @@ static bool send_volume(const struct vt_admin *admin, const struct usage *usage,
                   "instances", (json_int_t)usage->instances, "bytes", (json_int_t)usage->bytes,
                   "free", (json_int_t)free_bytes, "total", (json_int_t)total);
 
+    if (row && main_one)
+        json_object_set_new(row, "days_until_full",
+                            days_until_full(usages, free_bytes,
+                                            vt_volume_stop(archive, usage->name, total)));
     if (row && !known)
         json_object_set_new(row, "reason", json_string(away.text));
     return vt_admin_send(admin, row, err);
@@ -357,7 +385,7 @@ static bool send_volume(const struct vt_admin *admin, const struct usage *usage,
 bool vt_admin_volume_list(const struct vt_admin *admin, struct vt_err *err)
 {
     const struct vt_volumes *volumes = admin->archive->volumes;
-    struct usages usages = { .count = 0 };
+    struct usages usages = { .now = vt_clock_wall(), .oldest = INT64_MAX };
 
     usage_of(&usages, VT_VOLUME_MAIN);
     for (size_t i = 0; i < volumes->count; i++)
@@ -365,7 +393,7 @@ bool vt_admin_volume_list(const struct vt_admin *admin, struct vt_err *err)
     if (!vt_admin_each(admin->archive, NULL, count_one, &usages, err))
         return false;
     for (size_t i = 0; i < usages.count; i++)
-        if (!send_volume(admin, &usages.list[i], err))
+        if (!send_volume(admin, &usages, &usages.list[i], err))
             return false;
     return true;
 }

@@ -97,6 +97,7 @@ static const struct vt_column_spec volume_columns[] = {
     { "state", "state" },         { "availability", "availability" },
     { "instances", "instances" }, { "bytes", "bytes" },
     { "free", "free" },           { "total", "total" },
+    { "days_until_full", "days until full" },
     { "path", "path" },           { NULL, NULL },
 };
 

@@ -574,6 +574,7 @@ static void the_list_names_class_and_contents(void **state)
     assert_int_equal(world_rows(world), 2);
     assert_string_equal(world_text(world, 0, "volume"), "MAIN");
     assert_int_equal(world_number(world, 0, "instances"), 0);
+    assert_true(world_number(world, 0, "days_until_full") > 0);
     assert_string_equal(world_text(world, 1, "volume"), "LT");
     assert_string_equal(world_text(world, 1, "class"), "long-term");
     assert_int_equal(world_number(world, 1, "instances"), 3);
