@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """vitrine-poold is stopped while everything goes on: VMs are lost and found, snapshots are taken, callers ask and hear events, one is in
-the middle of a verb. It ends at once, with status 0, each of eight times (VT_LONG=N: N times). A build with ThreadSanitizer or
+the middle of a verb. It ends at once, with status 0, each of twelve times (VT_LONG=N: N times). A build with ThreadSanitizer or
 AddressSanitizer that has something to say ends with another status."""
 import json
 import os
@@ -15,7 +15,7 @@ from cases import equal
 from monitored import Monitored, until
 from pool_cli_test import VITRINE
 
-STOPS = int(os.environ.get("VT_LONG", "8"))
+STOPS = int(os.environ.get("VT_LONG", "12"))
 SOON_S = 30     # a loaded machine under a sanitizer; it takes well below one
 
 
@@ -47,6 +47,7 @@ class Callers:
         while not self.gone.is_set():
             try:
                 with self.world.connect() as events:
+                    events.settimeout(1)
                     events.sendall(b'{"do":"events"}\n')
                     while events.recv(1 << 16):
                         self.answered += 1
