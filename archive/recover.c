@@ -290,7 +290,12 @@ bool vt_archive_recover(struct vt_archive *archive, struct vt_err *err)
     if (!ok)
         return vt_fail_context(err, "replaying the journal of %s", archive->path);
     vt_journal_continue(archive->journal, recovery.applied);
+    if (!sweep(archive, err) || !vt_operation_forget_plans(archive, err) ||
+        !check_index(archive, err) || !vt_archive_cut_all(archive, err))
+        return false;
+    /* A damaged journal may have ended before what the index has of it: a number that the index
+     * takes for applied must not be given again. */
+    vt_journal_continue(archive->journal, recovery.applied);
     archive->issued = archive->finished = vt_journal_last(archive->journal);
-    return sweep(archive, err) && vt_operation_forget_plans(archive, err) &&
-           check_index(archive, err) && vt_archive_cut_all(archive, err);
+    return true;
 }
