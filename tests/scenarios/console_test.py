@@ -16,7 +16,8 @@ import pydicom
 import samples
 from cases import equal, run
 from node import BIN, SKIPPED, Node, json_lines, work_folder
-from poold import Daemon
+from poold import Daemon, until
+from simulator import BIN as SIMULATOR, free_port
 
 HERE = pathlib.Path(__file__).resolve().parent / "console"
 WORK = BIN.resolve().parent / "console"
@@ -36,10 +37,21 @@ def install():
         (WORK / "installed").touch()
 
 
+class Pool(Daemon):
+    """Its guests listen, so that their network can be watched."""
+
+    def start(self, seed="1"):
+        self.guest_port = free_port()
+        self.process = subprocess.Popen([SIMULATOR, "--port", str(self.port), "--hosts", "3", "--spares", "1", "--vms", "12", "--guest-port",
+                                         str(self.guest_port), "--pace", "0.05", "--tls", "--seed", seed], stderr=subprocess.PIPE, text=True)
+        if "ready" not in self.process.stderr.readline():
+            raise RuntimeError("the simulator did not start")
+
+
 class World:
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
-        self.pool = Daemon(self.folder)
+        self.pool = Pool(self.folder)
         self.made = samples.make(self.folder)
         odd = pydicom.dcmread(self.made["mr"][0])
         odd.PatientName, odd.PatientID, odd.StudyDate, odd.AccessionNumber = "<script>alert(1)</script>", "ODD", "20230505", "ODD"
@@ -85,7 +97,11 @@ def case_the_pages_work_in_a_browser(world):
     if not chromium:
         print("no chromium here: the pages were not clicked")
         return
-    run_node("browser.mjs", world.url(), WORK, chromium)
+    name = [vm["name"] for vm in world.pool.rows("vm", "list") if vm["power_state"] == "Running"][-1]
+    world.pool.ok("watch", "add", name, "--interval", "1s", "--timeout", "1s", "--grace", "1s", "--port", str(world.pool.guest_port))
+    until(lambda: world.ask("/api/pool/watch")[2]["rows"][0]["state"] == "answers", "the guest answers")
+    world.pool.ctl("cut-network", name)
+    run_node("browser.mjs", world.url(), WORK, chromium, name)
 
 
 def case_dicomweb_client_reads_the_archive(world):

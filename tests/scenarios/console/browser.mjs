@@ -1,4 +1,4 @@
-// Clicks through the pages: node browser.mjs URL FOLDER CHROMIUM. Each step fails with a sentence; screenshots go to FOLDER.
+// Clicks through the pages: node browser.mjs URL FOLDER CHROMIUM LOST-VM. Each step fails with a sentence; screenshots go to FOLDER.
 // Nothing may be asked of any other address.
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
 
-const [url, folder, executablePath] = process.argv.slice(2);
+const [url, folder, executablePath, lost] = process.argv.slice(2);
 const user = mkdtempSync(join(tmpdir(), "vitrine-browser-"));
 const context = await chromium.launchPersistentContext(user, {
     executablePath, headless: true, viewport: { width: 1200, height: 780 }, colorScheme: "light",
@@ -111,9 +111,13 @@ const steps = {
         await page.getByRole("button", { name: `Resume ${name}` }).click();
         await page.locator(".machine[data-state=Running]").waitFor();
     },
-    async "the network monitor and the transfers answer"() {
+    async "an incident appears by itself, transfers answer"() {
         await page.getByRole("link", { name: "Network monitor" }).click();
-        await page.getByText(/\d+ incidents, \d+ open/).waitFor();
+        await page.getByText(/1 incidents?, 1 open; 1 virtual machines? watched/).waitFor();
+        const incident = page.locator(".incidents .now", { hasText: lost });
+        await incident.getByText("network-lost").waitFor();
+        await incident.getByText("still so").waitFor();
+        await see("monitor");
         await page.getByRole("link", { name: "Transfers" }).click();
         await page.getByText("No jobs").waitFor();
     },
