@@ -327,7 +327,7 @@ static const struct vt_admin_verb verbs[] = {
     { { "backup", NULL }, 1, 1, true, backup },
     { { "status", NULL }, 0, 0, false, status },
     { { "import", NULL }, 1, 4096, true, vt_verb_import },
-    { { "export", NULL }, 1, 64, false, vt_verb_export },
+    { { "export", NULL }, 1, 64, true, vt_verb_export },
     { { "volume", "list" }, 0, 0, false, vt_verb_volume_list },
     { { "volume", "add" }, 1, 1, true, vt_verb_volume_add },
     { { "volume", "drain" }, 1, 1, true, vt_verb_volume_drain },
