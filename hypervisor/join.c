@@ -242,6 +242,39 @@ static bool look_at_clusters(struct looking *look)
     return true;
 }
 
+static bool look_at_sdn(struct looking *look)
+{
+    VT_AUTO_REPLY reply = { 0 };
+
+    if (!get_records(look, &reply, "SDN_controller"))
+        return false;
+    value *sdn = vt_xmlrpc_first(reply.value);
+    if (sdn)
+        snprintf(look->out->sdn, sizeof look->out->sdn, "%s %s:%lld", text_of(sdn, "protocol"),
+                 text_of(sdn, "address"),
+                 (long long)vt_xmlrpc_int(vt_xmlrpc_member(sdn, "port"), 0));
+    return true;
+}
+
+static bool look_at_authorities(struct looking *look)
+{
+    VT_AUTO_REPLY reply = { 0 };
+    struct vt_join_facts *out = look->out;
+
+    if (!get_records(look, &reply, "Certificate"))
+        return false;
+    for (value *item = vt_xmlrpc_first(reply.value); item && out->ca_count < VT_JOIN_CAS_MAX;
+         item = item->next) {
+        struct vt_join_ca *ca = &out->cas[out->ca_count];
+        if (strcmp(text_of(item, "type"), "ca") != 0)
+            continue;
+        TAKE(ca->name, text_of(item, "name"));
+        TAKE(ca->fingerprint, text_of(item, "fingerprint"));
+        out->ca_count++;
+    }
+    return true;
+}
+
 static int by_text(const void *a, const void *b)
 {
     const char *const *one = a, *const *other = b;
@@ -320,7 +353,8 @@ bool vt_join_look(struct vt_xapi *xapi, struct vt_line *line, const char *addres
     look.host = text_of(pool, "master");
     take_pool(pool, out);
     if (!look_at_hosts(&look, &hosts) || !look_at_clock(&look) || !look_at_pifs(&look) ||
-        !look_at_networks(&look) || !look_at_drivers(&look) || !look_at_updates(&look))
+        !look_at_networks(&look) || !look_at_drivers(&look) || !look_at_updates(&look) ||
+        !look_at_sdn(&look) || !look_at_authorities(&look))
         return false;
     return !joiner || (look_at_storage(&look) && look_at_vms(&look) && look_at_clusters(&look));
 }

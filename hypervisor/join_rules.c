@@ -294,6 +294,29 @@ static enum vt_join_verdict tls(const struct sides *s)
     return unless(s->j->tls_verification != s->p->tls_verification, VT_JOIN_FAIL);
 }
 
+static enum vt_join_verdict sdn(const struct sides *s)
+{
+    return same(s, s->j->sdn, s->p->sdn);
+}
+
+/* One name for two authorities: the server cannot merge the lists. */
+static enum vt_join_verdict authorities(const struct sides *s)
+{
+    const struct vt_join_ca *clash = NULL;
+
+    for (size_t i = 0; i < s->j->ca_count && !clash; i++)
+        for (size_t k = 0; k < s->p->ca_count; k++)
+            if (strcmp(s->j->cas[i].name, s->p->cas[k].name) == 0 &&
+                strcmp(s->j->cas[i].fingerprint, s->p->cas[k].fingerprint) != 0)
+                clash = &s->j->cas[i];
+    if (clash)
+        say(s->out->joiner, "another %s", clash->name);
+    else
+        say(s->out->joiner, "%zu", s->j->ca_count);
+    say(s->out->pool, "%zu", s->p->ca_count);
+    return unless(clash, VT_JOIN_FAIL);
+}
+
 static enum vt_join_verdict updating(const struct sides *s)
 {
     return off(s, s->j->updating, s->p->updating);
@@ -390,6 +413,10 @@ static const struct rule {
       "take nbd or insecure_nbd from one side's networks", "OPERATION_NOT_ALLOWED" },
     { "tls", "same checking of certificates", false, tls, "switch TLS verification on or off on both sides",
       "POOL_JOINING_HOST_TLS_VERIFICATION_MISMATCH" },
+    { "sdn", "same SDN controller", false, sdn, "take the SDN controller from one side, or give both the same one",
+      "OPERATION_NOT_ALLOWED" },
+    { "authorities", "certificate authorities that go together", false, authorities,
+      "uninstall the authority of that name on the host", "POOL_JOINING_HOST_CA_CERTIFICATES_CONFLICT" },
     { "updating", "no update running", false, updating, "wait until the update is done", "NOT_SUPPORTED_DURING_UPGRADE" },
     { "storage-drivers", "storage drivers as able", false, drivers, "install the same release on both sides",
       "POOL_JOINING_SM_FEATURES_INCOMPATIBLE" },

@@ -14,6 +14,7 @@ enum {
     VT_JOIN_TEXT_MAX = 160,
     VT_JOIN_NAMES_MAX = 120,
     VT_JOIN_DRIVERS_MAX = 512,
+    VT_JOIN_CAS_MAX = 64,
     VT_JOIN_RULES_MAX = 48
 };
 
@@ -24,6 +25,11 @@ struct vt_join_driver { /* a capability of a storage driver */
 };
 
 /* One side: the host that wants to join, or the pool by its master. Empty text: not known. */
+/* A certificate authority that was installed by hand. */
+struct vt_join_ca {
+    char name[64], fingerprint[100];
+};
+
 struct vt_join_facts {
     char name[VT_JOIN_TEXT_MAX], address[VT_JOIN_TEXT_MAX], host_uuid[64], pool_uuid[64];
     char slave_of[VT_JOIN_TEXT_MAX]; /* the address of its master when it is a member of a pool */
@@ -55,6 +61,10 @@ struct vt_join_facts {
     bool ha_enabled, clustered, restrict_pooling, tls_verification;
     char auth_type[VT_JOIN_TEXT_MAX], auth_name[VT_JOIN_TEXT_MAX], edition[VT_JOIN_TEXT_MAX];
     bool nbd, insecure_nbd; /* purposes of networks */
+
+    char sdn[VT_JOIN_TEXT_MAX]; /* "ssl 10.0.0.5:6640", "" without an SDN controller */
+    struct vt_join_ca cas[VT_JOIN_CAS_MAX];
+    size_t ca_count;
 
     struct vt_join_driver drivers[VT_JOIN_DRIVERS_MAX];
     size_t driver_count;

@@ -100,6 +100,9 @@ CHANGE(schema, SET(j->db_schema, "5.602"))
 CHANGE(six, SET(j->address_type, "IPv6"))
 CHANGE(purpose, (j->nbd = true, p->insecure_nbd = true))
 CHANGE(tls, j->tls_verification = false)
+CHANGE(sdn, SET(p->sdn, "ssl 10.0.0.5:6640"))
+CHANGE(other_authority, (j->ca_count = p->ca_count = 1, SET(j->cas[0].name, "hospital.pem"), SET(p->cas[0].name, "hospital.pem"),
+                         SET(j->cas[0].fingerprint, "AA:01"), SET(p->cas[0].fingerprint, "BB:02")))
 CHANGE(updating, j->updating = true)
 CHANGE(old_driver, j->drivers[0].version = 1)
 
@@ -147,6 +150,8 @@ static const struct {
     { six, "address-type", VT_JOIN_FAIL, VT_JOIN_FAIL },
     { purpose, "network-purpose", VT_JOIN_FAIL, VT_JOIN_FAIL },
     { tls, "tls", VT_JOIN_FAIL, VT_JOIN_FAIL },
+    { sdn, "sdn", VT_JOIN_FAIL, VT_JOIN_FAIL },
+    { other_authority, "authorities", VT_JOIN_FAIL, VT_JOIN_FAIL },
     { updating, "updating", VT_JOIN_FAIL, VT_JOIN_FAIL },
     { old_driver, "storage-drivers", VT_JOIN_FAIL, VT_JOIN_FAIL },
 };
