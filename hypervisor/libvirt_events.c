@@ -1,6 +1,7 @@
 /* Domain events: libvirt's own thread only notes which domains changed; who watches reads them anew.
  * An event is a hint: its order means nothing, and none comes for a link, a snapshot or an address. */
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -25,6 +26,13 @@ struct vt_libvirt_watching {
     uint64_t asked, served; /* who wants all that is true now, and how far that has come */
 };
 
+static atomic_uint alive;
+
+unsigned vt_libvirt_watchings_alive(void)
+{
+    return atomic_load(&alive);
+}
+
 struct vt_libvirt_watching *vt_libvirt_watching_new(void)
 {
     struct vt_libvirt_watching *watching = calloc(1, sizeof *watching);
@@ -38,6 +46,7 @@ struct vt_libvirt_watching *vt_libvirt_watching_new(void)
     pthread_cond_init(&watching->changed, &monotonic);
     pthread_condattr_destroy(&monotonic);
     watching->refs = 1;
+    atomic_fetch_add(&alive, 1);
     watching->deeds = vt_libvirt_deeds_new();
     if (watching->deeds)
         return watching;
@@ -62,6 +71,7 @@ void vt_libvirt_watching_unref(struct vt_libvirt_watching *watching)
     pthread_mutex_unlock(&watching->lock);
     if (left > 0)
         return;
+    atomic_fetch_sub(&alive, 1);
     vt_libvirt_deeds_free(watching->deeds);
     pthread_cond_destroy(&watching->changed);
     pthread_mutex_destroy(&watching->lock);
@@ -343,12 +353,11 @@ static int listen_to(virConnectPtr connection, int event, virConnectDomainEventG
     return id;
 }
 
+/* No reference of its own: libvirt says yes also where a driver has no such callback, and then never lets go.
+ * Taking it out waits for one that runs (libvirt's lock is held meanwhile). */
 static bool hear_of_the_end(virConnectPtr connection, struct vt_libvirt_watching *watching)
 {
-    if (virConnectRegisterCloseCallback(connection, on_close, ref(watching), let_go) == 0)
-        return true;
-    vt_libvirt_watching_unref(watching);
-    return false;
+    return virConnectRegisterCloseCallback(connection, on_close, watching, NULL) == 0;
 }
 
 /* Registers first, then lists, so that nothing falls between. */

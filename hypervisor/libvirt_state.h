@@ -96,4 +96,6 @@ struct vt_libvirt_watching *vt_libvirt_watching(struct vt_libvirt *libvirt);
 struct vt_libvirt_watching *vt_libvirt_watching_new(void);
 /* libvirt's thread may still hold it: the last one ends it. */
 void vt_libvirt_watching_unref(struct vt_libvirt_watching *watching);
+/* How many there are: libvirt lets go of its callbacks in its own thread, a moment after they were taken out. */
+unsigned vt_libvirt_watchings_alive(void);
 struct vt_libvirt_deeds *vt_libvirt_watching_deeds(struct vt_libvirt_watching *watching);

@@ -414,6 +414,17 @@ static void any_failing_allocation_is_reported_and_leaks_nothing(void **state)
     assert_true(vt_torture(open_and_load, NULL) > 10);
 }
 
+/* libvirt's thread lets go of the callbacks a moment after they were taken out. */
+static void every_watch_is_let_go_of_in_the_end(void **state)
+{
+    (void)state;
+    int64_t deadline = vt_clock_mono() + 30 * VT_NS_PER_S;
+
+    while (vt_libvirt_watchings_alive() > 0 && vt_clock_mono() < deadline)
+        vt_clock_sleep(10 * VT_NS_PER_MS);
+    assert_int_equal(vt_libvirt_watchings_alive(), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -429,6 +440,7 @@ int main(void)
         cmocka_unit_test(an_operation_that_nobody_ends_is_over_in_time),
         cmocka_unit_test(so_many_vms_that_their_places_run_out_forget_the_oldest),
         cmocka_unit_test(any_failing_allocation_is_reported_and_leaks_nothing),
+        cmocka_unit_test(every_watch_is_let_go_of_in_the_end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
