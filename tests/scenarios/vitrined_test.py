@@ -92,7 +92,7 @@ def case_the_example_configuration_is_understood_as_it_is(world):
     path.write_text("\n".join(line for line in alive if not line.startswith(skip) and (line[:1] in "#[" or "=" in line or not line)))
     with Node(world.folder / "example", []) as node:
         pass
-    node = Node(world.folder / "example", ["peer.CT1.move_destination=no", "peer.CT1.host=127.0.0.1"])
+    node = Node(world.folder / "example", ["peer.CT1.move_destination=no", "peer.CT1.host=127.0.0.1", f"volume.LT.path={world.folder}"])
     node.command[1:1] = ["-c", str(path)]
     with node:
         equal([line for line in node.lines if "configuration.unknown" in line], [])
