@@ -3,9 +3,8 @@
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
-#include "core/buf.h"
+#include "cmd/vm_pool.h"
 #include "core/clock.h"
 #include "core/conf.h"
 #include "core/err.h"
@@ -16,7 +15,7 @@
 #define STATE_DEFAULT "/var/lib/vitrine-pool"
 #define CONSOLE_DEFAULT "vitrine"
 
-enum { PASSWORD_MAX = 256, PATH_ROOM = 4096, PER_MINUTE_MAX = 100000 };
+enum { PATH_ROOM = 4096, PER_MINUTE_MAX = 100000 };
 
 /* ---- the service ---- */
 
@@ -58,7 +57,7 @@ struct reading {
     const struct vt_conf *conf;
     const char *name; /* NULL: the plain section only */
     bool single;
-    char password[PASSWORD_MAX], state[PATH_ROOM];
+    char password[VT_POOL_PASSWORD_MAX], state[PATH_ROOM];
 };
 
 static const char *setting(const struct reading *reading, const char *key)
@@ -72,25 +71,8 @@ static const char *setting(const struct reading *reading, const char *key)
 
 static bool read_password(struct reading *reading, struct vt_err *err)
 {
-    VT_AUTO_BUF(bytes, PASSWORD_MAX - 1);
-    const char *path = setting(reading, "password_file");
-    struct stat file;
-
-    if (!path)
-        return vt_fail(err, VT_E_INVALID,
-                       "no password: set pool.password_file to a file of mode 0600");
-    if (stat(path, &file) != 0)
-        return vt_fail_errno(err, "%s", path);
-    if (file.st_mode & (S_IRWXG | S_IRWXO))
-        return vt_fail(err, VT_E_INVALID, "%s can be read by others: chmod 600 %s", path, path);
-    if (!vt_io_read_file(path, &bytes, err))
-        return false;
-    const char *text = vt_buf_string(&bytes, err);
-    if (text)
-        snprintf(reading->password, sizeof reading->password, "%.*s", (int)strcspn(text, "\r\n"),
-                 text);
-    explicit_bzero(bytes.data, bytes.capacity);
-    return text;
+    return vt_pool_password_read(setting(reading, "password_file"), reading->password,
+                                 sizeof reading->password, err);
 }
 
 static bool choose_state(struct reading *reading, struct vt_err *err)

@@ -51,10 +51,9 @@ static bool choose_section(struct vt_pool *pool, struct vt_err *err)
     return true;
 }
 
-static bool read_password(struct vt_pool *pool, struct vt_err *err)
+bool vt_pool_password_read(const char *path, char *out, size_t room, struct vt_err *err)
 {
-    VT_AUTO_BUF(bytes, VT_POOL_PASSWORD_MAX - 1);
-    const char *path = setting(pool, "password_file");
+    VT_AUTO_BUF(bytes, room - 1);
     struct stat file;
 
     if (!path)
@@ -68,9 +67,15 @@ static bool read_password(struct vt_pool *pool, struct vt_err *err)
         return false;
     const char *text = vt_buf_string(&bytes, err);
     if (text)
-        snprintf(pool->password, sizeof pool->password, "%.*s", (int)strcspn(text, "\r\n"), text);
+        snprintf(out, room, "%.*s", (int)strcspn(text, "\r\n"), text);
     explicit_bzero(bytes.data, bytes.capacity);
     return text;
+}
+
+static bool read_password(struct vt_pool *pool, struct vt_err *err)
+{
+    return vt_pool_password_read(setting(pool, "password_file"), pool->password,
+                                 sizeof pool->password, err);
 }
 
 /* pool.state, or a folder of the user's own: what is believed of keys must not lie where others

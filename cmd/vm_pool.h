@@ -57,6 +57,8 @@ void vt_pool_remember(struct vt_pool *pool);
 /* Logs out. */
 void vt_pool_close(struct vt_pool *pool);
 
+/* The first line of a file that nobody else may read, for both programs. path NULL: none is configured. */
+bool vt_pool_password_read(const char *path, char *out, size_t room, struct vt_err *err);
 /* The same user and password towards another host: for joining. fingerprint: NULL believes the
  * first. NULL: err. */
 struct vt_xapi *vt_pool_other(struct vt_pool *pool, const char *address, const char *fingerprint,
