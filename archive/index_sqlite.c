@@ -210,7 +210,8 @@ static bool open_writer(struct sq_index *index, struct vt_err *err)
                                            .sync = VT_DB_SYNC_NORMAL,
                                            .busy_ms = SQ_BUSY_MS,
                                            .cache_kib = SQ_CACHE_WRITER_KIB,
-                                           .wal_autocheckpoint = SQ_CHECKPOINT_PAGES };
+                                           .wal_autocheckpoint = SQ_CHECKPOINT_PAGES,
+                                           .gather_log = true };
     struct stat info;
 
     if (!(index->db = vt_db_open(index->path, &options, err)))

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/db_log.h"
 #include "core/err.h"
 
 static pthread_once_t configured = PTHREAD_ONCE_INIT;
@@ -100,7 +101,8 @@ struct vt_db *vt_db_open(const char *path, const struct vt_db_options *options, 
         vt_fail(err, VT_E_NOMEM, "no memory for %s", path);
         return NULL;
     }
-    if (sqlite3_open_v2(path, &db->handle, flags, NULL) != SQLITE_OK) {
+    bool gather = options->gather_log && options->sync == VT_DB_SYNC_NORMAL;
+    if (sqlite3_open_v2(path, &db->handle, flags, gather ? vt_db_log_vfs() : NULL) != SQLITE_OK) {
         if (db->handle)
             vt_db_fail(db, "opening", err);
         else

@@ -26,6 +26,7 @@ struct vt_db_options {
     int cache_kib;           /* 0: SQLite's default */
     uint64_t mmap_bytes;
     int wal_autocheckpoint;  /* pages; 0: never by itself */
+    bool gather_log;         /* the only writer, VT_DB_SYNC_NORMAL: one write a transaction (db_log.h) */
 };
 
 /* One step from version i to i+1 (PRAGMA user_version), SQL text. */
