@@ -27,9 +27,22 @@ static void style(struct vt_request *request)
     answer(request, "text/css; charset=utf-8", vt_page_app_css, sizeof vt_page_app_css);
 }
 
+/* Loaded by the page when it is needed. */
+static void deep_zoom(struct vt_request *request)
+{
+    answer(request, "text/javascript; charset=utf-8", vt_page_deepzoom_js, sizeof vt_page_deepzoom_js);
+}
+
+static void screen(struct vt_request *request)
+{
+    answer(request, "text/javascript; charset=utf-8", vt_page_screen_js, sizeof vt_page_screen_js);
+}
+
 const struct vt_route vt_page_routes[] = {
     { "GET", "/", VT_USER_NOBODY, page, NULL, 0 },
     { "GET", "/app.js", VT_USER_NOBODY, script, NULL, 0 },
+    { "GET", "/deepzoom.js", VT_USER_NOBODY, deep_zoom, NULL, 0 },
+    { "GET", "/screen.js", VT_USER_NOBODY, screen, NULL, 0 },
     { "GET", "/app.css", VT_USER_NOBODY, style, NULL, 0 },
     { NULL, NULL, VT_USER_NOBODY, NULL, NULL, 0 },
 };

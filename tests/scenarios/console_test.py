@@ -9,11 +9,13 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import pydicom
 import samples
+import slides
 from cases import equal, run
 from node import BIN, SKIPPED, Node, json_lines, work_folder
 from poold import Daemon, until
@@ -21,8 +23,9 @@ from simulator import BIN as SIMULATOR, free_port
 
 HERE = pathlib.Path(__file__).resolve().parent / "console"
 WORK = BIN.resolve().parent / "console"
-FILES = ("package.json", "package-lock.json", ".npmrc", "browser.mjs", "client.mjs")
+FILES = ("package.json", "package-lock.json", ".npmrc", *sorted(path.name for path in HERE.glob("*.mjs")))
 PASSWORD = "correct horse"
+NODE_SECONDS = 280
 
 
 def install():
@@ -59,10 +62,23 @@ class World:
         odd.SOPInstanceUID = odd.file_meta.MediaStorageSOPInstanceUID = f"{samples.ROOT}.99.1.1"
         odd.Modality = "OT"
         pydicom.dcmwrite(self.folder / "odd.dcm", odd, write_like_original=False)
+        self.measured()
+        slides.pyramid(self.folder / "made.svs")
         self.node = Node(self.folder / "archive", [f"pool.socket={self.pool.socket}"])
 
+    def measured(self):
+        """A picture whose pixels are twice as high as wide, with two windows of its own."""
+        ds = pydicom.dcmread(self.made["ct"][0])
+        ds.PatientName, ds.PatientID, ds.StudyDate, ds.AccessionNumber = "Distance^Dora", "MM", "20220404", "MM"
+        ds.StudyInstanceUID, ds.SeriesInstanceUID = f"{samples.ROOT}.98", f"{samples.ROOT}.98.1"
+        ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = f"{samples.ROOT}.98.1.1"
+        ds.PixelSpacing, ds.WindowCenter, ds.WindowWidth = [0.5, 0.25], [40, 300], [400, 1500]
+        ds.WindowCenterWidthExplanation = ["Soft", "Wide"]
+        pydicom.dcmwrite(self.folder / "measured.dcm", ds, write_like_original=False)
+
     def fill(self):
-        done = self.node.cli("import", *[p for paths in self.made.values() for p in paths], self.folder / "odd.dcm")
+        done = self.node.cli("import", *[p for paths in self.made.values() for p in paths], self.folder / "odd.dcm",
+                             self.folder / "measured.dcm", self.folder / "made.svs")
         equal(done.returncode, 0, done.stdout + done.stderr)
 
     def ask(self, path, method="GET", body=None, **headers):
@@ -77,10 +93,22 @@ class World:
         return f"http://127.0.0.1:{self.node.http_port()}"
 
 
-def run_node(*words):
-    done = subprocess.run(["node", *map(str, words)], cwd=WORK, capture_output=True, text=True, timeout=280, check=False)
-    print(done.stdout, end="")
-    equal(done.returncode, 0, done.stderr[-3000:])
+def run_node(*words, control=None, actions=None):
+    """What the script wants done outside it asks for by a file in `control`, and goes on when that is gone."""
+    with tempfile.TemporaryFile("w+") as said:
+        process = subprocess.Popen(["node", *map(str, words)], cwd=WORK, stdout=said, stderr=subprocess.STDOUT)
+        end = time.monotonic() + NODE_SECONDS
+        while process.poll() is None and time.monotonic() < end:
+            for name in os.listdir(control) if control else ():
+                actions[name]()
+                os.unlink(control / name)
+            time.sleep(0.05)
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        said.seek(0)
+        print(said.read(), end="", flush=True)
+        equal(process.returncode, 0, words[0])
 
 
 def case_the_page_is_strict_and_small(world):
@@ -101,7 +129,10 @@ def case_the_pages_work_in_a_browser(world):
     world.pool.ok("watch", "add", name, "--interval", "1s", "--timeout", "1s", "--grace", "1s", "--port", str(world.pool.guest_port))
     until(lambda: world.ask("/api/pool/watch")[2]["rows"][0]["state"] == "answers", "the guest answers")
     world.pool.ctl("cut-network", name)
-    run_node("browser.mjs", world.url(), WORK, chromium, name)
+    control = world.folder / "control"
+    control.mkdir()
+    actions = {"pool-away": world.pool.end, "pool-back": world.pool.begin}
+    run_node("browser.mjs", world.url(), WORK, chromium, name, control, control=control, actions=actions)
 
 
 def case_dicomweb_client_reads_the_archive(world):

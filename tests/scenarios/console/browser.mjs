@@ -1,12 +1,14 @@
-// Clicks through the pages: node browser.mjs URL FOLDER CHROMIUM LOST-VM. Each step fails with a sentence; screenshots go to FOLDER.
-// Nothing may be asked of any other address.
+// Clicks through the pages: node browser.mjs URL FOLDER CHROMIUM LOST-VM CONTROL. Each step fails with a sentence; screenshots go to
+// FOLDER. Nothing may be asked of any other address. CONTROL is a folder: a step that wants something done outside writes a file
+// there by that name and waits until it is gone.
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
+import { imageSteps } from "./images.mjs";
 
-const [url, folder, executablePath, lost] = process.argv.slice(2);
+const [url, folder, executablePath, lost, control] = process.argv.slice(2);
 const user = mkdtempSync(join(tmpdir(), "vitrine-browser-"));
 const context = await chromium.launchPersistentContext(user, {
     executablePath, headless: true, viewport: { width: 1200, height: 780 }, colorScheme: "light",
@@ -21,6 +23,15 @@ page.on("console", message => { if (/Content.Security.Policy/i.test(message.text
 page.on("dialog", dialog => { errors.push(`a dialog: ${dialog.message()}`); dialog.dismiss(); });
 
 const see = name => page.screenshot({ path: join(folder, `${name}.png`) });
+async function outside(name) {
+    const file = join(control, name);
+    writeFileSync(file, "");
+    for (let i = 0; existsSync(file); i++) {
+        assert.ok(i < 600, `${name} was not done outside`);
+        await new Promise(later => setTimeout(later, 100));
+    }
+}
+const world = { page, url, see, outside };
 const steps = {
     async "studies are found as one types"() {
         await page.goto(url);
@@ -84,6 +95,7 @@ const steps = {
         await page.locator("input[type=range]").fill("10");
         await page.getByText("10 of 10").waitFor();
     },
+    ...imageSteps(world),
     async "a study goes to the trash and comes back"() {
         await page.goto(`${url}/#/studies`);
         await page.locator(".study", { hasText: "<script>" }).locator(".row").click();
