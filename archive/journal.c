@@ -1,7 +1,8 @@
-/* A segment is a header block and records, each aligned to 8 bytes:
+/* Writing segments. One is a header block and records, each aligned to 8 bytes:
  *
  *   header  magic, generation (0: empty), highest generation ever used, sequence before its first
- * record, size, checksum; 4096 bytes record  size of body, kind, sequence, checksum; body
+ * record, size, checksum; 4096 bytes record  size of body, kind, how many before it were not synced
+ * yet, sequence, checksum; body
  *
  * The generation seeds every checksum, so what an earlier use left behind never fits. Numbers are
  * in the machine's own byte order: a journal does not travel, a backup has none. */
@@ -34,8 +35,8 @@ static uint64_t header_checksum(const struct header *header)
     return XXH3_64bits(header, offsetof(struct header, checksum));
 }
 
-static uint64_t record_checksum(const struct record *record, uint64_t generation, const void *head,
-                                size_t head_size, const void *tail, size_t tail_size)
+uint64_t vt_journal_checksum(const struct record *record, uint64_t generation, const void *head,
+                             size_t head_size, const void *tail, size_t tail_size)
 {
     XXH3_state_t state;
 
@@ -103,87 +104,6 @@ static bool sync_names(struct vt_journal *journal, struct vt_err *err)
     if (folder < 0)
         return vt_fail_errno(err, "%s", journal->folder);
     return vt_io_sync_folder(folder, journal->folder, err);
-}
-
-bool vt_journal_read_record(const struct segment *segment, uint64_t at, struct record *out,
-                            struct vt_buf *body, bool *out_there, const char *path,
-                            struct vt_err *err)
-{
-    *out_there = false;
-    if (at + sizeof *out > segment->bytes)
-        return true;
-    if (!vt_io_pread(segment->fd, out, sizeof *out, at, path, err))
-        return false;
-    if (out->kind == 0 || out->size > segment->bytes - at - sizeof *out)
-        return true;
-    vt_buf_reset(body);
-    if (!vt_buf_reserve(body, out->size, err) ||
-        !vt_io_pread(segment->fd, body->data, out->size, at + sizeof *out, path, err))
-        return false;
-    body->size = out->size;
-    *out_there =
-        record_checksum(out, segment->generation, body->data, body->size, NULL, 0) == out->checksum;
-    return true;
-}
-
-/* Without its checksum: could a record lie here, with a number in between? Most of what lies in a
- * hole is told apart without reading a body. */
-static bool is_plausible(const struct segment *segment, uint64_t at, uint64_t after, uint64_t until,
-                         const char *path, struct vt_err *err)
-{
-    struct record record;
-
-    return vt_io_pread(segment->fd, &record, sizeof record, at, path, err) && record.kind > 0 &&
-           record.kind <= VT_RECORD_ABORT && record.sequence > after && record.sequence <= until;
-}
-
-/* The record behind `after` at *in_out_at, or, up to the number `until`, behind a hole that begins
- * there. */
-static bool next_record(const struct segment *segment, uint64_t after, uint64_t until,
-                        uint64_t *in_out_at, struct record *out, struct vt_buf *body,
-                        bool *out_there, const char *path, struct vt_err *err)
-{
-    if (!vt_journal_read_record(segment, *in_out_at, out, body, out_there, path, err))
-        return false;
-    *out_there = *out_there && out->sequence == after + 1;
-    for (uint64_t at = *in_out_at + 8;
-         !*out_there && after < until && at + sizeof *out <= segment->bytes; at += 8) {
-        if (!is_plausible(segment, at, after, until, path, err)) {
-            if (err->code != VT_OK)
-                return false;
-            continue;
-        }
-        if (!vt_journal_read_record(segment, at, out, body, out_there, path, err))
-            return false;
-        if (*out_there)
-            *in_out_at = at;
-    }
-    return true;
-}
-
-bool vt_journal_scan(struct vt_journal *journal, int i, uint64_t until, struct vt_err *err)
-{
-    struct segment *segment = &journal->segments[i];
-    char path[PATH_MAX];
-    VT_AUTO_BUF(body, (size_t)segment->bytes);
-    struct record record;
-
-    vt_journal_path(journal, i, path);
-    segment->last = segment->first;
-    segment->end = segment->begin;
-    segment->holes = until > 0;
-    segment->records = 0;
-    for (bool there = segment->generation > 0; there;) {
-        uint64_t at = segment->end;
-        if (!next_record(segment, segment->last, until, &at, &record, &body, &there, path, err))
-            return false;
-        if (!there)
-            break;
-        segment->last = record.sequence;
-        segment->records++;
-        segment->end = at + vt_journal_align(sizeof record + record.size);
-    }
-    return true;
 }
 
 static bool is_blank(const uint8_t block[static HEADER_SIZE])
@@ -285,52 +205,6 @@ void vt_journal_free(struct vt_journal *journal)
     free(journal);
 }
 
-/* ---- replay ---- */
-
-static bool replay_segment(struct vt_journal *journal, int i, uint64_t after,
-                           bool (*each)(void *context, const struct vt_journal_entry *entry,
-                                        struct vt_err *err),
-                           void *context, struct vt_err *err)
-{
-    const struct segment *segment = &journal->segments[i];
-    uint64_t until = segment->holes ? segment->last : 0, before = segment->first;
-    char path[PATH_MAX];
-    VT_AUTO_BUF(body, (size_t)segment->bytes);
-    struct record record;
-    bool there = true;
-
-    vt_journal_path(journal, i, path);
-    for (uint64_t at = segment->begin; at < segment->end;
-         at += vt_journal_align(sizeof record + record.size)) {
-        if (!next_record(segment, before, until, &at, &record, &body, &there, path, err))
-            return false;
-        if (!there)
-            return vt_fail(err, VT_E_CORRUPT, "%s changed while it was read", path);
-        struct vt_journal_entry entry = { .sequence = record.sequence,
-                                          .kind = (enum vt_record)record.kind,
-                                          .body = body.data,
-                                          .size = body.size,
-                                          .doubtful = segment->damaged };
-        before = record.sequence;
-        if (record.sequence > after && !each(context, &entry, err))
-            return false;
-    }
-    return true;
-}
-
-bool vt_journal_replay(struct vt_journal *journal, uint64_t after,
-                       bool (*each)(void *context, const struct vt_journal_entry *entry,
-                                    struct vt_err *err),
-                       void *context, struct vt_err *err)
-{
-    int older = !journal->current;
-
-    return (journal->segments[older].generation == 0 ||
-            replay_segment(journal, older, after, each, context, err)) &&
-           (journal->segments[journal->current].generation == 0 ||
-            replay_segment(journal, journal->current, after, each, context, err));
-}
-
 /* ---- writing ---- */
 
 static bool broken(struct vt_journal *journal, struct vt_err *err)
@@ -369,6 +243,7 @@ bool vt_journal_sync(struct vt_journal *journal, struct vt_err *err)
     if (!vt_io_sync_data(journal->segments[journal->current].fd, path, err))
         return broken(journal, err);
     journal->unsynced = false;
+    journal->synced = journal->last;
     return true;
 }
 
@@ -458,12 +333,14 @@ bool vt_journal_append(struct vt_journal *journal, enum vt_record kind, const vo
         return false;
 
     struct segment *segment = &journal->segments[journal->current];
+    uint64_t unsynced = journal->last + 1 - journal->synced;
     struct record record = { .size = (uint32_t)size,
-                             .kind = (uint32_t)kind,
+                             .kind = (uint16_t)kind,
+                             .unsynced = unsynced <= UINT16_MAX ? (uint16_t)unsynced : 0,
                              .sequence = journal->last + 1 };
     size_t padding = (size_t)(total - sizeof record - size);
     record.checksum =
-        record_checksum(&record, segment->generation, head, head_size, tail, tail_size);
+        vt_journal_checksum(&record, segment->generation, head, head_size, tail, tail_size);
     /* Half a record in the buffer could not be taken back: make room for all of it first, or break.
      */
     if (journal->waiting.size + total > journal->waiting.limit && !vt_journal_write(journal, err))
@@ -524,6 +401,7 @@ bool vt_journal_empty(struct vt_journal *journal, struct vt_err *err)
         !vt_journal_write_empty(journal, journal->current, err))
         return false;
     journal->unsynced = false;
+    journal->synced = journal->last;
     return true;
 }
 

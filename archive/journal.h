@@ -1,7 +1,8 @@
 /* archive/journal.h: the commit point of the files driver.
  *
  * Two preallocated segments, written in turn; a record is on disk when vt_journal_sync returned. Records carry a sequence
- * number, a checksum (XXH3-64 over the record and the segment's generation) and a body; replay stops at the first that does not fit.
+ * number, a checksum (XXH3-64 over the record and the segment's generation) and a body; replay stops at the first that does not fit,
+ * unless those behind it prove that it was synced: then that is damage, told, and what is intact is replayed.
  * A segment may be used again only when everything in it is durable elsewhere (vt_journal_release, after syncfs and an index
  * checkpoint). Calls are serialised by the caller, vt_journal_prepare excepted. */
 #pragma once
@@ -46,6 +47,7 @@ struct vt_journal_damage {
     const char *reason;
     uint64_t records;           /* proved by their own checksums, replayed */
     uint64_t missing;           /* numbers that should be there, between what is */
+    uint64_t first_missing;     /* the first of them; 0: none */
 };
 
 /* Opens or makes both segments (written with zeros once, so that later syncs are data only). What is damaged is copied
@@ -59,6 +61,10 @@ size_t vt_journal_damages(const struct vt_journal *journal, const struct vt_jour
 
 /* All whole records with sequence > after, in order. The callback returns false to fail. */
 bool vt_journal_replay(struct vt_journal *journal, uint64_t after,
+                       bool (*each)(void *context, const struct vt_journal_entry *entry, struct vt_err *err), void *context,
+                       struct vt_err *err);
+/* The records that are missing, as far as they can still be told: what they hold may be wrong anywhere. */
+bool vt_journal_broken(struct vt_journal *journal,
                        bool (*each)(void *context, const struct vt_journal_entry *entry, struct vt_err *err), void *context,
                        struct vt_err *err);
 /* Behind the last record. VT_E_FULL: neither segment has room (release first). VT_E_LIMIT: larger than a segment. */

@@ -1,4 +1,4 @@
-/* archive/journal_inside.h: how a segment looks, for journal.c and journal_mend.c only. */
+/* archive/journal_inside.h: how a segment looks, for journal.c, journal_read.c and journal_mend.c. */
 #pragma once
 
 #include <limits.h>
@@ -20,7 +20,10 @@ struct header {
 };
 
 struct record {
-    uint32_t size, kind;
+    uint32_t size;
+    uint16_t kind;
+    uint16_t unsynced; /* this one and those before it that no sync had saved when it was written;
+                          0: not known */
     uint64_t sequence, checksum;
 };
 
@@ -36,6 +39,7 @@ struct segment {
     uint64_t begin;      /* offset of its first record */
     uint64_t end;        /* offset behind its last record */
     uint64_t records;    /* found by the scan */
+    uint64_t gap;        /* the first number that is missing; 0: none */
 };
 
 struct vt_journal {
@@ -44,6 +48,7 @@ struct vt_journal {
     struct segment segments[2];
     int current;
     uint64_t last;         /* sequence number given last */
+    uint64_t synced;       /* numbers up to this are on disk */
     uint64_t generation;   /* highest ever used */
     struct vt_buf waiting; /* appended, not written; goes to the current segment at `waiting_at` */
     uint64_t waiting_at;
@@ -57,6 +62,13 @@ struct vt_journal {
 
 void vt_journal_path(const struct vt_journal *journal, int i, char out[static PATH_MAX]);
 uint64_t vt_journal_align(uint64_t size);
+uint64_t vt_journal_checksum(const struct record *record, uint64_t generation, const void *head,
+                             size_t head_size, const void *tail, size_t tail_size);
+/* Marks it as empty, synced. */
+bool vt_journal_write_empty(struct vt_journal *journal, int i, struct vt_err *err);
+
+/* ---- journal_read.c ---- */
+
 /* The record at `at` into body (made as large as need be); *out_there false: none that fits. */
 bool vt_journal_read_record(const struct segment *segment, uint64_t at, struct record *out,
                             struct vt_buf *body, bool *out_there, const char *path,
@@ -64,8 +76,9 @@ bool vt_journal_read_record(const struct segment *segment, uint64_t at, struct r
 /* Finds first, last and end from `begin` on. `until` 0: up to the first record that does not
  * follow; else records up to that number are looked for behind what does not fit. */
 bool vt_journal_scan(struct vt_journal *journal, int i, uint64_t until, struct vt_err *err);
-/* Marks it as empty, synced. */
-bool vt_journal_write_empty(struct vt_journal *journal, int i, struct vt_err *err);
+/* Looks behind the end for what proves that more was synced. *out_until: up to which number a scan
+ * finds all of it; 0: a crash tore the end off, or nothing is there. */
+bool vt_journal_prove(struct vt_journal *journal, int i, uint64_t *out_until, struct vt_err *err);
 
 /* ---- journal_mend.c ---- */
 

@@ -1,4 +1,4 @@
-/* Segments whose header is damaged, or that do not follow each other.
+/* Segments whose header is damaged, that do not follow each other, or that have a hole.
  *
  * A header tells the generation that seeds the checksums of the records behind it. When it is lost,
  * the generation is found again by trying those that can have been: the other segment's neighbours
@@ -233,6 +233,31 @@ static bool compare_ends(struct vt_journal *journal, struct vt_err *err)
     damage->records = older->records;
     uint64_t wanted = current->first > older->first ? current->first - older->first : 0;
     damage->missing = wanted > older->records ? wanted - older->records : 0;
+    if (damage->missing > 0 && older->gap == 0)
+        older->gap = older->last + 1;
+    damage->first_missing = older->gap;
+    return true;
+}
+
+/* Of the segment written last, where no other follows: a record that was synced, and does not fit
+ * any more, hides those behind it. */
+static bool look_behind_the_end(struct vt_journal *journal, struct vt_err *err)
+{
+    struct segment *current = &journal->segments[journal->current];
+    uint64_t until = 0;
+
+    if (current->generation == 0 || !vt_journal_prove(journal, journal->current, &until, err))
+        return err->code == VT_OK;
+    if (until == 0)
+        return true;
+    struct vt_journal_damage *damage =
+        note(journal, journal->current, "records in it do not fit", err);
+    if (!damage || !vt_journal_scan(journal, journal->current, until, err))
+        return false;
+    damage->records = current->records;
+    damage->missing = current->last - current->first - current->records;
+    damage->first_missing = current->gap;
+    journal->last = current->last;
     return true;
 }
 
@@ -242,7 +267,7 @@ bool vt_journal_mend(struct vt_journal *journal, struct vt_err *err)
         if (journal->segments[i].damaged && !mend_header(journal, i, err))
             return false;
     find_current(journal);
-    if (!compare_ends(journal, err))
+    if (!compare_ends(journal, err) || !look_behind_the_end(journal, err))
         return false;
     for (int i = 0; i < 2; i++)
         if (journal->segments[i].damaged && journal->segments[i].generation == 0 &&

@@ -18,6 +18,7 @@
 #include "archive/rebuild.h"
 #include "core/err.h"
 #include "core/event.h"
+#include "dicom/uids.h"
 
 enum { RECOVER_BATCH = 1000, ABORTED_MAX = 4 << 20 };
 
@@ -207,9 +208,52 @@ static bool index_was_lost(const struct vt_archive *archive, struct vt_err *err)
 static bool fits_journal(const struct recovery *recovery, struct vt_err *err)
 {
     struct vt_archive *archive = recovery->archive;
+    const struct vt_journal_damage *damages;
+    size_t count = vt_journal_damages(archive->journal, &damages);
+    bool began = recovery->first <= 1;
 
-    return recovery->applied > 0 || recovery->first <= 1 || archive->options.rebuild_index ||
+    for (size_t i = 0; i < count; i++)
+        began = began || damages[i].first_missing == 1;
+    return recovery->applied > 0 || began || archive->options.rebuild_index ||
            !vt_rebuild_has_objects(archive) || index_was_lost(archive, err);
+}
+
+static bool is_in_place(struct recovery *recovery, const char *sop_uid, bool *out_there,
+                        struct vt_err *err)
+{
+    struct vt_archive *archive = recovery->archive;
+    struct vt_index_entry row;
+    struct stat info;
+    bool found = false;
+
+    if (!vt_index_lookup(atomic_load(&archive->index), sop_uid, &row, &found, err))
+        return false;
+    *out_there = found && fstatat(archive->root, row.file, &info, 0) == 0 &&
+                 (uint64_t)info.st_size == row.file_size;
+    return true;
+}
+
+/* Of a damaged record, which may still say whose it is: named unless what it stood for is in place.
+ */
+static bool name_lost(void *context, const struct vt_journal_entry *entry, struct vt_err *err)
+{
+    struct recovery *recovery = context;
+    struct vt_instance *instance = &recovery->instance;
+    struct vt_record_body body = { .instance = instance };
+    struct vt_err wrong = { 0 };
+    bool there = false;
+
+    vt_instance_reset(instance);
+    if (!vt_record_decode(entry->body, entry->size, &body, &wrong))
+        return wrong.code != VT_E_NOMEM || vt_fail(err, VT_E_NOMEM, "%s", wrong.text);
+    if (entry->kind == VT_RECORD_QUARANTINE || !vt_uid_usable(instance->sop_uid))
+        return true;
+    if (!is_in_place(recovery, instance->sop_uid, &there, err))
+        return false;
+    if (!there)
+        vt_events_publish(recovery->archive->options.events, "instance.corrupt", instance->sop_uid,
+                          NULL);
+    return true;
 }
 
 static bool replay(struct recovery *recovery, struct vt_err *err)
@@ -221,7 +265,8 @@ static bool replay(struct recovery *recovery, struct vt_err *err)
            vt_journal_replay(archive->journal, 0, redo, recovery, err) &&
            end_batch(recovery, recovery->last, err) &&
            (recovery->aborted.size == 0 ||
-            vt_journal_replay(archive->journal, 0, undo, recovery, err));
+            vt_journal_replay(archive->journal, 0, undo, recovery, err)) &&
+           vt_journal_broken(archive->journal, name_lost, recovery, err);
 }
 
 /* Everything in staging that replay did not take belongs to nobody. */
@@ -267,9 +312,10 @@ static void tell_damages(struct vt_archive *archive)
         snprintf(subject, sizeof subject, "journal/%s", damages[i].file);
         snprintf(detail, sizeof detail,
                  "{\"reason\":\"%s\",\"copy\":\"journal/%s\",\"replayed\":%llu,"
-                 "\"missing\":%llu,\"remedy\":\"run vitrine verify\"}",
+                 "\"missing\":%llu,\"first_missing\":%llu,\"remedy\":\"run vitrine verify\"}",
                  damages[i].reason, damages[i].copy, (unsigned long long)damages[i].records,
-                 (unsigned long long)damages[i].missing);
+                 (unsigned long long)damages[i].missing,
+                 (unsigned long long)damages[i].first_missing);
         vt_events_publish(archive->options.events, "journal.damaged", subject, detail);
     }
 }

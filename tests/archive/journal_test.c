@@ -351,6 +351,135 @@ static void a_hole_before_the_next_segment_is_told_and_what_follows_it_is_replay
     vt_journal_free(journal);
 }
 
+/* ---- damaged records ---- */
+
+enum { RECORD_HEAD = 24, BULKY = 5000 };
+
+static const off_t second = 4096 + RECORD_HEAD + 8; /* behind the header and "first" */
+
+/* Four records, in groups: the bits say behind which a sync comes. */
+static void make_groups(const char *folder, unsigned syncs)
+{
+    static const char *const heads[] = { "first", "second", "third", "fourth" };
+    struct vt_err err = { 0 };
+    struct vt_journal *journal = open_at(folder);
+
+    for (size_t i = 0; i < VT_COUNT(heads); i++) {
+        add(journal, heads[i], i == 0 ? 0 : BULKY);
+        if (syncs & 1u << i)
+            assert_true(vt_journal_sync(journal, &err));
+    }
+    assert_true(vt_journal_sync(journal, &err));
+    vt_journal_free(journal);
+}
+
+static bool note_number(void *context, const struct vt_journal_entry *entry, struct vt_err *err)
+{
+    uint64_t *bits = context;
+
+    (void)err;
+    *bits |= UINT64_C(1) << entry->sequence;
+    return true;
+}
+
+static uint64_t numbers(struct vt_journal *journal, bool broken)
+{
+    struct vt_err err = { 0 };
+    uint64_t bits = 0;
+
+    assert_true(broken ? vt_journal_broken(journal, note_number, &bits, &err)
+                       : vt_journal_replay(journal, 0, note_number, &bits, &err));
+    return bits;
+}
+
+#define NUMBERS_1_3_4 ((uint64_t)0x1a)
+
+static void a_record_damaged_after_its_sync_does_not_hide_those_behind_it(void **state)
+{
+    /* Its body; its length, so that it leads nowhere; all of its head. */
+    static const struct {
+        off_t at;
+        size_t size;
+        bool told; /* which it was can still be read */
+    } wounds[] = { { RECORD_HEAD + 3000, 1, true }, { 0, 4, false }, { 0, RECORD_HEAD, false } };
+
+    for (size_t i = 0; i < VT_COUNT(wounds); i++) {
+        char folder[256];
+        struct vt_err err = { 0 };
+        snprintf(folder, sizeof folder, "%s/%zu", (const char *)*state, i);
+        make_groups(folder, 3); /* the second is the last of its group, two follow in another */
+        spoil(folder, "0", second + wounds[i].at, wounds[i].size);
+        struct vt_journal *journal = open_at(folder);
+        assert_int_equal(numbers(journal, false), NUMBERS_1_3_4);
+        assert_int_equal(only_damage(journal)->records, 3);
+        assert_int_equal(only_damage(journal)->missing, 1);
+        assert_int_equal(only_damage(journal)->first_missing, 2);
+        assert_true(is_there(folder, "0.damaged"));
+        assert_int_equal(numbers(journal, true), wounds[i].told ? 1u << 2 : 0);
+        assert_int_equal(vt_journal_last(journal), 4);
+        /* Emptied, it is whole again. */
+        assert_true(vt_journal_empty(journal, &err));
+        vt_journal_free(journal);
+        journal = open_at(folder);
+        const struct vt_journal_damage *none;
+        assert_int_equal(vt_journal_damages(journal, &none), 0);
+        vt_journal_free(journal);
+    }
+}
+
+static void the_end_of_a_group_that_was_never_synced_is_torn_quietly(void **state)
+{
+    const char *folder = *state;
+    const struct vt_journal_damage *none;
+
+    make_groups(folder, 1); /* the second to the fourth are one group */
+    spoil(folder, "0", second + RECORD_HEAD + 3000, 1);
+    struct vt_journal *journal = open_at(folder);
+    assert_int_equal(numbers(journal, false), 1u << 1);
+    assert_int_equal(vt_journal_damages(journal, &none), 0);
+    assert_false(is_there(folder, "0.damaged"));
+    vt_journal_free(journal);
+}
+
+static void damage_before_a_torn_group_is_told_and_the_torn_record_is_not(void **state)
+{
+    const char *folder = *state;
+
+    make_groups(folder, 7); /* the fourth is a group of its own */
+    spoil(folder, "0", second + RECORD_HEAD + 3000, 1);
+    spoil(folder, "0", second + 3 * (off_t)(RECORD_HEAD + BULKY), 8); /* within the fourth */
+    struct vt_journal *journal = open_at(folder);
+    assert_int_equal(numbers(journal, false), 1u << 1 | 1u << 3);
+    assert_int_equal(only_damage(journal)->missing, 1);
+    vt_journal_free(journal);
+}
+
+static void a_record_within_a_damaged_body_is_not_taken_for_one(void **state)
+{
+    const char *folder = *state;
+    struct vt_err err = { 0 };
+    struct vt_journal *journal = open_at(folder);
+    char path[300], kept[RECORD_HEAD + 8];
+
+    add(journal, "first", 0);
+    add(journal, "second", BULKY);
+    assert_true(vt_journal_sync(journal, &err));
+    add(journal, "third", 0);
+    assert_true(vt_journal_sync(journal, &err));
+    vt_journal_free(journal);
+    /* Bytes of the third, which fit, stand in the body of the second as well. */
+    off_t third = second + RECORD_HEAD + (BULKY + 6 + 7) / 8 * 8;
+    snprintf(path, sizeof path, "%s/0", folder);
+    int fd = open(path, O_RDWR);
+    assert_int_equal(pread(fd, kept, sizeof kept, third), (ssize_t)sizeof kept);
+    assert_int_equal(pwrite(fd, kept, sizeof kept, second + 1000), (ssize_t)sizeof kept);
+    close(fd);
+    journal = open_at(folder);
+    assert_int_equal(numbers(journal, false), 1u << 1 | 1u << 3);
+    assert_int_equal(numbers(journal, true), 1u << 2);
+    vt_journal_free(journal);
+}
+
 static void copies_of_damaged_segments_are_never_written_over(void **state)
 {
     const char *folder = *state;
@@ -436,6 +565,10 @@ int main(void)
         TEST(a_damaged_segment_without_records_is_kept_beside_and_used_again),
         TEST(what_a_released_segment_still_holds_is_not_replayed),
         TEST(a_hole_before_the_next_segment_is_told_and_what_follows_it_is_replayed),
+        TEST(a_record_damaged_after_its_sync_does_not_hide_those_behind_it),
+        TEST(the_end_of_a_group_that_was_never_synced_is_torn_quietly),
+        TEST(damage_before_a_torn_group_is_told_and_the_torn_record_is_not),
+        TEST(a_record_within_a_damaged_body_is_not_taken_for_one),
         TEST(copies_of_damaged_segments_are_never_written_over),
         TEST(every_allocation_may_fail),
         TEST(mending_survives_every_allocation_that_fails),

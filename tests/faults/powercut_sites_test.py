@@ -23,7 +23,7 @@ TURN, BULK = 30, 60000  # so many of so many bytes: the journal's first segment 
 LARGE = 300000          # through staging
 SECTOR, STEP = 512, 24
 DAY = "objects/2024/01/02"                                     # of rawdicom's instances
-HEADER, RECORD, ABORT = 4096, struct.Struct("<IIQQ"), 6        # archive/journal.c, journal.h
+HEADER, RECORD, ABORT = 4096, struct.Struct("<IHHQQ"), 6       # archive/journal.c, journal.h
 
 
 def sop_of(number):
@@ -148,7 +148,7 @@ class BeforeReuse(Disk):
         """Where the sector begins that holds a record of an abort but nothing of the one before."""
         at = HEADER
         while at + RECORD.size < len(old):
-            size, kind, _, _ = RECORD.unpack_from(old, at)
+            size, kind, _, _, _ = RECORD.unpack_from(old, at)
             end = at + (RECORD.size + size + 7) // 8 * 8
             if kind == ABORT and (at % SECTOR == 0 or at // SECTOR != (end - 1) // SECTOR):
                 return (end - 1) // SECTOR * SECTOR
