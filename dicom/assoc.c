@@ -1,5 +1,6 @@
 #include "dicom/assoc.h"
 
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -231,14 +232,23 @@ static bool await_release(struct vt_assoc *assoc, int64_t deadline, struct vt_er
     return vt_fail(err, VT_E_TIMEOUT, "no answer to the release");
 }
 
+/* Who is told to stop waits for a quick peer only. */
+static int64_t release_time(const struct vt_assoc *assoc)
+{
+    struct pollfd stop = { .fd = assoc->conn->stop_fd, .events = POLLIN };
+
+    return stop.fd > 0 && poll(&stop, 1, 0) > 0 ? VT_STOPPED_RELEASE_TIME : VT_RELEASE_TIME;
+}
+
 void vt_assoc_release(struct vt_assoc *assoc)
 {
     uint8_t pdu[VT_SHORT_PDU];
     struct vt_err err = { 0 };
-    int64_t deadline = vt_clock_mono() + VT_RELEASE_TIME;
+    int64_t deadline = vt_clock_mono() + release_time(assoc);
 
     if (assoc->over)
         return;
+    assoc->conn->stop_fd = 0;
     vt_put_short_pdu(pdu, VT_PDU_RELEASE_RQ, 0, 0, 0);
     if (!vt_assoc_flush(assoc, &err) ||
         !vt_conn_send_bytes(assoc->conn, pdu, sizeof pdu, deadline, &err) ||

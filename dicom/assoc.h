@@ -121,6 +121,8 @@ struct vt_assoc_request {
     const char *passcode;
     uint32_t max_pdu;                  /* 0: VT_PDU_MAX */
     int64_t timeout;                   /* ns, for connecting and for the answer; 0: 10 s and 30 s */
+    int stop_fd;                       /* borrowed for the association's life; once readable, every wait ends with
+                                        * VT_E_CANCELLED, and the association is of no more use. 0: none */
 };
 
 /* Tries every address of the name in turn, IPv6 too. NULL: VT_E_REFUSED with who refused and why (connection, TLS,

@@ -13,6 +13,7 @@ extern "C" {
 
 #define VT_COMMAND_TIME (30 * VT_NS_PER_S) /* for a command that has begun */
 #define VT_RELEASE_TIME (10 * VT_NS_PER_S)
+#define VT_STOPPED_RELEASE_TIME (300 * VT_NS_PER_MS)
 #define VT_DATA_GAP (60 * VT_NS_PER_S)
 
 enum {

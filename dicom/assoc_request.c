@@ -41,13 +41,6 @@ static bool expect_name(SSL *tls, const struct vt_assoc_request *request)
            (any || SSL_set1_host(tls, request->host) == 1);
 }
 
-static bool await(int fd, short events, int64_t deadline)
-{
-    struct pollfd item = { .fd = fd, .events = events };
-
-    return vt_clock_mono() < deadline && poll(&item, 1, vt_clock_poll_ms(deadline)) >= 0;
-}
-
 static bool handshake_failed(SSL *tls, struct vt_err *err)
 {
     long verdict = SSL_get_verify_result(tls);
@@ -60,7 +53,7 @@ static bool handshake_failed(SSL *tls, struct vt_err *err)
                    why ? why : "the peer closed the connection");
 }
 
-static bool shake_hands(SSL *tls, int fd, int64_t deadline, struct vt_err *err)
+static bool shake_hands(SSL *tls, const struct vt_conn *conn, int64_t deadline, struct vt_err *err)
 {
     for (;;) {
         ERR_clear_error();
@@ -70,8 +63,9 @@ static bool shake_hands(SSL *tls, int fd, int64_t deadline, struct vt_err *err)
         int why = SSL_get_error(tls, result);
         if (why != SSL_ERROR_WANT_READ && why != SSL_ERROR_WANT_WRITE)
             return handshake_failed(tls, err);
-        if (!await(fd, why == SSL_ERROR_WANT_READ ? POLLIN : POLLOUT, deadline))
-            return vt_fail(err, VT_E_TIMEOUT, "no answer to the TLS handshake");
+        if (!vt_await(conn->fd, why == SSL_ERROR_WANT_READ ? POLLIN : POLLOUT, deadline,
+                      conn->stop_fd, err))
+            return vt_fail_context(err, "TLS handshake");
     }
 }
 
@@ -83,7 +77,7 @@ static bool start_tls(struct vt_conn *conn, const struct vt_assoc_request *reque
         return vt_fail(err, VT_E_NOMEM, "no memory for a TLS session");
     SSL_set_mode(conn->tls, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                                 SSL_MODE_AUTO_RETRY);
-    return shake_hands(conn->tls, conn->fd, deadline, err);
+    return shake_hands(conn->tls, conn, deadline, err);
 }
 
 /* ---- the answer ---- */
@@ -152,6 +146,7 @@ static struct vt_assoc *new_requestor(int fd, const struct vt_assoc_request *req
         vt_fail(err, VT_E_NOMEM, "no memory for an association");
         return NULL;
     }
+    conn->stop_fd = request->stop_fd;
     assoc->our_max_pdu = request->max_pdu ? request->max_pdu : VT_PDU_MAX;
     vt_ae_title_trim(request->calling_ae_title, assoc->info.calling_ae_title);
     vt_ae_title_trim(request->called_ae_title, assoc->info.called_ae_title);
@@ -179,7 +174,7 @@ struct vt_assoc *vt_assoc_request(const struct vt_assoc_request *request, struct
         vt_fail(err, VT_E_INVALID, "a maximum PDU length of %u bytes", request->max_pdu);
         return NULL;
     }
-    int fd = vt_connect(request->host, request->port, connected_by, host, err);
+    int fd = vt_connect(request->host, request->port, connected_by, request->stop_fd, host, err);
     if (fd < 0)
         return blame(request, err);
     VT_AUTO(vt_assoc) assoc = new_requestor(fd, request, host, err);

@@ -83,7 +83,9 @@ void vt_conn_interrupt(const struct vt_conn *conn)
 
 static bool wait_for(const struct vt_conn *conn, short events, int64_t deadline, struct vt_err *err)
 {
-    struct pollfd item = { .fd = conn->fd, .events = events };
+    struct pollfd items[] = { { .fd = conn->fd, .events = events },
+                              { .fd = conn->stop_fd, .events = POLLIN } };
+    const nfds_t count = conn->stop_fd > 0 ? 2 : 1;
     int ready = 0;
 
     if (deadline != VT_CONN_NOW) {
@@ -91,11 +93,13 @@ static bool wait_for(const struct vt_conn *conn, short events, int64_t deadline,
             int64_t left = deadline ? deadline - vt_clock_mono() : 1;
             if (left <= 0)
                 break;
-            ready = poll(&item, 1, vt_clock_poll_ms(deadline));
+            ready = poll(items, count, vt_clock_poll_ms(deadline));
         } while (ready == 0 || (ready < 0 && errno == EINTR));
     }
     if (ready < 0)
         return vt_fail_errno(err, "poll failed");
+    if (items[1].revents != 0)
+        return vt_fail(err, VT_E_CANCELLED, "stopped while the peer was waited for");
     return ready > 0 || vt_fail(err, VT_E_TIMEOUT, "the peer was silent for too long");
 }
 

@@ -37,6 +37,7 @@ struct vt_conn {
     bool owes_ack;     /* received since the last send */
     bool full_receive; /* the last receive filled all the room: a larger buffer pays */
     int64_t gap;       /* ns without progress that end a send */
+    int stop_fd;       /* borrowed; readable: every wait ends with VT_E_CANCELLED. 0: none */
 };
 
 /* Takes the descriptor and the session in any case. NULL: out of memory; both are closed then. */

@@ -82,25 +82,36 @@ int vt_listen(const char *address, uint16_t port, uint16_t *out_port, struct vt_
 
 /* ---- connecting ---- */
 
-static bool await_connect(int fd, int64_t deadline, struct vt_err *err)
+bool vt_await(int fd, short events, int64_t deadline, int stop_fd, struct vt_err *err)
 {
-    struct pollfd item = { .fd = fd, .events = POLLOUT };
-    int ready, problem = 0;
-    socklen_t size = sizeof problem;
+    struct pollfd items[] = { { .fd = fd, .events = events },
+                              { .fd = stop_fd, .events = POLLIN } };
+    int ready;
 
     do
-        ready = poll(&item, 1, vt_clock_poll_ms(deadline));
+        ready = poll(items, stop_fd > 0 ? 2 : 1, vt_clock_poll_ms(deadline));
     while ((ready < 0 && errno == EINTR) || (ready == 0 && vt_clock_mono() < deadline));
     if (ready < 0)
         return vt_fail_errno(err, "poll failed");
-    if (ready == 0)
-        return vt_fail(err, VT_E_TIMEOUT, "no answer");
+    if (items[1].revents != 0)
+        return vt_fail(err, VT_E_CANCELLED, "stopped while the peer was waited for");
+    return ready > 0 || vt_fail(err, VT_E_TIMEOUT, "no answer");
+}
+
+static bool await_connect(int fd, int64_t deadline, int stop_fd, struct vt_err *err)
+{
+    int problem = 0;
+    socklen_t size = sizeof problem;
+
+    if (!vt_await(fd, POLLOUT, deadline, stop_fd, err))
+        return false;
     getsockopt(fd, SOL_SOCKET, SO_ERROR, &problem, &size);
     errno = problem;
     return problem == 0 || vt_fail_errno(err, "no connection");
 }
 
-static int connect_one(const struct addrinfo *address, int64_t deadline, struct vt_err *err)
+static int connect_one(const struct addrinfo *address, int64_t deadline, int stop_fd,
+                       struct vt_err *err)
 {
     vt_autoclose fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
@@ -113,14 +124,14 @@ static int connect_one(const struct addrinfo *address, int64_t deadline, struct 
             vt_fail_errno(err, "no connection");
             return -1;
         }
-        if (!await_connect(fd, deadline, err))
+        if (!await_connect(fd, deadline, stop_fd, err))
             return -1;
     }
     vt_conn_tune(fd);
     return vt_take_fd(&fd);
 }
 
-int vt_connect(const char *host, uint16_t port, int64_t deadline, char *out_host,
+int vt_connect(const char *host, uint16_t port, int64_t deadline, int stop_fd, char *out_host,
                struct vt_err *err)
 {
     struct addrinfo *found = resolve(host, port, 0, err);
@@ -131,11 +142,12 @@ int vt_connect(const char *host, uint16_t port, int64_t deadline, char *out_host
     for (const struct addrinfo *it = found; it && count < ADDRESSES_MAX; it = it->ai_next)
         count++;
     /* Each address gets its share of the time that is left. */
-    for (const struct addrinfo *it = found; it && count > 0 && fd < 0; it = it->ai_next, count--) {
+    for (const struct addrinfo *it = found; it && count > 0 && fd < 0; it = it->ai_next) {
         struct sockaddr_storage address = { 0 };
         int64_t now = vt_clock_mono();
         vt_err_clear(err);
-        fd = connect_one(it, now + (deadline > now ? (deadline - now) / count : 0), err);
+        fd = connect_one(it, now + (deadline > now ? (deadline - now) / count : 0), stop_fd, err);
+        count = err->code == VT_E_CANCELLED ? 0 : count - 1;
         memcpy(&address, it->ai_addr, it->ai_addrlen);
         vt_host_text(&address, out_host);
     }

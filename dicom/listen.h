@@ -16,9 +16,11 @@ int vt_listen(const char *address, uint16_t port, uint16_t *out_port, struct vt_
 
 /* Resolves the name, tries its addresses in turn until the deadline (monotonic ns). Non-blocking
  * socket, -1 on failure: VT_E_NOTFOUND (no such name), VT_E_REFUSED, VT_E_TIMEOUT, VT_E_IO.
- * out_host: room for VT_HOST_TEXT_MAX. */
-int vt_connect(const char *host, uint16_t port, int64_t deadline, char *out_host,
+ * out_host: room for VT_HOST_TEXT_MAX. stop_fd readable: VT_E_CANCELLED; 0: none. */
+int vt_connect(const char *host, uint16_t port, int64_t deadline, int stop_fd, char *out_host,
                struct vt_err *err);
+/* poll(2) until the deadline; VT_E_TIMEOUT, VT_E_CANCELLED. */
+bool vt_await(int fd, short events, int64_t deadline, int stop_fd, struct vt_err *err);
 
 /* "127.0.0.1", "fe80::1"; an IPv4 address in IPv6 clothing is shown as IPv4. Room for
  * VT_HOST_TEXT_MAX. */

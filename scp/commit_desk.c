@@ -257,11 +257,14 @@ static enum vt_job_end deliver(struct work *work, struct vt_err *err)
         peer.local_ae_title = work->commitment.called_ae_title;
         const struct vt_client client = { .calling_ae_title = options->ae_title,
                                           .peer = &peer,
-                                          .timeout = options->timeout };
+                                          .timeout = options->timeout,
+                                          .stop_fd = vt_job_stop_fd(work->run) };
         if (vt_commits_report(work->commits, work->commitment.id, &list, &why))
             vt_client_commit_report(&client, &list, work->commitment.called_ae_title, &why);
     }
     vt_commit_list_fini(&list);
+    if (vt_failed(&why) && vt_job_should_stop(work->run))
+        return VT_JOB_END_STOPPED;
     bool final = !known || !known->host || is_final(&why);
     if (!tell_outcome(work, &why, final, vt_failed(&why) ? &ignored : err))
         return VT_JOB_END_AGAIN;

@@ -19,6 +19,7 @@ struct vt_client {
     struct ssl_ctx_st *tls;     /* NULL: plain */
     uint32_t max_pdu;           /* 0: default */
     int64_t timeout;            /* ns, of one answer; 0: 60 s */
+    int stop_fd;                /* borrowed; readable: whatever is waited for ends with VT_E_CANCELLED. 0: none */
 };
 
 struct vt_echo_times {

@@ -68,8 +68,13 @@ bool vt_retrieve_run(struct vt_retrieve *retrieve, struct vt_retrieve_counts *ou
 
     do {
         if (!vt_wire_next(retrieve->assoc, vt_wire_deadline(retrieve->client), &context_id, &answer,
-                          err))
+                          err)) {
+            struct vt_err ignored = { 0 };
+            if (err->code == VT_E_CANCELLED && !retrieve->cancelled)
+                vt_wire_cancel(retrieve->assoc, retrieve->presentation,
+                               retrieve->command.message_id, &ignored);
             return false;
+        }
         bool ours = answer.field == (retrieve->command.field | 0x8000) &&
                     answer.responded_id == retrieve->command.message_id && answer.has_status;
         if (!ours && retrieve->other) {

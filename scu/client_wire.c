@@ -37,6 +37,7 @@ struct vt_assoc *vt_wire_open(const struct vt_client *client, const struct vt_pr
         .extended = extended,
         .extended_count = extended_count,
         .max_pdu = client->max_pdu,
+        .stop_fd = client->stop_fd,
         /* The defaults are 10 s to connect and 30 s for the answer: a longer wait for answers does
          * not make a dead address better. */
         .timeout = client->timeout < ASSOCIATE_WAIT ? client->timeout : 0,
