@@ -102,7 +102,13 @@ bool vt_request_ending(const struct vt_request *request);
 /* Before the answer. Further ones than VT_HTTP_HEADERS_MAX are dropped. The value is copied. */
 void vt_answer_header(struct vt_request *request, const char *name, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* Bytes are copied; gzip when it is worth it and the client takes it. */
+/* Before the answer, behind Cache-Control: its entity tag with quotes, "W/" before them when the bytes may differ. true: the
+ * client has it and was answered 304. */
+bool vt_answer_etag(struct vt_request *request, const char *etag);
+/* Before vt_answer_stream: what of `size` bytes is asked for, and the status, 200 or 206. false: nothing there, 416 answered. */
+bool vt_answer_range(struct vt_request *request, uint64_t size, uint64_t *out_from, uint64_t *out_count,
+                     unsigned *out_status);
+/* Bytes are copied; zstd or gzip when it is worth it and the client takes it. */
 void vt_answer_bytes(struct vt_request *request, unsigned status, const char *type, const void *bytes, size_t size);
 /* Takes the buffer's memory. */
 void vt_answer_buf(struct vt_request *request, unsigned status, const char *type, struct vt_buf *body);

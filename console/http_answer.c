@@ -5,12 +5,14 @@
 #include <unistd.h>
 
 #include <zlib.h>
+#include <zstd.h>
 
 #include "console/http_inside.h"
+#include "console/http_rules.h"
 #include "core/err.h"
 #include "dicom/uids.h"
 
-enum { GZIP_FROM = 1024, GZIP_LEVEL = 1, GZIP_WINDOW = 15 + 16, GZIP_MEMORY = 8, STREAM_BLOCK = 256 << 10 };
+enum { PACK_FROM = 1024, ZSTD_LEVEL = 1, GZIP_LEVEL = 1, GZIP_WINDOW = 15 + 16, GZIP_MEMORY = 8, STREAM_BLOCK = 256 << 10 };
 
 /* Pages load nothing from elsewhere and cannot be framed. */
 static const char *const always[][2] = {
@@ -36,12 +38,26 @@ void vt_answer_header(struct vt_request *request, const char *name, const char *
     request->header_count++;
 }
 
-static bool has_header(const struct vt_request *request, const char *name)
+static const char *header_value(const struct vt_request *request, const char *name)
 {
     for (size_t i = 0; i < request->header_count; i++)
         if (strcasecmp(request->headers[i].name, name) == 0)
-            return true;
-    return false;
+            return request->headers[i].value;
+    return NULL;
+}
+
+static bool has_header(const struct vt_request *request, const char *name)
+{
+    return header_value(request, name);
+}
+
+bool vt_answer_etag(struct vt_request *request, const char *etag)
+{
+    vt_answer_header(request, "ETag", "%s", etag);
+    if (!vt_etag_is_listed(vt_request_header(request, "If-None-Match"), etag))
+        return false;
+    vt_answer_bytes(request, 304, NULL, "", 0);
+    return true;
 }
 
 static void finish(struct vt_request *request, unsigned status, const char *type, struct MHD_Response *response)
@@ -74,15 +90,14 @@ bool vt_answered(const struct vt_request *request)
 
 /* ---- bytes ---- */
 
-static bool takes_gzip(const struct vt_request *request, const char *type, size_t size)
+static enum vt_coding coding_for(const struct vt_request *request, const char *type, size_t size)
 {
-    const char *accepted = vt_request_header(request, "Accept-Encoding");
-    const char *found = accepted ? strstr(accepted, "gzip") : NULL;
     bool text = type && (strstr(type, "json") || strncmp(type, "text/", 5) == 0 || strstr(type, "javascript") ||
                          strstr(type, "xml"));
 
-    return size >= GZIP_FROM && text && found && strncmp(found, "gzip;q=0", 8) != 0 &&
-           !has_header(request, "Content-Encoding");
+    if (size < PACK_FROM || !text || has_header(request, "Content-Encoding"))
+        return VT_CODING_NONE;
+    return vt_coding_choose(vt_request_header(request, "Accept-Encoding"));
 }
 
 /* NULL: not worth it, or no memory. */
@@ -108,16 +123,32 @@ static uint8_t *gzip(const void *bytes, size_t size, size_t *out_size)
     return NULL;
 }
 
-/* Owns `bytes` (malloc) or copies nothing when they are static. */
+static uint8_t *zstd(const void *bytes, size_t size, size_t *out_size)
+{
+    uint8_t *out = malloc(size);
+    size_t packed = out ? ZSTD_compress(out, size, bytes, size, ZSTD_LEVEL) : 0;
+
+    if (out && !ZSTD_isError(packed)) {
+        *out_size = packed;
+        return out;
+    }
+    free(out);
+    return NULL;
+}
+
+/* Takes `bytes`. */
 static void answer_owned(struct vt_request *request, unsigned status, const char *type, void *bytes, size_t size)
 {
     size_t packed_size = 0;
-    uint8_t *packed = takes_gzip(request, type, size) ? gzip(bytes, size, &packed_size) : NULL;
+    enum vt_coding coding = coding_for(request, type, size);
+    uint8_t *packed = coding == VT_CODING_ZSTD   ? zstd(bytes, size, &packed_size)
+                      : coding == VT_CODING_GZIP ? gzip(bytes, size, &packed_size)
+                                                 : NULL;
 
     if (type && !has_header(request, "Vary"))
         vt_answer_header(request, "Vary", "Accept, Accept-Encoding");
     if (packed) {
-        vt_answer_header(request, "Content-Encoding", "gzip");
+        vt_answer_header(request, "Content-Encoding", coding == VT_CODING_ZSTD ? "zstd" : "gzip");
         free(bytes);
         bytes = packed;
         size = packed_size;
@@ -150,58 +181,42 @@ void vt_answer_buf(struct vt_request *request, unsigned status, const char *type
 
 /* ---- files ---- */
 
-/* "bytes=from-to", "bytes=from-", "bytes=-last". 0: no range asked for (or several: all is sent); 1: *from, *to;
- * -1: outside. */
-static int read_range(const char *text, uint64_t size, uint64_t *from, uint64_t *to)
+bool vt_answer_range(struct vt_request *request, uint64_t size, uint64_t *out_from, uint64_t *out_count,
+                     unsigned *out_status)
 {
-    char *end = NULL;
+    const char *etag = header_value(request, "ETag");
+    bool kept = vt_etag_keeps_range(vt_request_header(request, "If-Range"), etag ? etag : "");
+    uint64_t from = 0, to = 0;
+    enum vt_range range = vt_range_read(kept ? vt_request_header(request, "Range") : NULL, size, &from, &to);
 
-    if (!text || strncmp(text, "bytes=", 6) != 0 || strchr(text, ','))
-        return 0;
-    text += 6;
-    if (*text == '-') {
-        uint64_t last = strtoull(text + 1, &end, 10);
-        if (end == text + 1 || *end)
-            return 0;
-        if (last == 0 || size == 0)
-            return -1;
-        *from = last < size ? size - last : 0;
-        *to = size - 1;
-        return 1;
+    vt_answer_header(request, "Accept-Ranges", "bytes");
+    if (range == VT_RANGE_OUTSIDE) {
+        vt_answer_header(request, "Content-Range", "bytes */%llu", (unsigned long long)size);
+        vt_answer_error(request, 416, "There are %llu bytes.", (unsigned long long)size);
+        return false;
     }
-    *from = strtoull(text, &end, 10);
-    if (end == text || *end != '-')
-        return 0;
-    *to = end[1] ? strtoull(end + 1, &end, 10) : size - 1;
-    if (*from >= size)
-        return -1;
-    if (*to < *from)
-        return 0;
-    if (*to > size - 1)
-        *to = size - 1;
-    return 1;
+    if (range == VT_RANGE_PART)
+        vt_answer_header(request, "Content-Range", "bytes %llu-%llu/%llu", (unsigned long long)from,
+                         (unsigned long long)to, (unsigned long long)size);
+    *out_from = from;
+    *out_count = range == VT_RANGE_PART ? to - from + 1 : size;
+    *out_status = range == VT_RANGE_PART ? 206 : 200;
+    return true;
 }
 
 void vt_answer_file(struct vt_request *request, const char *type, int fd, uint64_t offset, uint64_t size)
 {
-    uint64_t from = 0, to = 0;
-    int range = read_range(vt_request_header(request, "Range"), size, &from, &to);
+    uint64_t from, count;
+    unsigned status;
 
-    vt_answer_header(request, "Accept-Ranges", "bytes");
-    if (range < 0) {
+    if (!vt_answer_range(request, size, &from, &count, &status)) {
         close(fd);
-        vt_answer_header(request, "Content-Range", "bytes */%llu", (unsigned long long)size);
-        vt_answer_error(request, 416, "There are %llu bytes.", (unsigned long long)size);
         return;
     }
-    if (range > 0)
-        vt_answer_header(request, "Content-Range", "bytes %llu-%llu/%llu", (unsigned long long)from,
-                         (unsigned long long)to, (unsigned long long)size);
-    uint64_t count = range > 0 ? to - from + 1 : size;
     struct MHD_Response *response = MHD_create_response_from_fd_at_offset64(count, fd, offset + from);
     if (!response)
         close(fd);
-    finish(request, range > 0 ? 206 : 200, type, response);
+    finish(request, status, type, response);
 }
 
 /* ---- streams ---- */

@@ -2,9 +2,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "console/http_inside.h"
+#include "console/http_rules.h"
 #include "core/err.h"
 
 static const char *const role_names[] = { "nobody", "viewer", "operator", "admin" };
@@ -72,99 +72,64 @@ char *vt_http_decode(const char *text, size_t size, bool plus_is_space)
 
 /* ---- routes ---- */
 
-static void forget_parts(struct vt_request *request)
+struct slice {
+    const char *begin;
+    size_t size;
+};
+
+static bool match(const char *pattern, const char *path, struct slice parts[VT_HTTP_PARTS_MAX], size_t *count)
 {
-    for (size_t i = 0; i < request->part_count; i++)
-        free(request->parts[i]);
-    request->part_count = 0;
-}
-
-static bool keep_part(struct vt_request *request, const char *text, size_t size)
-{
-    char *part = request->part_count < VT_HTTP_PARTS_MAX ? vt_http_decode(text, size, false) : NULL;
-
-    if (part)
-        request->parts[request->part_count++] = part;
-    return part;
-}
-
-bool vt_http_match(const struct vt_route *route, struct vt_request *request)
-{
-    const char *pattern = route->path, *path = request->url;
-
-    forget_parts(request);
+    *count = 0;
     for (;;) {
         if (*pattern != '/' || *path != '/')
             return *pattern == '\0' && *path == '\0';
         pattern++, path++;
-        if (strcmp(pattern, "**") == 0)
-            return keep_part(request, path, strlen(path));
-        size_t want = strcspn(pattern, "/"), have = strcspn(path, "/");
-        if (want == 1 && *pattern == '*') {
-            if (have == 0 || !keep_part(request, path, have))
+        bool rest = strcmp(pattern, "**") == 0;
+        size_t want = strcspn(pattern, "/"), have = rest ? strlen(path) : strcspn(path, "/");
+        if (rest || (want == 1 && *pattern == '*')) {
+            if ((have == 0 && !rest) || *count == VT_HTTP_PARTS_MAX)
                 return false;
+            parts[(*count)++] = (struct slice){ path, have };
         } else if (want != have || memcmp(pattern, path, want) != 0) {
             return false;
         }
-        pattern += want;
+        pattern += rest ? 2 : want;
         path += have;
     }
 }
 
-/* ---- whose pages ---- */
-
-/* "name:port", "[::1]:port", "name" -> its name, without brackets. */
-static bool host_name(const char *host, char *out, size_t room)
+bool vt_http_match(const struct vt_route *route, struct vt_request *request)
 {
-    const char *begin = host, *end = strrchr(host, ':');
+    struct slice parts[VT_HTTP_PARTS_MAX];
+    size_t count;
 
-    if (*host == '[') {
-        begin = host + 1;
-        end = strchr(host, ']');
-        if (!end)
-            return false;
-    } else if (!end) {
-        end = host + strlen(host);
-    }
-    size_t length = (size_t)(end - begin);
-    if (length == 0 || length >= room)
+    if (!match(route->path, request->url, parts, &count))
         return false;
-    memcpy(out, begin, length);
-    out[length] = '\0';
+    for (size_t i = 0; i < request->part_count; i++)
+        free(request->parts[i]);
+    request->part_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        char *part = vt_http_decode(parts[i].begin, parts[i].size, false);
+        if (!part)
+            return false;
+        request->parts[request->part_count++] = part;
+    }
     return true;
 }
 
+/* ---- whose pages ---- */
+
 bool vt_http_host_is_ours(const struct vt_request *request)
 {
-    static const char *const loopback[] = { "localhost", "127.0.0.1", "::1" };
     const struct vt_http *http = request->http;
-    const char *host = vt_request_header(request, "Host");
-    char name[256];
 
-    if (!host || !host_name(host, name, sizeof name))
-        return false;
-    for (size_t i = 0; i < VT_COUNT(loopback); i++)
-        if (strcasecmp(name, loopback[i]) == 0)
-            return true;
-    for (size_t i = 0; i < http->options.host_count; i++)
-        if (strcasecmp(name, http->options.hosts[i]) == 0)
-            return true;
-    return strcasecmp(name, http->address) == 0;
+    return vt_host_is_one_of(vt_request_header(request, "Host"), http->address, http->options.hosts, http->options.host_count);
 }
 
-/* A browser names the page that asks (Origin, Sec-Fetch-Site); a program sends neither. */
 bool vt_http_origin_is_ours(const struct vt_request *request)
 {
-    const char *site = vt_request_header(request, "Sec-Fetch-Site");
-    const char *origin = vt_request_header(request, "Origin");
-    const char *host = vt_request_header(request, "Host");
-
-    if (site && strcmp(site, "same-origin") != 0 && strcmp(site, "none") != 0)
-        return false;
-    if (!origin)
-        return true;
-    const char *behind = strstr(origin, "://");
-    return behind && host && strcasecmp(behind + 3, host) == 0;
+    return vt_origin_is_same(vt_request_header(request, "Sec-Fetch-Site"), vt_request_header(request, "Origin"),
+                             vt_request_header(request, "Host"));
 }
 
 /* ---- what handlers ask ---- */

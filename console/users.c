@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <pthread.h>
 #include <sqlite3.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,10 +18,31 @@ enum { BUSY_MS = 10000 };
 /* What a password is checked against when nobody has the name: so that it takes as long. */
 static const char nobody[] = "$y$j9T$F5Jx5fExrKuPp53xLKQ..1$X3DX6M94c7o.9agCG9G317fhZg9SqC.5i5rd.RhAtQ7";
 
+enum { KNOWN_MAX = 64 };
+
+/* Counts the changes in all of the process: only who holds the archive's lock writes users, and every request asks for them. */
+static atomic_uint_fast64_t changes = 1;
+
 struct vt_users {
-    pthread_mutex_t lock; /* guards the connection */
+    pthread_mutex_t lock; /* guards the connection and what follows: answers that hold while `seen` is the count of changes */
     struct vt_db *db;
+    uint64_t seen;
+    bool any_known, any;
+    struct { char name[VT_USER_NAME_MAX + 1]; enum vt_user_role role; } known[KNOWN_MAX];
+    size_t known_count, known_next;
 };
+
+/* Holds the lock. */
+static void forget_what_changed(struct vt_users *users)
+{
+    uint64_t now = atomic_load(&changes);
+
+    if (users->seen == now)
+        return;
+    users->seen = now;
+    users->any_known = false;
+    users->known_count = users->known_next = 0;
+}
 
 struct vt_users *vt_users_open(const char *path, struct vt_err *err)
 {
@@ -142,6 +164,7 @@ bool vt_users_add(struct vt_users *users, const char *name, enum vt_user_role ro
         ok = vt_fail(err, VT_E_EXISTS, "there is a user %s already", name);
     ok = ok && run(users, "INSERT INTO web_user (name, role, secret, created, last_login) VALUES (?, ?, ?, ?, 0)", NULL,
                    NULL, NULL, err, "titi", name, (int64_t)role, secret, vt_clock_wall());
+    atomic_fetch_add(&changes, 1);
     pthread_mutex_unlock(&users->lock);
     explicit_bzero(secret, sizeof secret);
     return ok;
@@ -168,6 +191,7 @@ bool vt_users_remove(struct vt_users *users, const char *name, struct vt_err *er
 {
     pthread_mutex_lock(&users->lock);
     bool ok = remove_locked(users, name, err);
+    atomic_fetch_add(&changes, 1);
     pthread_mutex_unlock(&users->lock);
     return ok;
 }
@@ -203,11 +227,16 @@ bool vt_users_list(struct vt_users *users, bool (*row)(void *context, const stru
 bool vt_users_any(struct vt_users *users, bool *out_any, struct vt_err *err)
 {
     int64_t all = 0;
+    bool ok = true;
 
     pthread_mutex_lock(&users->lock);
-    bool ok = count(users, "SELECT EXISTS (SELECT 1 FROM web_user)", &all, err);
+    forget_what_changed(users);
+    if (!users->any_known && (ok = count(users, "SELECT EXISTS (SELECT 1 FROM web_user)", &all, err))) {
+        users->any_known = true;
+        users->any = all;
+    }
+    *out_any = !ok || users->any;
     pthread_mutex_unlock(&users->lock);
-    *out_any = all;
     return ok;
 }
 
@@ -263,13 +292,35 @@ bool vt_users_verify(struct vt_users *users, const char *name, const char *passw
     return true;
 }
 
+/* Holds the lock. */
+static bool recall(const struct vt_users *users, const char *name, enum vt_user_role *out_role)
+{
+    for (size_t i = 0; i < users->known_count; i++)
+        if (strcmp(users->known[i].name, name) == 0) {
+            *out_role = users->known[i].role;
+            return true;
+        }
+    return false;
+}
+
 bool vt_users_look(struct vt_users *users, const char *name, enum vt_user_role *out_role, bool *out_there,
                    struct vt_err *err)
 {
-    struct found found = { .role = VT_USER_NOBODY };
-    bool ok = find(users, name, &found, out_there, err);
+    int64_t role = VT_USER_NOBODY;
 
-    explicit_bzero(found.secret, sizeof found.secret);
-    *out_role = (enum vt_user_role)found.role;
+    pthread_mutex_lock(&users->lock);
+    forget_what_changed(users);
+    bool known = recall(users, name, out_role), there = known;
+    bool ok = known || run(users, "SELECT role FROM web_user WHERE name = ?", take_number, &role, &there, err, "t", name);
+    if (!known)
+        *out_role = (enum vt_user_role)role;
+    if (ok && !known && there) {
+        size_t at = users->known_next++ % KNOWN_MAX;
+        users->known_count = at < users->known_count ? users->known_count : at + 1;
+        snprintf(users->known[at].name, sizeof users->known[at].name, "%s", name);
+        users->known[at].role = *out_role;
+    }
+    pthread_mutex_unlock(&users->lock);
+    *out_there = there;
     return ok;
 }
