@@ -77,7 +77,8 @@ static bool read_options(const struct vt_conf *conf, struct vt_keeper *keeper,
 {
     vt_monitor_defaults(out);
     out->host_port = port_of(vt_keeper_url(keeper));
-    return vt_monitor_configure(out, conf, err);
+    return vt_monitor_configure(out, conf, err) &&
+           (vt_monitor_driver_can(keeper, &out->settings, err) || vt_fail_context(err, "[watch]"));
 }
 
 static bool start_one(struct vt_poold_watch *watch, const struct vt_conf *conf,

@@ -175,7 +175,7 @@ static struct subject *subjects_of(struct vt_pool_call *call, struct vt_keeper *
 }
 
 /* The settings that were given, checked; as JSON text. */
-static char *settings_of(struct vt_pool_call *call, struct vt_err *err)
+static char *settings_of(struct vt_pool_call *call, struct vt_keeper *keeper, struct vt_err *err)
 {
     struct vt_watch_settings checked;
     json_t *settings = json_object();
@@ -189,6 +189,7 @@ static char *settings_of(struct vt_pool_call *call, struct vt_err *err)
         ok = vt_watch_set(&checked, vt_watch_names[i], value, err);
         json_object_set_new(settings, vt_watch_names[i], json_string(value));
     }
+    ok = ok && vt_monitor_driver_can(keeper, &checked, err);
     char *text = ok ? json_dumps(settings, JSON_COMPACT) : NULL;
     json_decref(settings);
     if (ok && !text)
@@ -251,7 +252,7 @@ static bool add(void *context, struct vt_pool_call *call, struct vt_err *err)
     struct vt_monitor *monitor = monitor_of(context, call, &keeper, err);
     size_t count = 0;
     struct subject *subjects = monitor ? subjects_of(call, keeper, &count, err) : NULL;
-    char *settings = subjects ? settings_of(call, err) : NULL;
+    char *settings = subjects ? settings_of(call, keeper, err) : NULL;
     bool ok = settings && vt_incidents_begin(vt_monitor_incidents(monitor), err);
 
     if (ok) {

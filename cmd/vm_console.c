@@ -15,6 +15,7 @@
 #include "core/clock.h"
 #include "core/err.h"
 #include "hypervisor/console.h"
+#include "hypervisor/driver.h"
 #include "hypervisor/explain.h"
 #include "hypervisor/rfb.h"
 
@@ -243,6 +244,14 @@ static int accept_viewer(const struct vt_cli *cli, const char *where, struct vt_
     return viewer;
 }
 
+static struct vt_console *open_console(struct vt_pool *pool, const char *vm, struct vt_err *err)
+{
+    if (!pool->session)
+        return vt_console_open(pool->xapi, pool->line, vm, err);
+    int fd = pool->driver->console(pool->session, vm, err);
+    return fd >= 0 ? vt_console_take(fd, err) : NULL;
+}
+
 /* The console is opened when somebody looks: a host ends those that nobody reads. */
 static bool show(struct vt_pool *pool, const struct vt_object *vm, struct vt_err *err)
 {
@@ -256,8 +265,7 @@ static bool show(struct vt_pool *pool, const struct vt_object *vm, struct vt_err
         if (viewer < 0)
             return !vt_failed(err);
     }
-    VT_AUTO(vt_console)
-    console = vt_console_open(pool->xapi, pool->line, vt_object_ref(vm), err);
+    VT_AUTO(vt_console) console = open_console(pool, vt_object_ref(vm), err);
     if (!console) {
         vt_explain(err, pool->picture);
         return vt_fail_context(err, "%s", vt_object_text(vm, "name_label"));
@@ -280,7 +288,7 @@ int vt_cli_vm_console(struct vt_cli *cli, struct vt_err *err)
 {
     struct vt_pool pool = { 0 };
 
-    if (check_options(cli, err) && vt_pool_open(cli, &pool, err) &&
+    if (check_options(cli, err) && vt_pool_open_any(cli, &pool, err) &&
         vt_pool_load(&pool, CLASSES, err)) {
         const struct vt_object *vm = vt_pool_find(&pool, VT_CLASS_VM, cli->args[0], err);
         if (vm)

@@ -182,7 +182,7 @@ bool vt_pool_open(const struct vt_cli *cli, struct vt_pool *out, struct vt_err *
 {
     if (!vt_pool_open_any(cli, out, err))
         return false;
-    return out->xapi || vt_fail(err, VT_E_UNSUPPORTED, "the driver %s cannot do '%s %s'",
+    return out->xapi || vt_fail(err, VT_E_DENIED, "the driver %s cannot do '%s %s'",
                                 out->driver->name, cli->command->words[0],
                                 cli->command->words[1] ? cli->command->words[1] : "");
 }

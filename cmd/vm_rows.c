@@ -116,12 +116,15 @@ json_t *vt_row_of_snapshot(const struct vt_pool *pool, const struct vt_object *s
 {
     const struct vt_object *vm = vt_picture_follow(pool->picture, snapshot, "snapshot_of");
     bool memory = strcmp(vt_object_text(snapshot, "power_state"), "Suspended") == 0;
+    const char *const *allowed = NULL;
+    bool revertible = vt_object_list(snapshot, "allowed_operations", &allowed) == 0 ||
+                      vt_object_has(snapshot, "allowed_operations", "revert");
 
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "name", name_of(snapshot), "time",
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:b}", "name", name_of(snapshot), "time",
                      vt_object_text(snapshot, "snapshot_time"), "kind",
                      memory ? "checkpoint" : "snapshot", "vm", name_of(vm), "uuid",
                      vt_object_text(snapshot, "uuid"), "description",
-                     vt_object_text(snapshot, "name_description"));
+                     vt_object_text(snapshot, "name_description"), "revertible", revertible);
 }
 
 /* ---- hosts ---- */

@@ -18,22 +18,21 @@
     (VT_CLASS_BIT(VT_CLASS_POOL) | VT_CLASS_BIT(VT_CLASS_HOST) | VT_CLASS_BIT(VT_CLASS_VM) |       \
      VT_CLASS_BIT(VT_CLASS_SR) | VT_CLASS_BIT(VT_CLASS_NETWORK))
 
-/* A word of the command line and the driver's verbs for it: plain, with --force, with a host. */
+/* A word of the command line and the driver's verbs for it: plain, with a switch, with a host. */
 static const struct {
-    const char *word, *plain, *forced, *on_host;
-    const char *host_option;
+    const char *word, *plain, *other, *other_switch, *on_host, *host_option;
 } words[] = {
-    { "start", "start", NULL, "start_on", "--on" },
-    { "shutdown", "clean_shutdown", "hard_shutdown", NULL, NULL },
-    { "reboot", "clean_reboot", "hard_reboot", NULL, NULL },
-    { "suspend", "suspend", NULL, NULL, NULL },
-    { "resume", "resume", NULL, "resume_on", "--on" },
-    { "pause", "pause", NULL, NULL, NULL },
-    { "unpause", "unpause", NULL, NULL, NULL },
-    { "migrate", NULL, NULL, "migrate", "--to" },
-    { "destroy", "destroy", NULL, NULL, NULL },
-    { "snapshot", "snapshot", NULL, NULL, NULL },
-    { "checkpoint", "checkpoint", NULL, NULL, NULL },
+    { "start", "start", NULL, NULL, "start_on", "--on" },
+    { "shutdown", "clean_shutdown", "hard_shutdown", "--force", NULL, NULL },
+    { "reboot", "clean_reboot", "hard_reboot", "--force", NULL, NULL },
+    { "suspend", "suspend", NULL, NULL, NULL, NULL },
+    { "resume", "resume", NULL, NULL, "resume_on", "--on" },
+    { "pause", "pause", NULL, NULL, NULL, NULL },
+    { "unpause", "unpause", NULL, NULL, NULL, NULL },
+    { "migrate", NULL, NULL, NULL, "migrate", "--to" },
+    { "destroy", "destroy", NULL, NULL, NULL, NULL },
+    { "snapshot", "snapshot", VT_VERB_QUIESCED, "--quiesced", NULL, NULL },
+    { "checkpoint", "checkpoint", NULL, NULL, NULL, NULL },
 };
 
 struct batch {
@@ -272,7 +271,7 @@ static const char *chosen_verb(const struct vt_cli *cli, const char **out_host, 
     }
     if (*out_host)
         return words[i].on_host;
-    return words[i].forced && vt_cli_switch(cli, "--force") ? words[i].forced : words[i].plain;
+    return words[i].other && vt_cli_switch(cli, words[i].other_switch) ? words[i].other : words[i].plain;
 }
 
 static const struct vt_verb *find_verb(const struct vt_pool *pool, const char *name,
@@ -280,9 +279,11 @@ static const struct vt_verb *find_verb(const struct vt_pool *pool, const char *n
 {
     const struct vt_driver *driver = pool->driver;
     const struct vt_verb *verb = vt_driver_verb(driver, name);
+    const char *why = verb || !driver->lacks ? NULL : driver->lacks(name);
 
     if (!verb)
-        vt_fail(err, VT_E_UNSUPPORTED, "the driver %s cannot %s", driver->name, name);
+        vt_fail(err, VT_E_DENIED, "the driver %s cannot %s%s%s", driver->name, name,
+                why ? ": " : "", why ? why : "");
     return verb;
 }
 

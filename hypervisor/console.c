@@ -1,9 +1,13 @@
 #include "hypervisor/console.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <curl/curl.h>
 
@@ -16,8 +20,9 @@
 enum { HEAD_MAX = 4096, OPEN_MS = 15000, PATH_MAX_BYTES = 512 };
 
 struct vt_console {
-    struct vt_line *line;
-    struct vt_buf ahead; /* came together with the head of the answer */
+    struct vt_line *line; /* NULL: the socket */
+    int socket;           /* -1: the line */
+    struct vt_buf ahead;  /* came together with the head of the answer */
     size_t ahead_read;
 };
 
@@ -26,6 +31,8 @@ void vt_console_free(struct vt_console *console)
     if (!console)
         return;
     vt_line_free(console->line);
+    if (console->socket >= 0)
+        close(console->socket);
     vt_buf_fini(&console->ahead);
     free(console);
 }
@@ -185,6 +192,7 @@ struct vt_console *vt_console_open(struct vt_xapi *xapi, struct vt_line *line, c
         vt_fail(err, VT_E_NOMEM, "no memory for a console");
         return NULL;
     }
+    console->socket = -1;
     vt_buf_init(&console->ahead, HEAD_MAX + 1);
     if (!find_place(xapi, line, vm, &place, err) ||
         !vt_xapi_session_need(xapi, line, &session, err) || !(console->line = vt_line_new(err)) ||
@@ -193,13 +201,47 @@ struct vt_console *vt_console_open(struct vt_xapi *xapi, struct vt_line *line, c
     return vt_take(&console);
 }
 
+struct vt_console *vt_console_take(int socket, struct vt_err *err)
+{
+    VT_AUTO(vt_console) console = calloc(1, sizeof *console);
+    int flags = fcntl(socket, F_GETFL);
+
+    if (!console) {
+        close(socket);
+        vt_fail(err, VT_E_NOMEM, "no memory for a console");
+        return NULL;
+    }
+    console->socket = socket;
+    vt_buf_init(&console->ahead, 1);
+    if (flags < 0 || fcntl(socket, F_SETFL, flags | O_NONBLOCK) != 0) {
+        vt_fail_errno(err, "the console's socket");
+        return NULL;
+    }
+    return vt_take(&console);
+}
+
 /* ---- bytes ---- */
+
+/* Of recv or send: how many, 0 for later. */
+static bool moved(ssize_t size, size_t *out_size, struct vt_err *err)
+{
+    bool later = size < 0 && (errno == EAGAIN || errno == EINTR);
+
+    if (size < 0 && !later)
+        return vt_fail(err, VT_E_CLOSED, "the console's connection broke");
+    *out_size = later ? 0 : (size_t)size;
+    return true;
+}
 
 bool vt_console_read(struct vt_console *console, void *bytes, size_t room, size_t *out_size,
                      struct vt_err *err)
 {
     size_t left = console->ahead.size - console->ahead_read;
 
+    if (!console->line) {
+        ssize_t size = recv(console->socket, bytes, room, 0);
+        return size == 0 ? vt_fail(err, VT_E_CLOSED, "the console ended") : moved(size, out_size, err);
+    }
     if (left == 0)
         return vt_line_read(console->line, bytes, room, out_size, err);
     *out_size = left < room ? left : room;
@@ -211,10 +253,12 @@ bool vt_console_read(struct vt_console *console, void *bytes, size_t room, size_
 bool vt_console_write(struct vt_console *console, const void *bytes, size_t size, size_t *out_size,
                       struct vt_err *err)
 {
+    if (!console->line)
+        return moved(send(console->socket, bytes, size, MSG_NOSIGNAL), out_size, err);
     return vt_line_write(console->line, bytes, size, out_size, err);
 }
 
 int vt_console_socket(struct vt_console *console)
 {
-    return vt_line_socket(console->line);
+    return console->line ? vt_line_socket(console->line) : console->socket;
 }

@@ -20,6 +20,8 @@ struct vt_xapi;
  * run); VT_E_DENIED: the pool names a host that is no member. */
 struct vt_console *vt_console_open(struct vt_xapi *xapi, struct vt_line *line, const char *vm,
                                    struct vt_err *err);
+/* One that another driver has connected; takes the socket over, also when it fails. */
+struct vt_console *vt_console_take(int socket, struct vt_err *err);
 void vt_console_free(struct vt_console *console);
 VT_DEFINE_AUTO(vt_console)
 

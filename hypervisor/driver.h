@@ -31,6 +31,10 @@ struct vt_driver {
     /* Waits until the watch has handed out what was true when this was called; false: not by the
      * deadline (monotonic ns). */
     bool (*catch_up)(void *session, int64_t deadline);
+    /* A connected socket on which the VM's screen speaks RFB, the caller's; -1: err. */
+    int (*console)(void *session, const char *vm, struct vt_err *err);
+    /* Why it has no such verb, as a clause; NULL: nothing to say. NULL in xapi. */
+    const char *(*lacks)(const char *verb);
 };
 
 extern const struct vt_driver vt_driver_xapi;

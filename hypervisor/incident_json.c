@@ -62,6 +62,9 @@ static bool add_shot(struct vt_incidents *incidents, int64_t id, json_t *row, bo
         if (is != VT_SHOT_DONE && is != VT_SHOT_INTENT)
             snprintf(reason + length, 2 * VT_INCIDENT_TEXT_MAX - length, "; snapshot %s: %s", state,
                      vt_rows_text(&rows, 2));
+        else if (is == VT_SHOT_DONE && *vt_rows_text(&rows, 2))
+            snprintf(reason + length, 2 * VT_INCIDENT_TEXT_MAX - length, "; snapshot %s",
+                     vt_rows_text(&rows, 2));
     }
     json_object_set_new(row, "snapshot", text_or_null(snapshot));
     json_object_set_new(row, "reason", json_string(reason));

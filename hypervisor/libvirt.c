@@ -221,6 +221,14 @@ virDomainSnapshotPtr vt_libvirt_snapshot(virConnectPtr connection, const char *r
     return found;
 }
 
+/* It stands still for a moment of our own or others' making (a snapshot with memory, a save, a dump, its
+ * start) and goes on or ends by itself. */
+static bool is_held(int reason)
+{
+    return reason == VIR_DOMAIN_PAUSED_SNAPSHOT || reason == VIR_DOMAIN_PAUSED_SAVE ||
+           reason == VIR_DOMAIN_PAUSED_DUMP || reason == VIR_DOMAIN_PAUSED_STARTING_UP;
+}
+
 const char *vt_libvirt_power(virDomainPtr domain)
 {
     int state = VIR_DOMAIN_NOSTATE, reason = 0;
@@ -232,6 +240,7 @@ const char *vt_libvirt_power(virDomainPtr domain)
     case VIR_DOMAIN_SHUTDOWN: /* on its way, not there yet */
         return "Running";
     case VIR_DOMAIN_PAUSED:
+        return is_held(reason) ? "Running" : "Paused";
     case VIR_DOMAIN_PMSUSPENDED:
         return "Paused";
     default:

@@ -2,8 +2,8 @@
  * same verbs, the same events as of a XAPI pool.
  *
  * References are "libvirt:CLASS:UUID". A snapshot has no uuid of its own there: its name and its
- * domain's uuid make one, the same each time. A managed save is a suspended VM. What libvirt cannot
- * do or this driver does not offer (migrate, clone, start on a host) is not in its table of verbs.
+ * domain's uuid make one, the same each time. A managed save is a suspended VM. What a single host cannot (migrate, start on a host)
+ * is not in its table of verbs.
  *
  * A session is shared by threads; libvirt serialises what must be. When the daemon dies the next call
  * opens a new connection. */
@@ -33,6 +33,10 @@ bool vt_libvirt_load(struct vt_libvirt *libvirt, struct vt_picture *picture, str
 
 /* As vt_verb_do: one job to its end, in this thread. */
 void vt_libvirt_do(struct vt_libvirt *libvirt, struct vt_verb_job *job);
+
+/* A socket on which the VM's VNC server speaks, the caller's; -1: err, VT_E_NOTFOUND when it has no
+ * such screen. Needs a libvirtd on this machine: the socket is handed over. */
+int vt_libvirt_console(struct vt_libvirt *libvirt, const char *vm, struct vt_err *err);
 
 /* The cable of a VIF (its reference): in or out. */
 bool vt_libvirt_set_link(struct vt_libvirt *libvirt, const char *vif, bool up, struct vt_err *err);

@@ -220,19 +220,6 @@ static void put_addresses(struct record *record, virDomainPtr domain,
     vt_xmlrpc_member_end(&record->writer);
 }
 
-static bool put_guest(virDomainPtr domain, const char *uuid, const struct vt_libvirt_vif *vifs,
-                      size_t count, const struct vt_libvirt_sink *sink, struct vt_err *err)
-{
-    char ref[VT_XAPI_REF_MAX];
-    struct record record;
-
-    vt_libvirt_ref("guest", uuid, ref);
-    begin(&record, uuid, "", err);
-    put_addresses(&record, domain, vifs, count);
-    put_bool(&record, "live", true);
-    return end(&record, sink, VT_CLASS_VM_GUEST_METRICS, ref, err);
-}
-
 /* ---- its interfaces ---- */
 
 struct domain {
@@ -249,6 +236,20 @@ struct domain {
     char (*snapshots)[VT_XAPI_REF_MAX];
     size_t snapshot_count;
 };
+
+static bool put_guest(const struct domain *domain, const struct vt_libvirt_sink *sink,
+                      struct vt_err *err)
+{
+    char ref[VT_XAPI_REF_MAX];
+    struct record record;
+
+    vt_libvirt_ref("guest", domain->uuid, ref);
+    begin(&record, domain->uuid, "", err);
+    put_addresses(&record, domain->handle, domain->vifs, domain->vif_count);
+    put_bool(&record, "live", true);
+    put_bool(&record, "PV_drivers_detected", vt_libvirt_has_agent(domain->xml));
+    return end(&record, sink, VT_CLASS_VM_GUEST_METRICS, ref, err);
+}
 
 static bool put_network(const char *name, const struct vt_libvirt_sink *sink,
                         char ref[static VT_XAPI_REF_MAX], struct vt_err *err)
@@ -444,15 +445,18 @@ static bool put_snapshots(struct domain *domain, const struct vt_libvirt_sink *s
 
 /* ---- the domain ---- */
 
-/* What the driver's table has for this state. */
-static void put_allowed(struct record *record, const char *power)
+/* What the driver's table has for this state, and what has somebody in the guest to do it. */
+static void put_allowed(struct record *record, const struct domain *domain)
 {
     char allowed[32][VT_XAPI_REF_MAX];
+    enum vt_power power = vt_power_from(domain->power);
+    bool agent = vt_libvirt_has_agent(domain->xml);
     size_t count = 0;
 
     for (const struct vt_verb *verb = vt_driver_libvirt.verbs;
          verb->name && count < VT_COUNT(allowed); verb++)
-        if ((verb->states & vt_power_from(power)) && strcmp(verb->name, "revert") != 0)
+        if ((verb->states & power) && strcmp(verb->name, "revert") != 0 &&
+            (agent || strcmp(verb->name, VT_VERB_QUIESCED) != 0))
             snprintf(allowed[count++], VT_XAPI_REF_MAX, "%s", verb->operation);
     put_list(record, "allowed_operations", (const char (*)[VT_XAPI_REF_MAX])allowed, count);
 }
@@ -510,9 +514,9 @@ static bool put_vm(const struct domain *domain, const struct vt_libvirt_sink *si
     put_list(&record, "VBDs", (const char (*)[VT_XAPI_REF_MAX])domain->vbd_refs, domain->vbd_count);
     put_list(&record, "snapshots", (const char (*)[VT_XAPI_REF_MAX])domain->snapshots,
              domain->snapshot_count);
-    put_allowed(&record, domain->power);
+    put_allowed(&record, domain);
     return end(&record, sink, VT_CLASS_VM, domain->ref, err) &&
-           (!runs || put_guest(domain->handle, domain->uuid, domain->vifs, domain->vif_count, sink, err));
+           (!runs || put_guest(domain, sink, err));
 }
 
 bool vt_libvirt_put_domain(virDomainPtr handle, const struct vt_libvirt_sink *sink,

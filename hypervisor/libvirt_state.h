@@ -77,6 +77,16 @@ char *vt_libvirt_vif_xml(const char *xml, const char *mac, bool up);
 /* The file or device of each disk that can be written, NULL behind the last. NULL: out of memory. */
 char **vt_libvirt_disks(const char *xml);
 void vt_libvirt_disks_free(char **disks);
+/* What stands for a copy: another name, no uuid and no addresses (libvirt makes new ones), the disks in
+ * `from` (NULL behind the last) at the places in `to`. The caller frees it. NULL: out of memory, or it
+ * is no domain. */
+char *vt_libvirt_copy_xml(const char *xml, const char *name, char *const *from, char *const *to);
+/* <volume> for a copy; the caller frees it. NULL: out of memory. */
+char *vt_libvirt_volume_xml(const char *like, const char *name, unsigned long long capacity);
+/* Which of its <graphics> is a VNC server, counted from 0; -1: none. */
+int vt_libvirt_vnc(const char *xml);
+/* The guest's agent has opened its channel: there is somebody to ask. */
+bool vt_libvirt_has_agent(const char *xml);
 /* Of <description>, or "". */
 void vt_libvirt_description(const char *xml, char *out, size_t room);
 /* A snapshot keeps the memory (internal or in a file); false: disks only. */
@@ -86,6 +96,13 @@ bool vt_libvirt_is_external(const char *snapshot_xml);
 long long vt_libvirt_creation_time(const char *snapshot_xml); /* seconds; 0: not known */
 /* <domainsnapshot> with escaped texts; the caller frees it. NULL: out of memory. */
 char *vt_libvirt_snapshot_xml(const char *name, const char *description);
+
+/* ---- copies (libvirt_clone.c) ---- */
+
+/* What lies there, when a storage pool has it. NULL: none. */
+virStorageVolPtr vt_libvirt_volume(virConnectPtr connection, const char *path);
+bool vt_libvirt_clone(virDomainPtr domain, const char *name, char out_ref[static VT_XAPI_REF_MAX],
+                      struct vt_err *err);
 
 /* ---- for the watch (libvirt_events.c) ---- */
 struct vt_libvirt_watching;

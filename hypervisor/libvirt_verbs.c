@@ -31,8 +31,11 @@ static const struct vt_verb libvirt_verbs[] = {
     { "unpause", "unpause", "", VT_ARGS_VM, PAUSED, RUNNING, false, false, "unpausing", "unpaused" },
     { "snapshot", "snapshot", "", VT_ARGS_VM_NAME, HALTED | PAUSED | RUNNING, 0, false, false,
       "taking a snapshot of", "snapshot taken" },
+    { VT_VERB_QUIESCED, VT_VERB_QUIESCED, "", VT_ARGS_VM_NAME, RUNNING, 0, false, false,
+      "taking a quiesced snapshot of", "quiesced snapshot taken" },
     { "checkpoint", "checkpoint", "", VT_ARGS_VM_NAME, PAUSED | RUNNING, 0, false, false,
       "taking a checkpoint of", "checkpoint taken" },
+    { "clone", "clone", "", VT_ARGS_VM_NAME, HALTED, 0, false, false, "cloning", "cloned" },
     { "revert", "revert", "", VT_ARGS_VM, VT_POWER_ANY, 0, false, true, "reverting", "reverted" },
     { "destroy", "destroy", "", VT_ARGS_DESTROY, HALTED | SUSPENDED, 0, true, true, "destroying", "destroyed" },
     { .name = NULL },
@@ -204,6 +207,45 @@ static bool snapshot(struct doing *d)
     return keep_result(d, made);
 }
 
+/* What the agent could not or would not do; nothing was taken then. */
+static bool agent_failed(struct vt_err *err)
+{
+    const virError *error = virGetLastError();
+    int code = error ? error->code : VIR_ERR_OK;
+
+    vt_libvirt_failed(err, "the guest agent");
+    if (code == VIR_ERR_AGENT_UNRESPONSIVE || code == VIR_ERR_AGENT_UNSYNCED ||
+        code == VIR_ERR_OPERATION_TIMEOUT ||
+        (error && error->message && strstr(error->message, "agent command")))
+        err->code = VT_E_UNSUPPORTED;
+    return false;
+}
+
+/* The agent writes out what the guest holds and stops what writes, until the overlay files are there.
+ * libvirt cannot go back to those. */
+static bool snapshot_quiesced(struct doing *d)
+{
+    const char *said = d->job->description ? d->job->description : "";
+    vt_autofree char *xml = virDomainGetXMLDesc(d->domain, 0);
+    char text[DESCRIPTION_MAX];
+
+    if (!xml)
+        return vt_libvirt_failed(d->err, "its guest agent");
+    if (!vt_libvirt_has_agent(xml))
+        return vt_fail(d->err, VT_E_UNSUPPORTED,
+                       "no guest agent is connected: it wants qemu-guest-agent in the guest and the "
+                       "channel org.qemu.guest_agent.0");
+    snprintf(text, sizeof text, "quiesced, disks only: it cannot be reverted to%s%s",
+             *said ? "\n" : "", said);
+    virDomainSnapshotPtr made = create(d, text,
+                                       VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY |
+                                           VIR_DOMAIN_SNAPSHOT_CREATE_ATOMIC |
+                                           VIR_DOMAIN_SNAPSHOT_CREATE_QUIESCE);
+    if (!made)
+        return vt_failed(d->err) ? false : agent_failed(d->err);
+    return keep_result(d, made);
+}
+
 /* Cables that were cut when it was taken: who reverts wants a VM that works. */
 static bool raise_links(virDomainPtr domain, struct vt_err *err)
 {
@@ -262,7 +304,7 @@ static bool delete_disks(struct doing *d, char **disks)
 
     for (int pass = 0; pass < 2 && ok; pass++) {
         for (char **disk = disks; *disk && ok; disk++) {
-            virStorageVolPtr volume = virStorageVolLookupByPath(d->connection, *disk);
+            virStorageVolPtr volume = vt_libvirt_volume(d->connection, *disk);
             if (!volume)
                 return vt_fail(d->err, VT_E_DENIED,
                                "its disk %.120s lies in no storage pool: destroy it with --keep-disks",
@@ -297,6 +339,11 @@ static bool destroy(struct doing *d)
     return ok;
 }
 
+static bool clone(struct doing *d)
+{
+    return vt_libvirt_clone(d->domain, d->job->name, d->job->result, d->err);
+}
+
 /* ---- one job ---- */
 
 static const struct {
@@ -313,7 +360,9 @@ static const struct {
     { "pause", pause_it },
     { "unpause", unpause },
     { "snapshot", snapshot },
+    { VT_VERB_QUIESCED, snapshot_quiesced },
     { "checkpoint", snapshot },
+    { "clone", clone },
     { "revert", revert },
     { "destroy", destroy },
 };
@@ -371,52 +420,6 @@ void vt_libvirt_do(struct vt_libvirt *libvirt, struct vt_verb_job *job)
     job->ns = vt_clock_mono() - begun;
 }
 
-/* ---- the cable ---- */
-
-static bool set_link(virDomainPtr domain, const char *vif, bool up, bool *out_found,
-                     struct vt_err *err)
-{
-    vt_autofree char *xml = virDomainGetXMLDesc(domain, 0);
-    struct vt_libvirt_vif vifs[VT_LIBVIRT_VIFS_MAX];
-    char own[VIR_UUID_STRING_BUFLEN], made[VT_LIBVIRT_UUID_MAX];
-    size_t count = xml && virDomainGetUUIDString(domain, own) == 0 ? vt_libvirt_vifs(xml, vifs) : 0;
-
-    for (size_t i = 0; i < count; i++) {
-        vt_libvirt_snapshot_uuid(own, vifs[i].mac, made);
-        if (strcmp(made, vt_libvirt_uuid(vif)) != 0)
-            continue;
-        *out_found = true;
-        vt_autofree char *wanted = vt_libvirt_vif_xml(xml, vifs[i].mac, up);
-        if (!wanted)
-            return vt_fail(err, VT_E_NOMEM, "no memory for an interface");
-        return done(virDomainUpdateDeviceFlags(domain, wanted, VIR_DOMAIN_AFFECT_CURRENT), err,
-                    up ? "raising the link" : "cutting the link");
-    }
-    return true;
-}
-
-bool vt_libvirt_set_link(struct vt_libvirt *libvirt, const char *vif, bool up, struct vt_err *err)
-{
-    virConnectPtr connection = vt_libvirt_get(libvirt, err);
-    virDomainPtr *domains = NULL;
-    int count = connection ? virConnectListAllDomains(connection, &domains, 0) : 0;
-    bool ok = connection, found = false;
-
-    for (int i = 0; i < count; i++) {
-        if (ok && !found) {
-            ok = set_link(domains[i], vif, up, &found, err);
-            char uuid[VIR_UUID_STRING_BUFLEN];
-            if (found && virDomainGetUUIDString(domains[i], uuid) == 0)
-                vt_libvirt_touch(libvirt, uuid);
-        }
-        virDomainFree(domains[i]);
-    }
-    free(domains);
-    if (connection)
-        virConnectClose(connection);
-    return ok && (found || vt_fail(err, VT_E_NOTFOUND, "the interface is gone"));
-}
-
 /* ---- the driver ---- */
 
 static bool takes(const char *url)
@@ -470,6 +473,27 @@ static bool catch_up(void *session, int64_t deadline)
     return vt_libvirt_catch_up(session, deadline);
 }
 
+static int console(void *session, const char *vm, struct vt_err *err)
+{
+    return vt_libvirt_console(session, vm, err);
+}
+
+static const char *lacks(const char *verb)
+{
+    static const struct {
+        const char *verb, *why;
+    } reasons[] = {
+        { "migrate", "its pool is one host, there is nowhere to move to" },
+        { "start_on", "its pool is one host: leave --on away" },
+        { "resume_on", "its pool is one host: leave --on away" },
+    };
+
+    for (size_t i = 0; i < VT_COUNT(reasons); i++)
+        if (strcmp(reasons[i].verb, verb) == 0)
+            return reasons[i].why;
+    return NULL;
+}
+
 const struct vt_driver vt_driver_libvirt = {
     .name = "libvirt",
     .verbs = libvirt_verbs,
@@ -482,4 +506,6 @@ const struct vt_driver vt_driver_libvirt = {
     .stop = stop,
     .resume = resume,
     .catch_up = catch_up,
+    .console = console,
+    .lacks = lacks,
 };

@@ -151,6 +151,153 @@ void vt_libvirt_disks_free(char **disks)
     free(disks);
 }
 
+/* ---- copies ---- */
+
+static void drop(xmlNodePtr node)
+{
+    if (!node)
+        return;
+    xmlUnlinkNode(node);
+    xmlFreeNode(node);
+}
+
+/* Where a disk's source says that it lies, when that is one of those in `from`. */
+static void move_disk(xmlNodePtr disk, char *const *from, char *const *to)
+{
+    static const char *const names[] = { "file", "dev", "name" };
+    xmlNodePtr source = child(disk, "source");
+    char path[4096];
+
+    for (size_t i = 0; i < VT_COUNT(names); i++) {
+        attribute(source, names[i], path, sizeof path);
+        for (size_t at = 0; *path && from[at]; at++)
+            if (strcmp(from[at], path) == 0)
+                xmlSetProp(source, (const xmlChar *)names[i], (const xmlChar *)to[at]);
+    }
+}
+
+/* What may exist only once on this machine is libvirt's to choose anew. */
+static void make_own(xmlNodePtr device, char *const *from, char *const *to)
+{
+    if (is(device, "disk")) {
+        move_disk(device, from, to);
+        drop(child(device, "backingStore"));
+    } else if (is(device, "interface")) {
+        drop(child(device, "mac"));
+        drop(child(device, "target"));
+    } else if (is(device, "graphics")) {
+        xmlUnsetProp(device, (const xmlChar *)"port");
+        xmlSetProp(device, (const xmlChar *)"autoport", (const xmlChar *)"yes");
+    }
+}
+
+char *vt_libvirt_copy_xml(const char *xml, const char *name, char *const *from, char *const *to)
+{
+    xmlDocPtr document = parse(xml);
+    xmlNodePtr root = document ? xmlDocGetRootElement(document) : NULL;
+    xmlNodePtr label = child(root, "name"), devices = child(root, "devices"),
+               nvram = child(child(root, "os"), "nvram");
+    xmlChar *text = NULL;
+    char *copy = NULL;
+    int size = 0;
+
+    if (label) {
+        xmlNodeSetContent(label, (const xmlChar *)"");
+        xmlNodeAddContent(label, (const xmlChar *)name);
+        drop(child(root, "uuid"));
+        if (nvram)
+            xmlNodeSetContent(nvram, (const xmlChar *)"");
+        for (xmlNodePtr at = devices ? devices->children : NULL; at; at = at->next)
+            make_own(at, from, to);
+        xmlDocDumpMemory(document, &text, &size);
+        copy = text ? strdup((const char *)text) : NULL;
+    }
+    xmlFree(text);
+    xmlFreeDoc(document);
+    return copy;
+}
+
+/* The format of the volume that is copied, no more: a copy has no files behind it. */
+static void put_format(xmlNodePtr volume, const char *like)
+{
+    xmlDocPtr document = parse(like);
+    xmlNodePtr root = document ? xmlDocGetRootElement(document) : NULL;
+    char format[32];
+
+    attribute(child(child(root, "target"), "format"), "type", format, sizeof format);
+    xmlNodePtr target = *format ? xmlNewChild(volume, NULL, (const xmlChar *)"target", NULL) : NULL;
+    xmlNodePtr node = target ? xmlNewChild(target, NULL, (const xmlChar *)"format", NULL) : NULL;
+    if (node)
+        xmlSetProp(node, (const xmlChar *)"type", (const xmlChar *)format);
+    xmlFreeDoc(document);
+}
+
+char *vt_libvirt_volume_xml(const char *like, const char *name, unsigned long long capacity)
+{
+    xmlDocPtr document = xmlNewDoc((const xmlChar *)"1.0");
+    xmlNodePtr root = document ? xmlNewNode(NULL, (const xmlChar *)"volume") : NULL;
+    char bytes[24], *copy = NULL;
+    xmlChar *text = NULL;
+    int size = 0;
+
+    snprintf(bytes, sizeof bytes, "%llu", capacity);
+    if (root) {
+        xmlDocSetRootElement(document, root);
+        xmlNewTextChild(root, NULL, (const xmlChar *)"name", (const xmlChar *)name);
+        xmlNewTextChild(root, NULL, (const xmlChar *)"capacity", (const xmlChar *)bytes);
+        put_format(root, like);
+        xmlDocDumpMemory(document, &text, &size);
+        copy = text ? strdup((const char *)text) : NULL;
+    }
+    xmlFree(text);
+    xmlFreeDoc(document);
+    return copy;
+}
+
+/* ---- what a domain has ---- */
+
+int vt_libvirt_vnc(const char *xml)
+{
+    xmlDocPtr document = parse(xml);
+    xmlNodePtr devices = document ? child(xmlDocGetRootElement(document), "devices") : NULL;
+    int index = -1, count = 0;
+    char kind[16];
+
+    for (xmlNodePtr at = devices ? devices->children : NULL; at && index < 0; at = at->next) {
+        if (!is(at, "graphics"))
+            continue;
+        attribute(at, "type", kind, sizeof kind);
+        if (strcmp(kind, "vnc") == 0)
+            index = count;
+        count++;
+    }
+    xmlFreeDoc(document);
+    return index;
+}
+
+/* <channel><target type="virtio" name="org.qemu.guest_agent.0" state="connected"/></channel> */
+static bool is_agent(xmlNodePtr channel)
+{
+    xmlNodePtr target = child(channel, "target");
+    char name[64], state[16];
+
+    attribute(target, "name", name, sizeof name);
+    attribute(target, "state", state, sizeof state);
+    return strcmp(name, "org.qemu.guest_agent.0") == 0 && strcmp(state, "connected") == 0;
+}
+
+bool vt_libvirt_has_agent(const char *xml)
+{
+    xmlDocPtr document = parse(xml);
+    xmlNodePtr devices = document ? child(xmlDocGetRootElement(document), "devices") : NULL;
+    bool found = false;
+
+    for (xmlNodePtr at = devices ? devices->children : NULL; at && !found; at = at->next)
+        found = is(at, "channel") && is_agent(at);
+    xmlFreeDoc(document);
+    return found;
+}
+
 void vt_libvirt_description(const char *xml, char *out, size_t room)
 {
     xmlDocPtr document = parse(xml);

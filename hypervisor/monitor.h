@@ -56,6 +56,7 @@ struct vt_snapshot_job {
     char name[VT_INCIDENT_NAME_MAX]; /* unique: one of that name is the one that is meant */
     char description[VT_INCIDENT_TEXT_MAX];
     bool checkpoint;
+    bool quiesced;            /* when it can be had; else a plain one, and why says so */
     int64_t deadline;         /* monotonic ns: then it is cancelled */
     const char *const *marks; /* keys and values in turn, for other_config */
     size_t mark_count;        /* texts */
@@ -63,7 +64,7 @@ struct vt_snapshot_job {
     enum vt_snapshot_end end;
     char uuid[VT_XAPI_UUID_MAX];
     bool ill; /* the storage is the cause, or hung: keep away from it for a while */
-    char why[VT_INCIDENT_TEXT_MAX];
+    char why[VT_INCIDENT_TEXT_MAX]; /* of one that was taken too: what it is not */
 };
 
 struct vt_monitor_pool {
@@ -173,4 +174,7 @@ struct vt_monitor_pool *vt_monitor_xapi_new(struct vt_keeper *keeper, struct vt_
 void vt_monitor_driver_snapshot(struct vt_keeper *keeper, struct vt_snapshot_job *job);
 bool vt_monitor_driver_remove(struct vt_keeper *keeper, const char *ref, const char *const *marks,
                               size_t count, struct vt_err *err);
+/* Can the keeper's driver do what a watch wants? VT_E_INVALID. */
+bool vt_monitor_driver_can(struct vt_keeper *keeper, const struct vt_watch_settings *settings,
+                           struct vt_err *err);
 void vt_monitor_xapi_free(struct vt_monitor_pool *pool);

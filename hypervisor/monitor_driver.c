@@ -69,16 +69,57 @@ static void describe(const struct vt_snapshot_job *job, char out[static DESCRIPT
     }
 }
 
+bool vt_monitor_driver_can(struct vt_keeper *keeper, const struct vt_watch_settings *settings,
+                           struct vt_err *err)
+{
+    void *session = NULL;
+    const struct vt_driver *driver = vt_keeper_driver(keeper, &session);
+
+    return settings->shot != VT_SHOT_QUIESCED || vt_driver_verb(driver, VT_VERB_QUIESCED) ||
+           vt_fail(err, VT_E_INVALID,
+                   "the driver %s takes no quiesced snapshots: say disk, checkpoint or none",
+                   driver->name);
+}
+
+static void take(const struct vt_driver *driver, void *session, const char *name,
+                 const struct vt_snapshot_job *job, struct vt_verb_job *out)
+{
+    char text[DESCRIPTION_MAX];
+
+    *out = (struct vt_verb_job){ .verb = vt_driver_verb(driver, name) };
+    describe(job, text);
+    out->description = text;
+    snprintf(out->vm, sizeof out->vm, "%s", job->vm);
+    snprintf(out->name, sizeof out->name, "%s", job->name);
+    if (out->verb)
+        driver->act(session, out);
+    else
+        vt_fail(&out->err, VT_E_UNSUPPORTED, "the driver %s has none", driver->name);
+    out->description = NULL;
+}
+
+/* A plain one instead, when the guest did not help: nothing was taken then, so nothing is doubled. */
+static void take_quiesced(const struct vt_driver *driver, void *session,
+                          const struct vt_snapshot_job *job, struct vt_verb_job *out,
+                          char why[static VT_INCIDENT_TEXT_MAX])
+{
+    take(driver, session, VT_VERB_QUIESCED, job, out);
+    if (out->end == VT_VERB_DONE || out->end == VT_VERB_UNKNOWN ||
+        out->err.code != VT_E_UNSUPPORTED)
+        return;
+    snprintf(why, VT_INCIDENT_TEXT_MAX, "not quiesced: %s", out->err.text);
+    take(driver, session, "snapshot", job, out);
+}
+
 void vt_monitor_driver_snapshot(struct vt_keeper *keeper, struct vt_snapshot_job *job)
 {
     void *session = NULL;
     const struct vt_driver *driver = vt_keeper_driver(keeper, &session);
-    struct vt_verb_job verb = { .verb = vt_driver_verb(driver,
-                                                       job->checkpoint ? "checkpoint" : "snapshot") };
-    char text[DESCRIPTION_MAX];
+    struct vt_verb_job verb;
+    char why[VT_INCIDENT_TEXT_MAX] = "";
 
-    if (!verb.verb || !session) {
-        end(job, VT_SNAPSHOT_FAILED, "the driver takes no snapshots");
+    if (!session) {
+        end(job, VT_SNAPSHOT_FAILED, "the driver has no session");
         return;
     }
     vt_keeper_catch_up(keeper, NULL, vt_clock_mono() + CATCH_UP_NS);
@@ -86,14 +127,13 @@ void vt_monitor_driver_snapshot(struct vt_keeper *keeper, struct vt_snapshot_job
     vt_keeper_done(keeper);
     if (!wanted)
         return;
-    describe(job, text);
-    verb.description = text;
-    snprintf(verb.vm, sizeof verb.vm, "%s", job->vm);
-    snprintf(verb.name, sizeof verb.name, "%s", job->name);
-    driver->act(session, &verb);
+    if (job->quiesced)
+        take_quiesced(driver, session, job, &verb, why);
+    else
+        take(driver, session, job->checkpoint ? "checkpoint" : "snapshot", job, &verb);
     if (verb.end == VT_VERB_DONE) {
         snprintf(job->uuid, sizeof job->uuid, "%.39s", uuid_in(verb.result));
-        end(job, VT_SNAPSHOT_DONE, "");
+        end(job, VT_SNAPSHOT_DONE, why);
     } else {
         end(job, verb.end == VT_VERB_UNKNOWN ? VT_SNAPSHOT_UNKNOWN : VT_SNAPSHOT_FAILED,
             verb.err.text);

@@ -201,6 +201,7 @@ static struct vt_monitor_job *make_job(struct vt_monitor *monitor,
              "Taken by Vitrine when %s lost its network (incident %lld)", shot->vm_name,
              (long long)shot->incident);
     job->snapshot.checkpoint = shot->kind == VT_SHOT_CHECKPOINT;
+    job->snapshot.quiesced = shot->kind == VT_SHOT_QUIESCED;
     job->snapshot.deadline = vt_clock_mono() + monitor->options.snapshot_deadline;
     memcpy(job->sr_uuids, pending->sr_uuids, sizeof job->sr_uuids);
     job->sr_count = pending->sr_count;
@@ -259,8 +260,9 @@ static void write_end(struct vt_monitor *monitor, struct vt_shot *shot, enum vt_
         vt_monitor_publish(monitor, "monitor.failed", shot->vm_uuid,
                            json_pack("{s:s}", "why", err.text));
     char note[2 * VT_INCIDENT_TEXT_MAX];
-    snprintf(note, sizeof note, "snapshot of %s %s%s%s", shot->vm_name, vt_shot_state_name(state),
-             *shot->reason || *shot->uuid ? ": " : "", *shot->uuid ? shot->uuid : shot->reason);
+    snprintf(note, sizeof note, "snapshot of %s %s%s%s%s%s", shot->vm_name,
+             vt_shot_state_name(state), *shot->uuid ? ": " : "", shot->uuid,
+             *shot->reason ? ": " : "", shot->reason);
     vt_incident_note(monitor->incidents, shot->incident, shot->ended, note, &err);
     pthread_mutex_lock(&monitor->lock);
     monitor->counts.shots[state]++;
@@ -322,7 +324,7 @@ static bool take_end(struct vt_monitor *monitor, struct vt_pending_shot *pending
     }
     switch (done->end) {
     case VT_SNAPSHOT_DONE:
-        write_end(monitor, &pending->shot, VT_SHOT_DONE, "");
+        write_end(monitor, &pending->shot, VT_SHOT_DONE, done->why);
         return true;
     case VT_SNAPSHOT_EXCUSED:
         write_end(monitor, &pending->shot, VT_SHOT_DROPPED, done->why);

@@ -60,7 +60,7 @@ struct vt_watched {
     enum vt_rule_kind rule;
 
     /* as the picture says */
-    bool known, working, moving, unplugged, blocked, withdrawn;
+    bool known, working, moving, keeping, unplugged, blocked, withdrawn;
     int power;
     int64_t domid;
     uint16_t host, network; /* indexes, VT_NO_INDEX */

@@ -355,12 +355,13 @@ static void find_work(struct vt_watched *vm, const struct vt_object *object)
 {
     const char *const *texts = NULL;
     size_t count = vt_object_list(object, "current_operations", &texts);
-    bool working = false, moving = false;
+    bool working = false, moving = false, keeping = false;
 
     for (size_t i = 1; i < count; i += 2) {
         enum vt_doing doing = vt_doing_of(texts[i]);
         moving |= doing == VT_DOING_MIGRATION;
         working |= doing == VT_DOING_OTHER;
+        keeping |= strcmp(texts[i], "snapshot") == 0 || strcmp(texts[i], "checkpoint") == 0;
         if (doing != VT_DOING_NOTHING && !vm->working && !vm->moving)
             vt_remark(&vm->remarks, "operation %s began", texts[i]);
     }
@@ -372,6 +373,16 @@ static void find_work(struct vt_watched *vm, const struct vt_object *object)
     }
     vm->working = working;
     vm->moving = moving;
+    vm->keeping = keeping;
+}
+
+/* A checkpoint suspends the guest and resumes it: that is no change of its power. */
+static int power_of(const struct vt_watched *vm, const struct vt_object *object)
+{
+    int power = (int)vt_power_from(vt_object_text(object, "power_state"));
+    bool rests = power == VT_POWER_SUSPENDED || power == VT_POWER_PAUSED;
+
+    return rests && vm->keeping && vm->power == VT_POWER_RUNNING ? VT_POWER_RUNNING : power;
 }
 
 static void find_interfaces(struct vt_monitor *monitor, const struct vt_picture *picture,
@@ -398,12 +409,12 @@ static void see(struct vt_monitor *monitor, const struct vt_picture *picture, ui
                 const struct vt_object *object)
 {
     struct vt_watched *vm = &monitor->vms[index];
-    int power = (int)vt_power_from(vt_object_text(object, "power_state"));
     int64_t domid = vt_object_int(object, "domid");
     uint16_t host = host_index(monitor, vt_object_text(object, "resident_on"));
     bool before = vm->known;
 
     find_work(vm, object);
+    int power = power_of(vm, object);
     if (before && power != vm->power)
         note_power(vm, power);
     else if (before && power == VT_POWER_RUNNING && host != vm->host && vm->host != VT_NO_INDEX)

@@ -211,7 +211,7 @@ static void tell_uuid(struct taking *t, const char *ref)
 
     if (call(t, &reply, "VM.get_uuid", ref))
         snprintf(t->job->uuid, sizeof t->job->uuid, "%s", vt_xmlrpc_text(reply.value, ""));
-    end(t, VT_SNAPSHOT_DONE, "");
+    end(t, VT_SNAPSHOT_DONE, t->job->quiesced ? "not quiesced: XAPI no longer can" : "");
 }
 
 static void find_or_take(struct taking *t)

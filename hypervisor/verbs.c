@@ -231,6 +231,10 @@ static bool check_allowed(const struct vt_verb *verb, const struct vt_vm_state *
     for (size_t i = 0; i < vm->allowed_count; i++)
         if (strcmp(vm->allowed[i], verb->operation) == 0)
             return true;
+    if (vm->allowed_count > 0 && strcmp(verb->operation, VT_VERB_QUIESCED) == 0)
+        return refuse(err, "VM_SNAPSHOT_WITH_QUIESCE_NOT_SUPPORTED",
+                      "no guest agent of %s is connected: run qemu-guest-agent in it, or leave "
+                      "--quiesced away", vm->name);
     return vm->allowed_count == 0 || vm->operation_count > 0 ||
            refuse(err, "OPERATION_NOT_ALLOWED",
                   "the pool does not allow %s for %s now (guest tools? devices?)", verb->name,

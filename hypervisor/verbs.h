@@ -33,6 +33,9 @@ enum {
     VT_VERB_WAIT_S = 3600
 };
 
+/* XAPI's old word for a snapshot with the guest's help; today's XAPI has it no more, libvirt has. */
+#define VT_VERB_QUIESCED "snapshot_with_quiesce"
+
 /* What the call takes behind the session. */
 enum vt_verb_args {
     VT_ARGS_VM,           /* vm */

@@ -108,7 +108,7 @@ bool vt_windows_open_at(const struct vt_windows *windows, int64_t wall_ns)
 
 /* ---- settings ---- */
 
-static const char *const shot_kinds[] = { "disk", "checkpoint", "none" };
+static const char *const shot_kinds[] = { "disk", "checkpoint", "none", "quiesced" };
 
 const char *vt_shot_kind_name(enum vt_shot_kind kind)
 {
@@ -249,7 +249,7 @@ static bool set_snapshot(struct vt_watch_settings *settings, const char *value, 
             settings->shot = (enum vt_shot_kind)i;
             return true;
         }
-    return vt_fail(err, VT_E_INVALID, "'%.40s' is none of disk, checkpoint, none", value);
+    return vt_fail(err, VT_E_INVALID, "'%.40s' is none of disk, checkpoint, quiesced, none", value);
 }
 
 static bool set_always(struct vt_watch_settings *settings, const char *value, struct vt_err *err)

@@ -37,8 +37,10 @@ bool vt_windows_open_at(const struct vt_windows *windows, int64_t wall_ns); /* l
 
 /* ---- settings ---- */
 
-enum vt_shot_kind { VT_SHOT_DISK, VT_SHOT_CHECKPOINT, VT_SHOT_NONE };
-const char *vt_shot_kind_name(enum vt_shot_kind kind); /* "disk", "checkpoint", "none" */
+/* The numbers are kept in databases: a new one goes to the end. Quiesced: the guest's agent stops what
+ * writes meanwhile; where the pool or the guest cannot, it is taken as disk, and the record says so. */
+enum vt_shot_kind { VT_SHOT_DISK, VT_SHOT_CHECKPOINT, VT_SHOT_NONE, VT_SHOT_QUIESCED };
+const char *vt_shot_kind_name(enum vt_shot_kind kind); /* "disk", "checkpoint", "none", "quiesced" */
 
 enum {
     VT_WATCH_TEXT_MAX = 256,

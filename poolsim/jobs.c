@@ -86,6 +86,10 @@ static void show_operation(const struct vt_sim_job *job, bool begin)
         vt_sim_map_set(db, object, field, ref, job->operation);
     else
         vt_sim_map_remove(db, object, field, ref);
+    if (!begin && job->resumes && vt_sim_is(object, VT_VM_power_state, "Suspended")) {
+        vt_sim_set_text(db, object, VT_VM_power_state, "Running");
+        vt_sim_guests_refresh(job->pool, object);
+    }
     if (object->class == VT_SIM_VM)
         vt_sim_vm_allow(job->pool, object);
 }

@@ -278,6 +278,7 @@ struct vt_sim_job {
     char *text;                         /* an operand */
     const char *operation;              /* in current_operations of the object; NULL: none */
     vt_sim_finish finish;
+    bool resumes; /* the VM is suspended until the end */
     uint64_t ticket; /* of a synchronous call; 0: asynchronous */
     uint32_t step;   /* quarters done */
     int64_t duration;

@@ -120,7 +120,7 @@ static struct vt_sim_object *duplicate(struct vt_sim_pool *pool, const struct vt
 }
 
 static void mark_snapshot(struct vt_sim_pool *pool, struct vt_sim_object *snapshot,
-                          struct vt_sim_object *vm, bool checkpoint)
+                          struct vt_sim_object *vm, bool checkpoint, bool running)
 {
     struct vt_sim_db *db = pool->db;
 
@@ -132,7 +132,9 @@ static void mark_snapshot(struct vt_sim_pool *pool, struct vt_sim_object *snapsh
     vt_sim_set_ref(db, vm, VT_VM_parent, snapshot->id);
     vt_sim_set_texts(
         db, snapshot, VT_VM_snapshot_info,
-        (const char *const[]){ "power-state-at-snapshot", vt_sim_text(vm, VT_VM_power_state) }, 2);
+        (const char *const[]){ "power-state-at-snapshot",
+                               running ? "Running" : vt_sim_text(vm, VT_VM_power_state) },
+        2);
     vt_sim_ids_add(db, vm, VT_VM_snapshots, snapshot->id);
     if (checkpoint)
         vt_sim_set_text(db, snapshot, VT_VM_power_state, "Suspended");
@@ -171,7 +173,7 @@ static bool finish_snapshot(struct vt_sim_job *job, struct vt_sim_failure *failu
         vt_sim_set_text(pool->db, image, VT_VDI_type, "suspend");
         vt_sim_set_ref(pool->db, snapshot, VT_VM_suspend_VDI, image->id);
     }
-    mark_snapshot(pool, snapshot, vm, job->flag);
+    mark_snapshot(pool, snapshot, vm, job->flag, job->resumes);
     job->result = snapshot->id;
     vt_sim_message(pool, job->flag ? "VM_CHECKPOINTED" : "VM_SNAPSHOTTED", "VM",
                    vt_sim_text(vm, VT_VM_uuid), "");
@@ -288,6 +290,12 @@ static bool copy_verb(struct vt_sim_call *call, struct vt_sim_failure *failure)
         job->text = vt_sim_copy(vt_sim_arg(call, 1));
         job->flag = verbs[i].flag;
         job->uncancellable = verbs[i].uncancellable;
+        job->resumes = strcmp(verbs[i].operation, "checkpoint") == 0 &&
+                       vt_sim_is(vm, VT_VM_power_state, "Running");
+        if (job->resumes) {
+            vt_sim_set_text(call->db, vm, VT_VM_power_state, "Suspended");
+            vt_sim_guests_refresh(call->pool, vm);
+        }
         return true;
     }
     return false;

@@ -191,51 +191,111 @@ static void a_url_says_which_driver(void **state)
     assert_ptr_equal(vt_driver_find("libvirt"), &vt_driver_libvirt);
 }
 
-/* ---- XML ---- */
+/* ---- copies, agents, screens ---- */
 
-static void interfaces_are_read_and_written_with_their_link(void **state)
+/* A volume in libvirt's test pool, and a VM that is switched off with that as its disk. */
+static void define_with_disk(struct vt_libvirt *libvirt, const char *name, const char *disk)
 {
-    static const char xml[] =
-        "<domain><devices><interface type='bridge'><mac address='52:54:00:00:00:01'/>"
-        "<source bridge='br0'/><link state='down'/></interface>"
-        "<interface type='network'><mac address='52:54:00:00:00:02'/><source network='a&amp;b'/>"
-        "</interface><disk device='disk'><source file='/a.qcow2'/></disk>"
-        "<disk device='cdrom'><source file='/b.iso'/></disk>"
-        "<disk device='disk'><source file='/c'/><readonly/></disk></devices></domain>";
-    struct vt_libvirt_vif vifs[VT_LIBVIRT_VIFS_MAX];
+    char xml[600];
+    struct vt_err err = { 0 };
+    virConnectPtr connection = vt_libvirt_get(libvirt, &err);
 
-    (void)state;
-    assert_int_equal(vt_libvirt_vifs(xml, vifs), 2);
-    assert_false(vifs[0].up);
-    assert_string_equal(vifs[0].network, "br0");
-    assert_true(vifs[1].up);
-    assert_string_equal(vifs[1].network, "a&b");
-    char *cut = vt_libvirt_vif_xml(xml, "52:54:00:00:00:02", false);
-    assert_non_null(strstr(cut, "<link state=\"down\"/>"));
-    assert_non_null(strstr(cut, "a&amp;b"));
-    free(cut);
-    assert_null(vt_libvirt_vif_xml(xml, "52:54:00:00:00:03", false));
-    assert_int_equal(vt_libvirt_vifs("not xml", vifs), 0);
-    char **disks = vt_libvirt_disks(xml);
-    assert_string_equal(disks[0], "/a.qcow2");
-    assert_null(disks[1]);
-    vt_libvirt_disks_free(disks);
+    assert_non_null(connection);
+    snprintf(xml, sizeof xml,
+             "<domain type='test'><name>%s</name><memory>8192</memory><os><type>hvm</type></os>"
+             "<devices><disk type='file' device='disk'><source file='%s'/><target dev='vda'/></disk>"
+             "</devices></domain>",
+             name, disk);
+    virDomainPtr domain = virDomainDefineXML(connection, xml);
+    assert_non_null(domain);
+    virDomainFree(domain);
+    virConnectClose(connection);
 }
 
-static void a_snapshots_xml_tells_what_it_keeps(void **state)
+static void make_volume(struct vt_libvirt *libvirt, const char *name)
 {
+    struct vt_err err = { 0 };
+    virConnectPtr connection = vt_libvirt_get(libvirt, &err);
+    virStoragePoolPtr pool = virStoragePoolLookupByName(connection, "default-pool");
+    char *xml = vt_libvirt_volume_xml("<volume/>", name, 1 << 20);
+    virStorageVolPtr volume = virStorageVolCreateXML(pool, xml, 0);
+
+    assert_non_null(volume);
+    free(xml);
+    virStorageVolFree(volume);
+    virStoragePoolFree(pool);
+    virConnectClose(connection);
+}
+
+static bool has_volume(struct vt_libvirt *libvirt, const char *path)
+{
+    struct vt_err err = { 0 };
+    virConnectPtr connection = vt_libvirt_get(libvirt, &err);
+    virStorageVolPtr volume = virStorageVolLookupByPath(connection, path);
+
+    if (volume)
+        virStorageVolFree(volume);
+    virConnectClose(connection);
+    return volume;
+}
+
+static void a_copy_has_a_volume_of_its_own(void **state)
+{
+    VT_AUTO(vt_libvirt) libvirt = open_test();
+    VT_AUTO(vt_picture) picture = vt_picture_new();
+
     (void)state;
-    assert_true(vt_libvirt_has_memory(
-        "<domainsnapshot><memory snapshot='internal'/><state>running</state></domainsnapshot>"));
-    assert_false(vt_libvirt_has_memory("<domainsnapshot><memory snapshot='no'/></domainsnapshot>"));
-    assert_true(vt_libvirt_has_memory("<domainsnapshot><state>paused</state></domainsnapshot>"));
-    assert_true(vt_libvirt_is_external("<domainsnapshot><disks><disk name='vda' snapshot='no'/>"
-                                       "<disk snapshot='external'/></disks></domainsnapshot>"));
-    assert_false(vt_libvirt_is_external(
-        "<domainsnapshot><disks><disk snapshot='internal'/></disks></domainsnapshot>"));
-    assert_int_equal(vt_libvirt_creation_time(
-                         "<domainsnapshot><creationTime>1700000000</creationTime></domainsnapshot>"),
-                     1700000000);
+    make_volume(libvirt, "one.img");
+    define_with_disk(libvirt, "one", "/default-pool/one.img");
+    look(libvirt, picture);
+    struct vt_verb_job job = job_of("clone", vm_named(picture, "one"), "two");
+    vt_libvirt_do(libvirt, &job);
+    if (job.end != VT_VERB_DONE)
+        fail_msg("%s", job.err.text);
+    look(libvirt, picture);
+    assert_string_equal(vt_object_ref(vm_named(picture, "two")), job.result);
+    assert_true(has_volume(libvirt, "/default-pool/two-0.img"));
+    vt_libvirt_do(libvirt, &job);
+    assert_int_equal(job.err.code, VT_E_EXISTS);
+}
+
+static void a_disk_in_no_pool_is_not_copied_and_leaves_nothing_behind(void **state)
+{
+    VT_AUTO(vt_libvirt) libvirt = open_test();
+    VT_AUTO(vt_picture) picture = vt_picture_new();
+
+    (void)state;
+    define_with_disk(libvirt, "three", "/elsewhere/three.img");
+    look(libvirt, picture);
+    struct vt_verb_job job = job_of("clone", vm_named(picture, "three"), "four");
+    vt_libvirt_do(libvirt, &job);
+    assert_int_equal(job.err.code, VT_E_DENIED);
+    assert_non_null(strstr(job.err.text, "/elsewhere/three.img lies in no storage pool"));
+    look(libvirt, picture);
+    assert_null(vm_named(picture, "four"));
+}
+
+static void without_an_agent_nothing_is_quiesced_and_without_vnc_nothing_is_shown(void **state)
+{
+    VT_AUTO(vt_libvirt) libvirt = open_test();
+    VT_AUTO(vt_picture) picture = vt_picture_new();
+    struct vt_err err = { 0 };
+    const char *const *refs = NULL;
+
+    (void)state;
+    struct vt_verb_job job = job_of(VT_VERB_QUIESCED, look(libvirt, picture), "still");
+    struct vt_vm_state vm = vt_vm_state_of(vm_named(picture, "test"), job.verb);
+    assert_false(vt_verb_check(job.verb, &vm, &err));
+    assert_non_null(strstr(err.text, "no guest agent of test is connected"));
+    vt_libvirt_do(libvirt, &job);
+    assert_int_equal(job.err.code, VT_E_UNSUPPORTED);
+    assert_int_equal(vt_object_list(look(libvirt, picture), "snapshots", &refs), 0);
+    vt_err_clear(&err);
+    assert_int_equal(vt_libvirt_console(libvirt, job.vm, &err), -1);
+    assert_int_equal(err.code, VT_E_NOTFOUND);
+    assert_null(vt_driver_verb(&vt_driver_xapi, VT_VERB_QUIESCED));
+    assert_string_equal(vt_driver_libvirt.lacks("start_on"), "its pool is one host: leave --on away");
+    assert_null(vt_driver_libvirt.lacks("start"));
 }
 
 /* ---- events ---- */
@@ -433,8 +493,9 @@ int main(void)
         cmocka_unit_test(a_snapshot_is_a_vm_of_the_picture_that_can_be_reverted_to_and_deleted),
         cmocka_unit_test(what_is_gone_or_cannot_be_is_said),
         cmocka_unit_test(a_url_says_which_driver),
-        cmocka_unit_test(interfaces_are_read_and_written_with_their_link),
-        cmocka_unit_test(a_snapshots_xml_tells_what_it_keeps),
+        cmocka_unit_test(a_copy_has_a_volume_of_its_own),
+        cmocka_unit_test(a_disk_in_no_pool_is_not_copied_and_leaves_nothing_behind),
+        cmocka_unit_test(without_an_agent_nothing_is_quiesced_and_without_vnc_nothing_is_shown),
         cmocka_unit_test(what_others_do_is_seen_by_the_watch),
         cmocka_unit_test(a_reboot_goes_on_until_the_reset_which_is_another_run),
         cmocka_unit_test(an_operation_that_nobody_ends_is_over_in_time),

@@ -67,6 +67,23 @@ def case_a_second_loss_soon_behind_the_first_gets_no_second_snapshot(world):
     equal(len(world.snapshots("ws-0002")), 1)
 
 
+def case_a_checkpoint_suspends_the_guest_and_is_no_end_of_the_incident(world):
+    again(world, "-o", "watch.repeat=0")
+    before = len(world.timeline("ws-0010"))
+    world.ok("watch", "add", "ws-0010", "--snapshot", "checkpoint")
+    world.ctl("cut-network", "ws-0010")
+    taken = world.until_snapshot("ws-0010")["snapshot"]
+    time.sleep(BOUND)
+    rows = world.timeline("ws-0010")[before:]
+    equal([(row["class"], row["closed"], row["snapshot"]) for row in rows], [("network-lost", None, taken)], rows)
+    equal([(s["uuid"], s["power_state"]) for s in world.snapshots("ws-0010")], [(taken, "Suspended")])
+
+
+def case_a_quiesced_snapshot_is_refused_where_the_pool_cannot(world):
+    world.fails(2, "watch", "add", "ws-0010", "--snapshot", "quiesced", say="the driver xapi takes no quiesced snapshots")
+    world.fails(1, "vm", "snapshot", "ws-0010", "--quiesced", say="the driver xapi cannot snapshot_with_quiesce")
+
+
 def case_a_long_chain_and_a_full_storage_are_refused(world):
     again(world, "-o", "watch.chain_max=1")
     world.ok("watch", "add", "ws-0004")
@@ -80,7 +97,8 @@ def case_a_long_chain_and_a_full_storage_are_refused(world):
 
 
 def case_the_storm_budget_bounds_what_is_begun(world):
-    again(world, "-o", "watch.share_min=100", "-o", "watch.storm_minute=2", "-o", "watch.running=2", "-o", "watch.running_storage=2")
+    again(world, "-o", "watch.share_min=100", "-o", "watch.storm_minute=2", "-o", "watch.running=2", "-o", "watch.running_storage=2",
+          "-o", "watch.repeat=0")
     names = world.running()[3:8]
     world.ok("watch", "add", *names)
     for name in names:

@@ -5,6 +5,7 @@ import pathlib
 import subprocess
 
 import poold
+from cases import equal
 from poold import until
 from simulator import BIN as SIMULATOR, XenAPI, free_port
 
@@ -74,7 +75,12 @@ class Monitored(poold.Daemon):
         """As a client that we did not write sees them."""
         session = self.foreign()
         ref = session.xenapi.VM.get_by_name_label(vm)[0]
-        found = [session.xenapi.VM.get_record(snapshot) for snapshot in session.xenapi.VM.get_snapshots(ref)]
+        found = []
+        for snapshot in session.xenapi.VM.get_snapshots(ref):
+            try:
+                found.append(session.xenapi.VM.get_record(snapshot))
+            except XenAPI.Failure as failure:             # it has expired between the two questions
+                equal(failure.details[0], "HANDLE_INVALID")
         session.xenapi.session.logout()
         return found
 
