@@ -50,19 +50,15 @@ static bool build_beside(const struct vt_admin *admin, struct vt_index *fresh,
     return true;
 }
 
-/* Nobody else is there. A failure before the files change places leaves the old index as it was. */
-static bool take_over(struct vt_archive *archive, struct vt_index **fresh, struct vt_err *err)
+/* A failure before the files change places leaves the old index as it was. */
+static bool change_places(struct vt_archive *archive, struct vt_index **fresh, struct vt_err *err)
 {
     struct vt_index_options options = { .path = archive->path,
                                         .readers = archive->options.readers };
-    struct vt_index *index = *fresh;
-    uint64_t left = 0;
+    struct vt_index *index = vt_take(fresh);
 
-    if (!vt_reindex_follow(archive, index, true, &left, err))
-        return false;
     if (archive->options.index == &vt_index_sqlite) {
         vt_index_free(index);
-        *fresh = NULL;
         if (!vt_reindex_ready(archive, err))
             return false;
         if (!vt_reindex_take_place(archive, err))
@@ -71,9 +67,21 @@ static bool take_over(struct vt_archive *archive, struct vt_index **fresh, struc
         if (!index)
             return vt_archive_break(archive, err);
     }
-    *fresh = NULL;
     archive->retired[archive->retired_count++] = atomic_exchange(&archive->index, index);
     return true;
+}
+
+/* Nobody else is there but the cutter. */
+static bool take_over(struct vt_archive *archive, struct vt_index **fresh, struct vt_err *err)
+{
+    uint64_t left = 0;
+
+    if (!vt_reindex_follow(archive, *fresh, true, &left, err))
+        return false;
+    pthread_mutex_lock(&archive->durable_lock);
+    bool ok = change_places(archive, fresh, err);
+    pthread_mutex_unlock(&archive->durable_lock);
+    return ok;
 }
 
 static bool build(const struct vt_admin *admin, uint64_t *out_instances, struct vt_err *err)

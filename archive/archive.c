@@ -51,8 +51,9 @@ static void fill_defaults(struct vt_archive_options *options)
 
 static void init_locks(struct vt_archive *archive)
 {
-    pthread_mutex_t *locks[] = { &archive->journal_lock, &archive->progress_lock,
-                                 &archive->fault_lock, &archive->space_lock };
+    pthread_mutex_t *locks[] = { &archive->durable_lock, &archive->journal_lock,
+                                 &archive->progress_lock, &archive->fault_lock,
+                                 &archive->space_lock };
     pthread_cond_t *conds[] = { &archive->journal_room, &archive->progress, &archive->cut_wanted };
     pthread_condattr_t monotonic;
 
@@ -226,6 +227,7 @@ void vt_archive_free(struct vt_archive *archive)
     close_fd(archive->root);
     close_fd(archive->lock_file);
     vt_stage_fini(archive);
+    pthread_mutex_destroy(&archive->durable_lock);
     pthread_mutex_destroy(&archive->journal_lock);
     pthread_mutex_destroy(&archive->progress_lock);
     pthread_mutex_destroy(&archive->fault_lock);

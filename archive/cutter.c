@@ -27,7 +27,10 @@ static bool make_durable(struct vt_archive *archive, struct vt_err *err)
         vt_fail_errno(err, "syncing the file system");
         return vt_archive_break(archive, err);
     }
-    return vt_index_checkpoint(atomic_load(&archive->index), err);
+    pthread_mutex_lock(&archive->durable_lock);
+    bool ok = vt_index_checkpoint(atomic_load(&archive->index), err);
+    pthread_mutex_unlock(&archive->durable_lock);
+    return ok;
 }
 
 static void wait_until_applied(struct vt_archive *archive, uint64_t sequence)

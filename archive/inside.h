@@ -3,8 +3,8 @@
  *   receive (association threads) -> commit (stage 1: journal, stage 2: files + index) -> answers,
  *   given by the thread that committed the group
  *
- * Locks, in the order they may be taken: journal_stage, apply_stage, journal_lock; the others are
- * leaves. */
+ * Locks, in the order they may be taken: journal_stage, apply_stage, durable_lock, journal_lock; the
+ * others are leaves. */
 #pragma once
 
 #include <pthread.h>
@@ -59,6 +59,10 @@ struct vt_archive {
     struct vt_stage journal_stage;
     struct vt_stage apply_stage;
     struct vt_folders *folders; /* under apply_stage.lock */
+
+    /* Held while all that was applied is made durable, and while another index takes the place of this
+     * one: no checkpoint looks for a file that is about to be another. */
+    pthread_mutex_t durable_lock;
 
     pthread_mutex_t journal_lock; /* guards the journal's calls and the next three */
     pthread_cond_t journal_room;  /* a segment was released */

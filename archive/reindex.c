@@ -335,6 +335,18 @@ void vt_reindex_remove(struct vt_archive *archive)
     remove_folder(archive, VT_REINDEX_FOLDER);
 }
 
+/* Without its new name it would be forgotten at the next start: that lasts before the old file goes.
+ */
+static bool sync_ready(struct vt_archive *archive, struct vt_err *err)
+{
+    vt_autoclose folder = openat(archive->root, READY, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (folder < 0)
+        return vt_fail_errno(err, "%s/" READY, archive->path);
+    return vt_io_sync_folder(folder, READY, err) &&
+           vt_io_sync_folder(archive->root, archive->path, err);
+}
+
 /* Readers of the old file go on in it, though it has no name any more. Its log must be gone before
  * the new file comes, or it would be taken for the new one's. */
 bool vt_reindex_take_place(struct vt_archive *archive, struct vt_err *err)
@@ -342,6 +354,8 @@ bool vt_reindex_take_place(struct vt_archive *archive, struct vt_err *err)
     static const char *const old[] = { "index.db", "index.db-wal", "index.db-shm" };
     int root = archive->root;
 
+    if (!sync_ready(archive, err))
+        return false;
     for (size_t i = 0; i < VT_COUNT(old); i++) {
         unlinkat(root, old[i], 0);
         vt_point("unnamed");

@@ -294,6 +294,51 @@ static void arrivals_beside_a_reindex_are_stored_and_found(void **state)
     assert_sound(stored);
 }
 
+/* ---- the cutter beside the change of files ---- */
+
+enum { MOMENT_US = 1000, MOMENTS = 300, FILLING_MAX = 3000 };
+static atomic_bool cutting, unnamed;
+
+static void wait_for(atomic_bool *met)
+{
+    for (int i = 0; i < MOMENTS && !atomic_load(met); i++)
+        usleep(MOMENT_US);
+}
+
+/* The cut begins before the files change places, and its checkpoint comes while the index has no
+ * name, if it can. */
+static void meet(const char *name)
+{
+    if (strcmp(name, "reindex-walked") == 0)
+        for (unsigned i = 0; i < FILLING_MAX && !atomic_load(&cutting); i++)
+            assert_true(send(6, 3 * i + 1, "fills a segment"));
+    else if (strcmp(name, "cut") == 0 && !atomic_exchange(&cutting, true))
+        wait_for(&unnamed);
+    else if (strcmp(name, "unnamed") == 0 && !atomic_exchange(&unnamed, true))
+        usleep(MOMENTS * MOMENT_US);
+}
+
+static void a_checkpoint_never_meets_an_index_without_a_name(void **state)
+{
+    struct vt_index_counts counts;
+    struct vt_err err = { 0 };
+
+    (void)state;
+    atomic_store(&cutting, false);
+    atomic_store(&unnamed, false);
+    vt_archive_point = meet;
+    bool ok = reindex(&err);
+    if (!ok)
+        fail_msg("%s", err.text);
+    assert_true(atomic_load(&cutting) && atomic_load(&unnamed));
+    pthread_mutex_lock(&archive->journal_lock);
+    assert_string_equal(archive->cut_error, "");
+    pthread_mutex_unlock(&archive->journal_lock);
+    assert_true(vt_index_counts(vt_archive_index(archive), &counts, &err));
+    assert_sound(counts.instances);
+    assert_true(counts.instances > OBJECTS);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -304,6 +349,7 @@ int main(void)
         TEST(a_cancelled_reindex_leaves_the_old_index_and_no_files),
         TEST(a_file_that_only_the_walk_knows_stays_found),
         TEST(arrivals_beside_a_reindex_are_stored_and_found),
+        TEST(a_checkpoint_never_meets_an_index_without_a_name),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
