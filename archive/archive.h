@@ -82,6 +82,7 @@ struct vt_receive_from {
     bool encapsulated;
     const char *calling_ae_title;
     const char *host;
+    bool read_soon;                   /* it stays in the page cache: who sends it reads it again at once */
 };
 
 enum vt_decision {

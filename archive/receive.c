@@ -149,6 +149,7 @@ bool vt_receive_begin(struct vt_receive *receive, const struct vt_receive_from *
         memcpy(receive->small, receive->meta.data, receive->meta.size);
         receive->used = receive->meta.size;
     }
+    receive->read_soon = from->read_soon;
     vt_err_clear(&receive->fault);
     receive->phase = VT_RECEIVE_DATA;
     return true;
@@ -176,6 +177,13 @@ bool vt_receive_place_meta(struct vt_receive *receive, struct vt_err *err)
     return true;
 }
 
+static void set_direct(struct vt_receive *receive, bool direct)
+{
+    if (receive->direct != direct)
+        fcntl(receive->fd, F_SETFL, direct ? O_DIRECT : 0);
+    receive->direct = direct;
+}
+
 static bool open_staging(struct vt_receive *receive, struct vt_err *err)
 {
     struct vt_archive *archive = receive->archive;
@@ -186,14 +194,9 @@ static bool open_staging(struct vt_receive *receive, struct vt_err *err)
         pthread_cond_signal(&archive->cut_wanted);
     if (receive->fd < 0)
         receive->staging = 0;
+    else if (receive->read_soon)
+        set_direct(receive, false);
     return receive->fd >= 0;
-}
-
-static void set_direct(struct vt_receive *receive, bool direct)
-{
-    if (receive->direct != direct)
-        fcntl(receive->fd, F_SETFL, direct ? O_DIRECT : 0);
-    receive->direct = direct;
 }
 
 /* Whole blocks as they are; the last part of a block through the page cache: cutting a padded one
@@ -220,6 +223,9 @@ bool vt_receive_spill(struct vt_receive *receive, struct vt_err *err)
                           receive->written + whole, "staging", err))
             return false;
     }
+    if (receive->read_soon)
+        (void)sync_file_range(receive->fd, (off_t)receive->written, (off_t)receive->used,
+                              SYNC_FILE_RANGE_WRITE);
     receive->written += receive->used;
     receive->used = 0;
     return true;

@@ -46,6 +46,7 @@ struct vt_receive {
     bool name_synced;  /* its name in staging/ is durable already */
     int fd;
     bool direct;
+    bool read_soon;      /* through the page cache, and on to the disk without waiting */
 
     /* From vt_receive_commit_then until the answer. */
     bool committing; /* the owner's: not waited for yet */

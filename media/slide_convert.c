@@ -8,6 +8,7 @@
 #include "core/clock.h"
 #include "core/err.h"
 #include "media/slide_hash.h"
+#include "media/slide_pipe.h"
 #include "media/slide_write.h"
 
 enum { PASSES = 3 };
@@ -31,28 +32,34 @@ static bool advance(struct converting *converting, uint64_t bytes, struct vt_err
            vt_fail(err, VT_E_CANCELLED, "%s: stopped", converting->slide->name);
 }
 
-/* ---- SHA-256 of the file ---- */
+/* ---- which file is it ---- */
 
-static bool hash_file(struct converting *converting, uint8_t out[static VT_SLIDE_SHA256],
-                      struct vt_err *err)
+static bool pass_file(struct converting *converting, struct vt_slide_hash *hash, struct vt_err *err)
 {
     const struct vt_slide_source *source = &converting->slide->source;
-    VT_AUTO(vt_slide_hash) hash = vt_slide_hash_new(err);
+    vt_autofree uint8_t *block = malloc(VT_SLIDE_HASH_BLOCK);
 
-    if (!hash)
-        return false;
-    (void)posix_fadvise(source->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+    if (!block)
+        return vt_fail(err, VT_E_NOMEM, "no memory for a slide");
     for (uint64_t at = 0; at < source->size;) {
         size_t part = source->size - at < VT_SLIDE_HASH_BLOCK ? (size_t)(source->size - at)
                                                                : VT_SLIDE_HASH_BLOCK;
-        if (!vt_slide_read(source, vt_slide_hash_block(hash), part, at, err))
+        if (!vt_slide_read(source, block, part, at, err) ||
+            !vt_slide_hash_take(hash, block, part, err) || !advance(converting, part, err))
             return false;
-        vt_slide_hash_pass(hash, part);
         at += part;
-        if (!advance(converting, part, err))
-            return false;
     }
-    return vt_slide_hash_finish(hash, out, err);
+    return true;
+}
+
+static bool take_fingerprint(struct converting *converting, struct vt_slide_sums *out, struct vt_err *err)
+{
+    VT_AUTO(vt_slide_hash) hash = vt_slide_hash_new(false, err);
+
+    if (!hash)
+        return false;
+    (void)posix_fadvise(converting->slide->source.fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+    return pass_file(converting, hash, err) && vt_slide_hash_finish(hash, out, err);
 }
 
 /* ---- writing ---- */
@@ -62,30 +69,49 @@ static bool passed(void *context, uint64_t bytes, struct vt_err *err)
     return advance(context, bytes, err);
 }
 
+static bool changed(const struct vt_slide *slide, struct vt_err *err)
+{
+    return vt_fail(err, VT_E_BUSY, "%s changed while it was read: is it still being written?", slide->name);
+}
+
 static bool unchanged(const struct vt_slide *slide, struct vt_err *err)
 {
     struct stat status;
 
     if (fstat(slide->source.fd, &status) < 0)
         return vt_fail_errno(err, "%s", slide->name);
-    if ((uint64_t)status.st_size == slide->source.size &&
-        status.st_mtim.tv_sec * VT_NS_PER_S + status.st_mtim.tv_nsec == slide->modified)
-        return true;
-    return vt_fail(err, VT_E_BUSY, "%s changed while it was read: is it still being written?", slide->name);
+    return ((uint64_t)status.st_size == slide->source.size &&
+            status.st_mtim.tv_sec * VT_NS_PER_S + status.st_mtim.tv_nsec == slide->modified) ||
+           changed(slide, err);
 }
 
-static bool write_all(struct converting *converting, const struct vt_slide_plan *plan, struct vt_err *err)
+/* The images while SHA-256 is computed; the instance that holds it comes last. */
+static bool write_instances(const struct vt_slide_writing *writing, struct vt_slide_plan *plan,
+                            struct vt_slide_summing *summing, struct vt_err *err)
 {
-    const struct vt_slide_writing writing = { converting->slide, plan, converting->target, passed, converting };
+    struct vt_slide_sums sums;
 
-    for (size_t i = 0; i < plan->count; i++) {
-        const struct vt_slide_instance *instance = &plan->instances[i];
-        bool ok = instance->image ? vt_slide_write_image(&writing, instance, err)
-                                  : vt_slide_write_raw(&writing, instance, err);
-        if (!ok)
+    for (size_t i = 0; i < plan->count; i++)
+        if (plan->instances[i].image && !vt_slide_write_image(writing, &plan->instances[i], err))
             return false;
-    }
-    return unchanged(converting->slide, err);
+    if (!vt_slide_summing_wait(summing, &sums, err))
+        return false;
+    if (memcmp(sums.fingerprint, plan->fingerprint, VT_SLIDE_FINGERPRINT) != 0)
+        return changed(writing->slide, err);
+    memcpy(plan->sha256, sums.sha256, VT_SLIDE_SHA256);
+    return (!plan->original || vt_slide_write_raw(writing, &plan->instances[plan->count - 1], err)) &&
+           unchanged(writing->slide, err);
+}
+
+static bool write_all(struct converting *converting, struct vt_slide_plan *plan,
+                      struct vt_slide_summing *summing, struct vt_err *err)
+{
+    const struct vt_slide_target *target = converting->target;
+    const struct vt_slide_taker taker = { target->write, target->context };
+    VT_AUTO(vt_slide_pipe) pipe = vt_slide_pipe_new(&taker, 1, err);
+    const struct vt_slide_writing writing = { converting->slide, plan, target, pipe, passed, converting };
+
+    return pipe && write_instances(&writing, plan, summing, err);
 }
 
 /* ---- checking ---- */
@@ -110,12 +136,15 @@ static bool verify(struct converting *converting, const struct vt_slide_plan *pl
     const struct vt_slide_finder *finder = &converting->target->finder;
     struct vt_err ignored = { 0 };
     struct checking checking = { converting, 2 * converting->slide->source.size, &ignored };
+    struct vt_slide_sums sums;
     struct vt_slide_part raw = { .fd = -1 };
 
     if (!finder->open(finder->context, plan->instances[plan->count - 1].sop_uid, &raw, err))
         return false;
     VT_AUTO(vt_slide_original) original = vt_slide_original_open(&raw, finder, err);
-    return original && vt_slide_original_verify(original, checked, &checking, err);
+    memcpy(sums.fingerprint, plan->fingerprint, sizeof sums.fingerprint);
+    memcpy(sums.sha256, plan->sha256, sizeof sums.sha256);
+    return original && vt_slide_original_compare(original, &sums, checked, &checking, err);
 }
 
 static void tell(const struct vt_slide *slide, const struct vt_slide_plan *plan, struct vt_slide_result *out)
@@ -141,12 +170,13 @@ bool vt_slide_convert(struct vt_slide *slide, const struct vt_slide_convert_opti
                       struct vt_err *err)
 {
     struct converting converting = { slide, options, target, 0, PASSES * slide->source.size };
-    uint8_t sha256[VT_SLIDE_SHA256];
+    VT_AUTO(vt_slide_summing) summing = vt_slide_summing_start(&slide->source, err);
+    struct vt_slide_sums sums;
 
-    if (!hash_file(&converting, sha256, err))
+    if (!summing || !take_fingerprint(&converting, &sums, err))
         return false;
-    VT_AUTO(vt_slide_plan) plan = vt_slide_plan_new(slide, sha256, &options->plan, err);
-    if (!plan || !write_all(&converting, plan, err))
+    VT_AUTO(vt_slide_plan) plan = vt_slide_plan_new(slide, sums.fingerprint, &options->plan, err);
+    if (!plan || !write_all(&converting, plan, summing, err))
         return false;
     struct vt_slide_result result;
     tell(slide, plan, &result);

@@ -1,5 +1,5 @@
-/* media/slide_convert.h: a slide into instances, streaming: hash, plan, write each instance once, then prove that the original can be
- * given back. Memory does not grow with the slide: one tile and tables of a few bytes a tile.
+/* media/slide_convert.h: a slide into instances, streaming: fingerprint, plan, write each instance once while SHA-256 is computed beside it, then
+ * prove that the original can be given back. Memory does not grow with the slide: one tile, a few blocks, tables of a few bytes a tile.
  *
  * Where the instances go is the target's matter: a folder (media/slide_folder.h), the archive (media/slide_import.h). A target keeps
  * everything back until `settle`: what fails before leaves nothing behind. */
@@ -29,7 +29,8 @@ struct vt_slide_tally {
 struct vt_slide_target {
     const char *folder;               /* for temporary files: on the volume of the result */
     bool (*begin)(void *context, const struct vt_slide_arrival *arrival, struct vt_err *err);
-    bool (*write)(void *context, const uint8_t *bytes, size_t size, struct vt_err *err);   /* of the data set */
+    /* Of the data set, in large pieces; from another thread than the rest, which waits for it. */
+    bool (*write)(void *context, const uint8_t *bytes, size_t size, struct vt_err *err);
     bool (*end)(void *context, struct vt_err *err);
     /* All have come: they are made durable and take their names. */
     bool (*settle)(void *context, struct vt_slide_tally *out, struct vt_err *err);
@@ -39,7 +40,7 @@ struct vt_slide_target {
 
 struct vt_slide_convert_options {
     struct vt_slide_plan_options plan;
-    /* done and total in bytes of work: hashing, writing and checking count the file's size each. false stops. NULL: none. */
+    /* done and total in bytes of work: looking at the file, writing and checking count its size each. false stops. NULL: none. */
     bool (*progress)(void *context, uint64_t done, uint64_t total);
     void *context;
 };

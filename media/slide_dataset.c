@@ -104,10 +104,10 @@ static bool concatenation_uids(struct writing *w, char source[static VT_UID_MAX 
     int number = (int)(w->image - w->slide->images);
 
     snprintf(role, sizeof role, "image %d source", number);
-    if (!vt_slide_uid(w->plan->sha256, role, source, w->put.err))
+    if (!vt_slide_uid(w->plan->fingerprint, role, source, w->put.err))
         return false;
     snprintf(role, sizeof role, "image %d concatenation of %u", number, w->instance->parts);
-    return vt_slide_uid(w->plan->sha256, role, concatenation, w->put.err);
+    return vt_slide_uid(w->plan->fingerprint, role, concatenation, w->put.err);
 }
 
 static void group_0020(struct writing *w)

@@ -40,6 +40,7 @@ static bool begin(void *context, const struct vt_slide_arrival *arrival, struct 
         .encoding = VT_EXPLICIT_LE,
         .encapsulated = syntax && syntax->encapsulated,
         .host = "import",
+        .read_soon = true,      /* by the proof */
     };
 
     if (importing->count == VT_SLIDE_IMPORT_INSTANCES_MAX)

@@ -14,6 +14,7 @@
 
 struct vt_err;
 struct vt_slide_original;
+struct vt_slide_sums;
 
 struct vt_slide_finder {
     /* VT_E_NOTFOUND: it is not there. The part is the caller's. */
@@ -42,6 +43,11 @@ bool vt_slide_pread(struct vt_slide_original *original, void *bytes, size_t size
 bool vt_slide_original_verify(struct vt_slide_original *original,
                               bool (*progress)(void *context, uint64_t done, uint64_t total),
                               void *context, struct vt_err *err);
+/* The same against the file that it was made of: by its fingerprint, which is quicker, since its SHA-256 and the fingerprint are known to be of
+ * the same bytes. */
+bool vt_slide_original_compare(struct vt_slide_original *original, const struct vt_slide_sums *sums,
+                               bool (*progress)(void *context, uint64_t done, uint64_t total),
+                               void *context, struct vt_err *err);
 /* Into a file: a temporary name beside it, verified while it is written, synced, renamed. A file that is there is not touched
  * (VT_E_EXISTS). */
 bool vt_slide_original_save(struct vt_slide_original *original, const char *path,

@@ -38,13 +38,13 @@ static void put_decimal(const uint8_t bytes[static 16], char *out)
     *out = '\0';
 }
 
-bool vt_slide_uid(const uint8_t *sha256, const char *role, char out[static VT_UID_MAX + 1],
+bool vt_slide_uid(const uint8_t *fingerprint, const char *role, char out[static VT_UID_MAX + 1],
                   struct vt_err *err)
 {
     EVP_MD_CTX *context = EVP_MD_CTX_new();
     uint8_t digest[EVP_MAX_MD_SIZE];
     bool ok = context && EVP_DigestInit_ex(context, EVP_sha256(), NULL) &&
-              EVP_DigestUpdate(context, sha256, VT_SLIDE_SHA256) &&
+              EVP_DigestUpdate(context, fingerprint, VT_SLIDE_FINGERPRINT) &&
               EVP_DigestUpdate(context, role, strlen(role)) &&
               EVP_DigestFinal_ex(context, digest, NULL);
 
@@ -60,7 +60,7 @@ bool vt_slide_uid(const uint8_t *sha256, const char *role, char out[static VT_UI
 static bool study_uid(struct vt_slide_plan *plan, struct vt_err *err)
 {
     const struct vt_slide_metadata *metadata = &plan->metadata;
-    uint8_t zeroes[VT_SLIDE_SHA256] = { 0 };
+    uint8_t zeroes[VT_SLIDE_FINGERPRINT] = { 0 };
     char role[4 * VT_METADATA_TEXT];
 
     if (metadata->study_instance_uid[0]) {
@@ -68,7 +68,7 @@ static bool study_uid(struct vt_slide_plan *plan, struct vt_err *err)
         return true;
     }
     if (!metadata->accession_number[0])
-        return vt_slide_uid(plan->sha256, "study", plan->study_uid, err);
+        return vt_slide_uid(plan->fingerprint, "study", plan->study_uid, err);
     snprintf(role, sizeof role, "study\n%s\n%s\n%s", metadata->patient_id,
              metadata->issuer_of_patient_id, metadata->accession_number);
     return vt_slide_uid(zeroes, role, plan->study_uid, err);
@@ -86,7 +86,7 @@ static bool make_uids(struct vt_slide_plan *plan, struct vt_err *err)
     };
 
     for (size_t i = 0; i < VT_COUNT(uids); i++)
-        if (!vt_slide_uid(plan->sha256, uids[i].role, uids[i].out, err))
+        if (!vt_slide_uid(plan->fingerprint, uids[i].role, uids[i].out, err))
             return false;
     return study_uid(plan, err);
 }
@@ -223,13 +223,13 @@ static bool name_instances(struct vt_slide_plan *plan, const struct vt_slide *sl
             snprintf(role, sizeof role, "image %d part %u of %u label %d",
                      (int)(instance->image - slide->images), instance->part, instance->parts,
                      instance->image->role == VT_SLIDE_LABEL ? (int)plan->label : 0);
-        if (!vt_slide_uid(plan->sha256, role, instance->sop_uid, err))
+        if (!vt_slide_uid(plan->fingerprint, role, instance->sop_uid, err))
             return false;
     }
     return true;
 }
 
-struct vt_slide_plan *vt_slide_plan_new(const struct vt_slide *slide, const uint8_t *sha256,
+struct vt_slide_plan *vt_slide_plan_new(const struct vt_slide *slide, const uint8_t *fingerprint,
                                         const struct vt_slide_plan_options *options,
                                         struct vt_err *err)
 {
@@ -239,7 +239,7 @@ struct vt_slide_plan *vt_slide_plan_new(const struct vt_slide *slide, const uint
         vt_fail(err, VT_E_NOMEM, "no memory for a slide");
         return NULL;
     }
-    memcpy(plan->sha256, sha256, VT_SLIDE_SHA256);
+    memcpy(plan->fingerprint, fingerprint, VT_SLIDE_FINGERPRINT);
     if (options->metadata)
         plan->metadata = *options->metadata;
     plan->label = options->label;

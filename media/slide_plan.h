@@ -1,5 +1,5 @@
 /* media/slide_plan.h: which instances a slide becomes, with their UIDs and sizes: pure data, made before the first byte is
- * written. UIDs follow from the file's SHA-256, so the same file gives the same instances. */
+ * written. UIDs follow from the file's fingerprint, so the same file gives the same instances. */
 #pragma once
 
 #include <stdbool.h>
@@ -9,6 +9,7 @@
 #include "core/auto.h"
 #include "dicom/uids.h"
 #include "media/slide.h"
+#include "media/slide_hash.h"
 #include "media/slide_metadata.h"
 
 struct vt_err;
@@ -36,7 +37,8 @@ struct vt_slide_plan {
     char frame_of_reference_uid[VT_UID_MAX + 1], pyramid_uid[VT_UID_MAX + 1],
         specimen_uid[VT_UID_MAX + 1], dimension_uid[VT_UID_MAX + 1];
     char date[9], time[7];
-    uint8_t sha256[VT_SLIDE_SHA256];
+    uint8_t fingerprint[VT_SLIDE_FINGERPRINT];
+    uint8_t sha256[VT_SLIDE_SHA256];      /* known when the images are written */
     enum vt_slide_label label;
     bool original;                        /* a Raw Data instance, the last one, keeps the rest of the file */
     struct vt_slide_metadata metadata;    /* filled up with the slide's own facts */
@@ -51,14 +53,14 @@ struct vt_slide_plan_options {
     uint64_t concat_bytes;                      /* > 0: levels are split into instances of about so many bytes */
 };
 
-struct vt_slide_plan *vt_slide_plan_new(const struct vt_slide *slide, const uint8_t *sha256,
+struct vt_slide_plan *vt_slide_plan_new(const struct vt_slide *slide, const uint8_t *fingerprint,
                                         const struct vt_slide_plan_options *options,
                                         struct vt_err *err);
 void vt_slide_plan_free(struct vt_slide_plan *plan);
 VT_DEFINE_AUTO(vt_slide_plan)
 
 /* 2.25.<128 bits of SHA-256 of both>. */
-bool vt_slide_uid(const uint8_t *sha256, const char *role, char out[static VT_UID_MAX + 1],
+bool vt_slide_uid(const uint8_t *fingerprint, const char *role, char out[static VT_UID_MAX + 1],
                   struct vt_err *err);
 /* Bytes that a frame takes as an item: header and padding included. */
 static inline uint64_t vt_slide_item_size(uint64_t frame)

@@ -28,8 +28,7 @@ struct stream {
 
 static bool send(struct stream *stream, struct vt_err *err)
 {
-    const struct vt_slide_target *target = stream->writing->target;
-    bool ok = target->write(target->context, stream->piece.data, stream->piece.size, err);
+    bool ok = vt_slide_pipe_write(stream->writing->pipe, stream->piece.data, stream->piece.size, err);
 
     vt_buf_reset(&stream->piece);
     return ok;
@@ -42,6 +41,11 @@ static bool put_number(struct vt_buf *buf, uint64_t value, size_t width, struct 
     for (size_t i = 0; i < width; i++)
         bytes[i] = (uint8_t)(value >> 8 * i);
     return vt_buf_append(buf, bytes, width, err);
+}
+
+static bool end(const struct vt_slide_writing *writing, struct vt_err *err)
+{
+    return vt_slide_pipe_drain(writing->pipe, err) && writing->target->end(writing->target->context, err);
 }
 
 /* Tag, VR and a length of 32 bits. */
@@ -223,7 +227,7 @@ static bool write_stream(struct stream *stream, struct vt_err *err)
         (stream->image->way == VT_SLIDE_REENCODED && !compress_all(stream, err)))
         return false;
     return vt_slide_dataset(writing->slide, writing->plan, stream->instance, &stream->piece, err) &&
-           put_pixels(stream, err) && target->end(target->context, err);
+           put_pixels(stream, err) && end(writing, err);
 }
 
 bool vt_slide_write_image(const struct vt_slide_writing *writing, const struct vt_slide_instance *instance,
@@ -270,7 +274,6 @@ static void put_raw_header(struct vt_slide_put *put, const struct vt_slide_writi
 static bool send_raw(const struct vt_slide_writing *writing, const struct vt_slide_instance *instance,
                      const struct vt_slide_residue *residue, struct vt_buf *piece, struct vt_err *err)
 {
-    const struct vt_slide_target *target = writing->target;
     struct vt_slide_put put = { .w = { piece, VT_EXPLICIT_LE }, .err = err };
     uint64_t size, spooled = vt_slide_spool_size(residue->chunks);
 
@@ -279,8 +282,8 @@ static bool send_raw(const struct vt_slide_writing *writing, const struct vt_sli
         !put_header(piece, VT_TAG_RESIDUE, "OB", (uint32_t)(size + size % 2), err) ||
         !vt_buf_append(piece, VT_RESIDUE_MAGIC, 8, err) || !put_number(piece, residue->head_size, 8, err) ||
         !put_number(piece, residue->head.size, 8, err) ||
-        !target->write(target->context, piece->data, piece->size, err) ||
-        !target->write(target->context, residue->head.data, residue->head.size, err))
+        !vt_slide_pipe_write(writing->pipe, piece->data, piece->size, err) ||
+        !vt_slide_pipe_write(writing->pipe, residue->head.data, residue->head.size, err))
         return false;
     vt_buf_reset(piece);
     if (!vt_buf_reserve(piece, COPY, err))
@@ -288,7 +291,7 @@ static bool send_raw(const struct vt_slide_writing *writing, const struct vt_sli
     for (uint64_t at = 0; at < spooled;) {
         size_t part = spooled - at < COPY ? (size_t)(spooled - at) : COPY;
         if (!vt_slide_spool_read(residue->chunks, piece->data, part, at, err) ||
-            !target->write(target->context, piece->data, part, err))
+            !vt_slide_pipe_write(writing->pipe, piece->data, part, err))
             return false;
         at += part;
     }
@@ -298,7 +301,6 @@ static bool send_raw(const struct vt_slide_writing *writing, const struct vt_sli
 static bool send_tail(const struct vt_slide_writing *writing, const struct vt_slide_residue *residue,
                       struct vt_buf *piece, struct vt_err *err)
 {
-    const struct vt_slide_target *target = writing->target;
     struct vt_slide_put put = { .w = { piece, VT_EXPLICIT_LE }, .err = err };
     char sha256[2 * VT_SLIDE_SHA256 + 1], number[24];
     uint64_t size;
@@ -312,8 +314,8 @@ static bool send_tail(const struct vt_slide_writing *writing, const struct vt_sl
     vt_put_text(&put, VT_TAG_RESIDUE_SHA256, "LO", sha256);
     vt_put_text(&put, VT_TAG_RESIDUE_SIZE, "LO", number);
     vt_put_empty(&put, 0x00400555);
-    return !put.failed && target->write(target->context, piece->data, piece->size, err) &&
-           target->end(target->context, err);
+    return !put.failed && vt_slide_pipe_write(writing->pipe, piece->data, piece->size, err) &&
+           end(writing, err);
 }
 
 bool vt_slide_write_raw(const struct vt_slide_writing *writing, const struct vt_slide_instance *instance,

@@ -2,12 +2,14 @@
 #pragma once
 
 #include "media/slide_convert.h"
+#include "media/slide_pipe.h"
 
 /* Called after each frame with the bytes of the file that it came from; false stops. */
 struct vt_slide_writing {
     struct vt_slide *slide;
     const struct vt_slide_plan *plan;
     const struct vt_slide_target *target;
+    struct vt_slide_pipe *pipe;         /* to the target's write */
     bool (*passed)(void *context, uint64_t bytes, struct vt_err *err);
     void *context;
 };
