@@ -99,6 +99,17 @@ static bool swap(const struct vt_render *what, struct vt_render_image *image, st
     return true;
 }
 
+static bool write_grey(const struct vt_buf *pixels, unsigned samples, struct vt_buf *out, struct vt_err *err)
+{
+    for (size_t i = 0; i + samples <= pixels->size; i += samples) {
+        const uint8_t *at = pixels->data + i;
+        uint8_t grey = samples < 3 ? at[0] : (uint8_t)((299u * at[0] + 587u * at[1] + 114u * at[2] + 500u) / 1000u);
+        if (!vt_buf_append_byte(out, grey, err))
+            return false;
+    }
+    return true;
+}
+
 static bool draw(const struct vt_render *what, struct vt_render_image *image, const struct vt_transfer_syntax *syntax,
                  struct vt_buf *jpeg, struct vt_rendered *used, struct vt_err *err)
 {
@@ -120,6 +131,8 @@ static bool draw(const struct vt_render *what, struct vt_render_image *image, co
         return false;
     used->columns = part.columns;
     used->rows = part.rows;
+    if (what->grey)
+        return write_grey(&scaled, samples, jpeg, err);
     return vt_render_write(scaled.data, part.columns, part.rows, samples,
                            what->quality ? what->quality : VT_RENDER_QUALITY, jpeg, err);
 }

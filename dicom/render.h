@@ -37,6 +37,7 @@ struct vt_render {
     uint32_t columns, rows;           /* fits in there, with its proportions; 0: as large as it is */
     uint32_t x, y, part_columns, part_rows;   /* this part of it only; part_columns 0: all to the right, rows alike */
     unsigned quality;                 /* 1 to 100; 0: VT_RENDER_QUALITY */
+    bool grey;                        /* no JPEG: a byte a pixel, colours as their brightness */
 };
 
 /* What was used, for who changes the window by hand. Grey only: colour has width 0. */
