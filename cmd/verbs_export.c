@@ -27,16 +27,26 @@ static bool read_capacity(const char *text, uint64_t *out, struct vt_err *err)
     return true;
 }
 
+static const char *text(const struct vt_admin_call *call, const char *key)
+{
+    return json_string_value(json_object_get(call->options, key));
+}
+
 bool vt_verb_export(struct vt_admin_call *call, json_t *result, struct vt_err *err)
 {
-    const char *capacity = json_string_value(json_object_get(call->options, "capacity"));
+    const char *capacity = text(call, "capacity");
     struct vt_export_result done = { 0 };
     struct vt_export_call export = {
         .archive = call->admin.archive,
         .words = call->args,
         .word_count = call->arg_count,
-        .output = json_string_value(json_object_get(call->options, "output")),
-        .profile = json_string_value(json_object_get(call->options, "profile")),
+        .output = text(call, "output"),
+        .profile = text(call, "profile"),
+        .deidentify = text(call, "deidentify"),
+        .patient_name = text(call, "patient-name"),
+        .patient_id = text(call, "patient-id"),
+        .viewer = text(call, "viewer"),
+        .icons = json_is_true(json_object_get(call->options, "icons")),
         .row = call->admin.row,
         .progress = call->admin.progress,
         .context = call->admin.context,
@@ -48,6 +58,7 @@ bool vt_verb_export(struct vt_admin_call *call, json_t *result, struct vt_err *e
     json_object_set_new(result, "bytes", json_integer((json_int_t)done.bytes));
     json_object_set_new(result, "media", json_integer((json_int_t)done.media));
     json_object_set_new(result, "transcoded", json_integer((json_int_t)done.transcoded));
+    json_object_set_new(result, "left_out", json_integer((json_int_t)done.left_out));
     json_object_set_new(result, "failed", json_integer((json_int_t)done.failed));
     return true;
 }

@@ -40,8 +40,10 @@ static const struct record_type series = { "SERIES", { { VT_TAG_MODALITY, "CS", 
 #define CONTENT { VT_TAG_CONTENT_DATE, "DA", "19000101", false }, { VT_TAG_CONTENT_TIME, "TM", "000000", false }
 #define CONCEPT { VT_TAG_CONCEPT_NAME_CODE_SEQUENCE, "SQ", NULL, true }
 
-/* They have rows, and records of their own. */
-static const char *const no_images[] = { "1.2.840.10008.5.1.4.1.1.481.2", "1.2.840.10008.5.1.4.1.1.4.2" };
+#define PLAN { 0x300a0002, "SH", "UNNAMED", false }, { 0x300a0006, "DA", NULL, false }, { 0x300a0007, "TM", NULL, false }
+#define TREATED { 0x30080250, "DA", NULL, false }, { 0x30080251, "TM", NULL, false }
+#define LABEL { 0x00700080, "CS", "UNNAMED", false }, { 0x00700081, "LO", NULL, false }
+#define CREATOR { 0x00700084, "PN", NULL, false }
 
 /* By the SOP class, or its beginning up to a dot; the first that fits. */
 static const struct {
@@ -55,8 +57,35 @@ static const struct {
     { "1.2.840.10008.5.1.4.1.1.9.", { "WAVEFORM", { CONTENT, NUMBER } } },
     { "1.2.840.10008.5.1.4.1.1.104.",
       { "ENCAP DOC",
-        { CONTENT, NUMBER, CONCEPT, { 0x00420010, "ST", NULL, false }, { 0x00420012, "LO", "application/octet-stream", false } } } },
+        { CONTENT, NUMBER, { VT_TAG_CONCEPT_NAME_CODE_SEQUENCE, "SQ", NULL, false }, { 0x00420010, "ST", NULL, false },
+          { 0x00420012, "LO", "application/octet-stream", false } } } },
+    { "1.2.840.10008.5.1.4.1.1.11.",
+      { "PRESENTATION",
+        { { 0x00081115, "SQ", NULL, true }, NUMBER, { 0x00700080, "CS", "UNNAMED", false }, { 0x00700081, "LO", NULL, false },
+          { 0x00700082, "DA", "19000101", false }, { 0x00700083, "TM", "000000", false }, CREATOR } } },
+    { "1.2.840.10008.5.1.4.1.1.481.2", { "RT DOSE", { NUMBER, { 0x3004000a, "CS", "PLAN", false } } } },
+    { "1.2.840.10008.5.1.4.1.1.481.3",
+      { "RT STRUCTURE SET",
+        { NUMBER, { 0x30060002, "SH", "UNNAMED", false }, { 0x30060008, "DA", NULL, false }, { 0x30060009, "TM", NULL, false } } } },
+    { "1.2.840.10008.5.1.4.1.1.481.5", { "RT PLAN", { NUMBER, PLAN } } },
+    { "1.2.840.10008.5.1.4.1.1.481.8", { "RT PLAN", { NUMBER, PLAN } } },
+    { "1.2.840.10008.5.1.4.1.1.481.4", { "RT TREAT RECORD", { NUMBER, TREATED } } },
+    { "1.2.840.10008.5.1.4.1.1.481.6", { "RT TREAT RECORD", { NUMBER, TREATED } } },
+    { "1.2.840.10008.5.1.4.1.1.481.7", { "RT TREAT RECORD", { NUMBER, TREATED } } },
+    { "1.2.840.10008.5.1.4.1.1.481.9", { "RT TREAT RECORD", { NUMBER, TREATED } } },
+    { "1.2.840.10008.5.1.4.1.1.66.1", { "REGISTRATION", { CONTENT, NUMBER, LABEL, CREATOR } } },
+    { "1.2.840.10008.5.1.4.1.1.66.3", { "REGISTRATION", { CONTENT, NUMBER, LABEL, CREATOR } } },
+    { "1.2.840.10008.5.1.4.1.1.66.2", { "FIDUCIAL", { CONTENT, NUMBER, LABEL, CREATOR } } },
+    { "1.2.840.10008.5.1.4.1.1.66.5", { "SURFACE", { CONTENT, NUMBER, LABEL, CREATOR } } },
+    { "1.2.840.10008.5.1.4.1.1.66.6", { "TRACT", { CONTENT, NUMBER, LABEL, CREATOR } } },
     { "1.2.840.10008.5.1.4.1.1.66", { "RAW DATA", { CONTENT, NUMBER } } },
+    { "1.2.840.10008.5.1.4.1.1.67", { "VALUE MAP", { CONTENT, NUMBER, LABEL, CREATOR } } },
+    { "1.2.840.10008.5.1.4.1.1.4.2",
+      { "SPECTROSCOPY",
+        { { VT_TAG_IMAGE_TYPE, "CS", "ORIGINAL\\PRIMARY", false }, CONTENT, NUMBER, { VT_TAG_NUMBER_OF_FRAMES, "IS", "1", false },
+          { VT_TAG_ROWS, "US", NULL, false }, { VT_TAG_COLUMNS, "US", NULL, false }, { 0x00289001, "UL", NULL, false },
+          { 0x00289002, "UL", NULL, false } } } },
+    { "1.2.840.10008.5.1.4.1.1.78.", { "MEASUREMENT", { CONTENT, NUMBER } } },
 };
 static const struct record_type image = { "IMAGE", { { VT_TAG_IMAGE_TYPE, "CS", NULL, true }, NUMBER } };
 
@@ -107,9 +136,6 @@ static const struct record_type *type_of(const struct vt_directory_entry *entry)
         if (strncmp(entry->sop_class, leaves[i].sop_class, length) == 0 && (family || !entry->sop_class[length]))
             return &leaves[i].type;
     }
-    for (size_t i = 0; i < VT_COUNT(no_images); i++)
-        if (strcmp(entry->sop_class, no_images[i]) == 0)
-            return NULL;
     return vt_header_find(entry->header, VT_TAG_ROWS, &rows) ? &image : NULL;
 }
 
@@ -157,6 +183,28 @@ static bool put_keys(struct vt_buf *out, const struct record_type *type, const s
     return true;
 }
 
+/* Icon Image Sequence (PS3.3 F.7). */
+static bool put_icon(struct vt_writer *w, const uint8_t *icon, struct vt_err *err)
+{
+    static const struct {
+        uint32_t tag;
+        uint16_t value;
+    } numbers[] = {
+        { VT_TAG_ROWS, VT_DIRECTORY_ICON }, { VT_TAG_COLUMNS, VT_DIRECTORY_ICON }, { VT_TAG_BITS_ALLOCATED, 8 },
+        { VT_TAG_BITS_STORED, 8 },          { VT_TAG_HIGH_BIT, 7 },                { VT_TAG_PIXEL_REPRESENTATION, 0 },
+    };
+
+    if (!icon)
+        return true;
+    bool ok = vt_write_sequence_begin(w, 0x00880200, err) && vt_write_item_begin(w, err) &&
+              vt_write_us(w, VT_TAG_SAMPLES_PER_PIXEL, 1, err) &&
+              vt_write_text(w, VT_TAG_PHOTOMETRIC_INTERPRETATION, "CS", "MONOCHROME2", err);
+    for (size_t i = 0; ok && i < VT_COUNT(numbers); i++)
+        ok = vt_write_us(w, numbers[i].tag, numbers[i].value, err);
+    return ok && vt_write_bytes(w, VT_TAG_PIXEL_DATA, "OB", icon, VT_DIRECTORY_ICON * VT_DIRECTORY_ICON, err) &&
+           vt_write_item_end(w, err) && vt_write_sequence_end(w, err);
+}
+
 static bool put_leaf(struct vt_directory *directory, const struct vt_directory_entry *entry, const char *path,
                      const struct record_type *type, struct vt_err *err)
 {
@@ -174,7 +222,7 @@ static bool put_leaf(struct vt_directory *directory, const struct vt_directory_e
     return vt_write_text(&w, 0x00041500, "CS", id, err) && vt_write_text(&w, 0x00041510, "UI", entry->sop_class, err) &&
            vt_write_text(&w, 0x00041511, "UI", entry->sop_uid, err) &&
            vt_write_text(&w, 0x00041512, "UI", entry->transfer_syntax, err) &&
-           vt_buf_append(&directory->scratch, keys.data, keys.size, err);
+           vt_buf_append(&directory->scratch, keys.data, keys.size, err) && put_icon(&w, entry->icon, err);
 }
 
 /* ---- the tree ---- */

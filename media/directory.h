@@ -13,11 +13,12 @@ struct vt_directory;
 struct vt_err;
 struct vt_header;
 
-enum { VT_DIRECTORY_RECORDS_MAX = 400000, VT_DIRECTORY_BYTES_MAX = 256 << 20, VT_DIRECTORY_ID_MAX = 64 };
+enum { VT_DIRECTORY_RECORDS_MAX = 400000, VT_DIRECTORY_BYTES_MAX = 256 << 20, VT_DIRECTORY_ID_MAX = 64, VT_DIRECTORY_ICON = 64 };
 
 struct vt_directory_entry {
     const struct vt_header *header;      /* of the data set as it is written: finished */
     const char *sop_class, *sop_uid, *transfer_syntax;
+    const uint8_t *icon;                 /* VT_DIRECTORY_ICON * VT_DIRECTORY_ICON bytes of grey; NULL: none */
 };
 
 struct vt_directory *vt_directory_new(void);   /* NULL when out of memory */

@@ -2,7 +2,7 @@
  * them when a capacity says so.
  *
  * Each instance goes out as C-MOVE would send it (corrections of patients applied), in a transfer syntax that the profile allows;
- * stored ones it does not allow are transcoded without loss, or refused with the reason. Memory does not grow with the bytes. What was
+ * stored ones it does not allow are transcoded without loss, or refused with the reason; de-identified when that is asked for. Memory does not grow with the bytes. What was
  * written is read back before it gets its name; on failure nothing is left. */
 #pragma once
 
@@ -23,18 +23,30 @@ struct vt_export_call {
     const char *output;           /* absolute; NAME.iso, NAME.zip, or a folder */
     const char *profile;          /* NULL: STD-GEN-CD */
     uint64_t capacity;            /* bytes of a medium; 0: as many as there are */
+    const char *deidentify;       /* "basic,retain-dates" (media/deidentify.h); NULL: as it is */
+    const char *patient_name, *patient_id;   /* of de-identified instances; NULL: pseudonyms */
+    const char *viewer;           /* a folder that is copied to each medium; NULL: none */
+    bool icons;                   /* in the records of images */
+    /* For who may be killed and begins again. */
+    bool again;                   /* hidden names that an earlier run left are removed first */
+    bool (*written)(void *context, size_t media, struct vt_err *err);   /* all is read back, nothing has its name yet. NULL: none */
     /* A row for each medium, and for each instance that could not go; false stops. */
     bool (*row)(void *context, struct json_t *row);
-    bool (*progress)(void *context, uint64_t done, uint64_t total, const char *unit);   /* NULL: none */
+    bool (*progress)(void *context, uint64_t done, uint64_t total, const char *unit);   /* instances; NULL: none */
+    void (*sizes)(void *context, uint64_t done, uint64_t total);   /* bytes, behind each progress; NULL: none */
     void *context;
 };
 
 struct vt_export_result {
-    uint64_t instances, failed, media, bytes, transcoded;
+    uint64_t instances, failed, left_out, media, bytes, transcoded;
 };
 
 /* VT_E_EXISTS: the output is there. VT_E_NOTFOUND: nothing matches. Instances that cannot go are counted in `failed`, and the rest
  * goes. */
 bool vt_export(const struct vt_export_call *call, struct vt_export_result *out, struct vt_err *err);
+/* The rest of an export of so many media that was stopped behind call->written: they get their names. */
+bool vt_export_publish(const struct vt_export_call *call, size_t media, struct vt_err *err);
+/* The name of the i-th medium of so many, from 0. */
+bool vt_export_name(const struct vt_export_call *call, size_t i, size_t media, char *out, size_t room, struct vt_err *err);
 /* The i-th name of a profile; NULL behind the last. */
 const char *vt_export_profile_at(size_t i);

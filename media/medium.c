@@ -23,7 +23,7 @@
 enum { BLOCK = 1 << 20 };
 
 struct file {
-    char path[VT_MEDIUM_NAME_MAX];
+    char *path;
     uint8_t sha256[VT_MEDIUM_SHA256];
     bool seen;
 };
@@ -58,7 +58,15 @@ static bool trouble(const struct vt_medium *medium, struct vt_err *err)
                    medium->temporary, text ? text : "cannot be written");
 }
 
-static bool open_archive(struct vt_medium *medium, struct vt_err *err)
+static const char *options_of(enum vt_medium_form form, unsigned flags)
+{
+    if (form == VT_MEDIUM_ZIP)
+        return "zip:compression=store";
+    return flags & VT_MEDIUM_LONG_NAMES ? "iso-level=1,joliet=long,rockridge=useful,volume-id=VITRINE"
+                                        : "iso-level=1,!joliet,!rockridge,volume-id=VITRINE";
+}
+
+static bool open_archive(struct vt_medium *medium, unsigned flags, struct vt_err *err)
 {
     medium->fd = open(medium->temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
     if (medium->fd < 0)
@@ -69,45 +77,11 @@ static bool open_archive(struct vt_medium *medium, struct vt_err *err)
     bool iso = medium->form == VT_MEDIUM_ISO;
     if ((iso ? archive_write_set_format_iso9660(medium->archive) : archive_write_set_format_zip(medium->archive)) !=
             ARCHIVE_OK ||
-        archive_write_set_options(medium->archive, iso ? "iso-level=1,!joliet,!rockridge,volume-id=VITRINE"
-                                                       : "zip:compression=store") != ARCHIVE_OK ||
+        archive_write_set_options(medium->archive, options_of(medium->form, flags)) != ARCHIVE_OK ||
         archive_write_set_bytes_in_last_block(medium->archive, 1) != ARCHIVE_OK ||
         archive_write_open_fd(medium->archive, medium->fd) != ARCHIVE_OK)
         return trouble(medium, err);
     return true;
-}
-
-struct vt_medium *vt_medium_new(const char *target, enum vt_medium_form form, struct vt_err *err)
-{
-    VT_AUTO(vt_medium) medium = calloc(1, sizeof *medium);
-    const char *slash = strrchr(target, '/');
-
-    if (!medium) {
-        vt_fail(err, VT_E_NOMEM, "no memory for a medium");
-        return NULL;
-    }
-    medium->form = form;
-    medium->fd = -1;
-    medium->block = malloc(BLOCK);
-    medium->digest = EVP_MD_CTX_new();
-    if (!medium->block || !medium->digest) {
-        vt_fail(err, VT_E_NOMEM, "no memory for a medium");
-        return NULL;
-    }
-    if (!slash || snprintf(medium->temporary, PATH_MAX, "%.*s/.%s.partial", (int)(slash - target), target, slash + 1) >= PATH_MAX) {
-        vt_fail(err, VT_E_INVALID, "'%.80s' is no absolute path", target);
-        return NULL;
-    }
-    if (form == VT_MEDIUM_FOLDER) {
-        if (mkdir(medium->temporary, 0750) != 0) {
-            vt_fail_errno(err, "%s", medium->temporary);
-            return NULL;
-        }
-        medium->made = true;
-    } else if (!open_archive(medium, err)) {
-        return NULL;
-    }
-    return vt_take(&medium);
 }
 
 static void remove_tree(const char *path)
@@ -121,6 +95,48 @@ static void remove_tree(const char *path)
             remove(entry->fts_path);
     if (fts)
         fts_close(fts);
+}
+
+static bool name_temporary(const char *target, char out[static PATH_MAX], struct vt_err *err)
+{
+    const char *slash = strrchr(target, '/');
+
+    if (!slash || snprintf(out, PATH_MAX, "%.*s/.%s.partial", (int)(slash - target), target, slash + 1) >= PATH_MAX)
+        return vt_fail(err, VT_E_INVALID, "'%.80s' is no absolute path", target);
+    return true;
+}
+
+static bool prepare(struct vt_medium *medium, const char *target, unsigned flags, struct vt_err *err)
+{
+    if (!name_temporary(target, medium->temporary, err))
+        return false;
+    if (flags & VT_MEDIUM_AGAIN)
+        remove_tree(medium->temporary);
+    if (medium->form != VT_MEDIUM_FOLDER)
+        return open_archive(medium, flags, err);
+    if (mkdir(medium->temporary, 0750) != 0)
+        return vt_fail_errno(err, "%s", medium->temporary);
+    medium->made = true;
+    return true;
+}
+
+struct vt_medium *vt_medium_new(const char *target, enum vt_medium_form form, unsigned flags, struct vt_err *err)
+{
+    VT_AUTO(vt_medium) medium = calloc(1, sizeof *medium);
+
+    if (!medium) {
+        vt_fail(err, VT_E_NOMEM, "no memory for a medium");
+        return NULL;
+    }
+    medium->form = form;
+    medium->fd = -1;
+    medium->block = malloc(BLOCK);
+    medium->digest = EVP_MD_CTX_new();
+    if (!medium->block || !medium->digest) {
+        vt_fail(err, VT_E_NOMEM, "no memory for a medium");
+        return NULL;
+    }
+    return prepare(medium, target, flags, err) ? vt_take(&medium) : NULL;
 }
 
 void vt_medium_free(struct vt_medium *medium)
@@ -137,6 +153,8 @@ void vt_medium_free(struct vt_medium *medium)
         remove_tree(medium->temporary);
     EVP_MD_CTX_free(medium->digest);
     free(medium->block);
+    for (size_t i = 0; i < medium->count; i++)
+        free(medium->files[i].path);
     free(medium->files);
     free(medium);
 }
@@ -155,9 +173,10 @@ static bool note(struct vt_medium *medium, const char *path, struct vt_err *err)
         medium->files = grown;
         medium->room = room;
     }
-    struct file *file = &medium->files[medium->count++];
-    *file = (struct file){ .seen = false };
-    snprintf(file->path, sizeof file->path, "%s", path);
+    char *copy = strdup(path);
+    if (!copy)
+        return vt_fail(err, VT_E_NOMEM, "no memory for a list of files");
+    medium->files[medium->count++] = (struct file){ .path = copy };
     return EVP_DigestInit_ex(medium->digest, EVP_sha256(), NULL) == 1 || vt_fail(err, VT_E_NOMEM, "no memory for SHA-256");
 }
 
@@ -278,14 +297,15 @@ static bool read_folder(struct vt_medium *medium, struct vt_err *err)
 
 static bool read_entry(struct vt_medium *medium, struct vt_disc *disc, const char *path, struct vt_err *err)
 {
-    struct file key = { .seen = false };
+    char name[VT_MEDIUM_NAME_MAX + 1];
+    const struct file key = { .path = name };
     size_t got;
 
-    snprintf(key.path, sizeof key.path, "%.*s", VT_MEDIUM_NAME_MAX - 1, path);
-    key.path[strcspn(key.path, ";")] = '\0';
-    size_t length = strlen(key.path);
-    if (length > 0 && key.path[length - 1] == '.')
-        key.path[length - 1] = '\0';
+    snprintf(name, sizeof name, "%.*s", VT_MEDIUM_NAME_MAX, path);
+    name[strcspn(name, ";")] = '\0';
+    size_t length = strlen(name);
+    if (length > 0 && name[length - 1] == '.')
+        name[length - 1] = '\0';
     struct file *file = bsearch(&key, medium->files, medium->count, sizeof key, by_path);
     if (!file)
         return vt_fail(err, VT_E_CORRUPT, "%s is on the medium and was not written", path);
@@ -332,14 +352,32 @@ bool vt_medium_close(struct vt_medium *medium, struct vt_err *err)
     return folder ? read_folder(medium, err) : read_archive(medium, err);
 }
 
-bool vt_medium_publish(struct vt_medium *medium, const char *path, struct vt_err *err)
+static bool rename_synced(const char *temporary, const char *path, struct vt_err *err)
 {
     char folder[PATH_MAX];
 
-    if (renameat2(AT_FDCWD, medium->temporary, AT_FDCWD, path, RENAME_NOREPLACE) != 0)
+    if (renameat2(AT_FDCWD, temporary, AT_FDCWD, path, RENAME_NOREPLACE) != 0)
         return vt_fail_errno(err, "%s", path);
-    medium->published = true;
     snprintf(folder, sizeof folder, "%.*s", (int)(strrchr(path, '/') - path), path);
     vt_autoclose fd = open(folder[0] ? folder : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     return fd >= 0 ? vt_io_sync_folder(fd, folder, err) : vt_fail_errno(err, "%s", folder);
+}
+
+bool vt_medium_publish(struct vt_medium *medium, const char *path, struct vt_err *err)
+{
+    if (!rename_synced(medium->temporary, path, err))
+        return false;
+    medium->published = true;
+    return true;
+}
+
+bool vt_medium_publish_left(const char *target, const char *path, struct vt_err *err)
+{
+    char temporary[PATH_MAX];
+
+    if (!name_temporary(target, temporary, err))
+        return false;
+    if (access(temporary, F_OK) != 0)
+        return access(path, F_OK) == 0 || vt_fail_errno(err, "%s", path);
+    return rename_synced(temporary, path, err);
 }

@@ -46,7 +46,7 @@ static void read_instance(struct vt_header *header, unsigned patient, unsigned s
 static bool add(struct vt_directory *directory, const struct vt_header *header, const char *sop_class, const char *uid,
                 char out_path[static PATH_ROOM], struct vt_err *err)
 {
-    const struct vt_directory_entry entry = { header, sop_class, uid, VT_UID_EXPLICIT_LE };
+    const struct vt_directory_entry entry = { header, sop_class, uid, VT_UID_EXPLICIT_LE, NULL };
 
     return vt_directory_add(directory, &entry, out_path, err);
 }
@@ -93,7 +93,7 @@ static void a_class_without_a_record_of_its_own_is_refused(void **state)
 
     (void)state;
     read_instance(header, 1, 1, 1, false);
-    assert_false(add(directory, header, "1.2.840.10008.5.1.4.1.1.66.1", "1.9.1", path, &err));
+    assert_false(add(directory, header, "1.2.840.10008.5.1.4.39.1", "1.9.1", path, &err));
     assert_int_equal(err.code, VT_E_UNSUPPORTED);
     err = (struct vt_err){ 0 };
     assert_true(add(directory, header, "1.2.840.10008.5.1.4.1.1.88.11", "1.9.1", path, &err));

@@ -100,6 +100,73 @@ def case_a_zip_file_holds_the_same(world):
     equal((rows, media.counts(result)), ([], [8, 0, 0]), "import of our own")
 
 
+def case_icons_and_a_viewer_come_by_option(world):
+    viewer = world.folder / "viewer"
+    (viewer / "a long folder name").mkdir(parents=True)
+    (viewer / "a long folder name/Viewer Program.exe").write_bytes(bytes(range(256)) * 20)
+    (viewer / "AUTORUN.INF").write_text("[autorun]")
+    (viewer / "link").symlink_to("/etc/passwd")
+    for name in ("seen", "seen.iso", "seen.zip"):
+        rows = world.out("PatientID=A1", "-o", world.folder / name, "--viewer", viewer, "--icons")
+        equal(rows[-1]["instances"], 3, name)
+    subprocess.run(["xorriso", "-osirrox", "on", "-indev", str(world.folder / "seen.iso"), "-extract", "/", str(world.folder / "seen-iso")],
+                   check=True, capture_output=True, timeout=60)
+    with zipfile.ZipFile(world.folder / "seen.zip") as archive:
+        archive.extractall(world.folder / "seen-zip")
+    for name in ("seen", "seen-iso", "seen-zip"):
+        folder = world.folder / name
+        equal((folder / "VIEWER/a long folder name/Viewer Program.exe").stat().st_size, 5120, name)
+        assert (folder / "AUTORUN.INF").is_file() and not (folder / "VIEWER/link").exists(), name
+        images = [record for record in pydicom.dcmread(folder / "DICOMDIR").DirectoryRecordSequence if record.DirectoryRecordType == "IMAGE"]
+        for record in images:
+            icon = record.IconImageSequence[0]
+            equal((icon.Rows, icon.Columns, icon.PhotometricInterpretation, len(icon.PixelData)), (64, 64, "MONOCHROME2", 4096), name)
+        assert any(any(record.IconImageSequence[0].PixelData) for record in images), "something is to be seen"
+    rows, result = world.take(world.folder / "seen.iso")
+    equal(media.counts(result), [3, 0, 0], "import of our own")
+    assert "nowhere" in world.out("PatientID=A1", "-o", world.folder / "blind", "--viewer", world.folder / "nowhere", status=1)
+    equal(partial(world.folder), [], "temporary names")
+
+
+# SOP class, record, what pydicom needs to know of it.
+OTHERS = [("1.2.840.10008.5.1.4.1.1.11.1", "PRESENTATION", "PR"), ("1.2.840.10008.5.1.4.1.1.88.59", "KEY OBJECT DOC", "KO"),
+          ("1.2.840.10008.5.1.4.1.1.88.33", "SR DOCUMENT", "SR"), ("1.2.840.10008.5.1.4.1.1.481.3", "RT STRUCTURE SET", "RTSTRUCT"),
+          ("1.2.840.10008.5.1.4.1.1.481.5", "RT PLAN", "RTPLAN"), ("1.2.840.10008.5.1.4.1.1.481.2", "RT DOSE", "RTDOSE"),
+          ("1.2.840.10008.5.1.4.1.1.104.1", "ENCAP DOC", "DOC"), ("1.2.840.10008.5.1.4.1.1.66.1", "REGISTRATION", "REG"),
+          ("1.2.840.10008.5.1.4.1.1.9.1.1", "WAVEFORM", "ECG"), ("1.2.840.10008.5.1.4.1.1.66", "RAW DATA", "OT")]
+
+
+def case_other_objects_have_records_of_their_own(world):
+    archive, paths = world.folder / "others", []
+    study = media.generate_uid()
+    for number, (sop_class, _, modality) in enumerate(OTHERS, 1):
+        ds = media.instance("MANY", study, media.generate_uid(), number)
+        ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = sop_class
+        ds.Modality = modality
+        if modality != "RTDOSE":
+            del ds.Rows, ds.Columns, ds.PixelData
+        if modality in ("KO", "SR"):
+            title = pydicom.Dataset()
+            title.CodeValue, title.CodingSchemeDesignator, title.CodeMeaning = "113000", "DCM", "Of Interest"
+            ds.ConceptNameCodeSequence = pydicom.Sequence([title])
+        if modality == "PR":
+            image, series = pydicom.Dataset(), pydicom.Dataset()
+            image.ReferencedSOPClassUID, image.ReferencedSOPInstanceUID = media.CT, media.generate_uid()
+            series.SeriesInstanceUID, series.ReferencedImageSequence = media.generate_uid(), pydicom.Sequence([image])
+            ds.ReferencedSeriesSequence = pydicom.Sequence([series])
+        paths.append(world.folder / f"other{number}.dcm")
+        ds.save_as(paths[-1], write_like_original=False)
+    world.take(*paths, archive=archive)
+    done = world.run(archive, "export", "PatientID=MANY", "-o", world.folder / "all-kinds")
+    equal((done.returncode, json_lines(done.stdout)[-1]["instances"]), (0, len(OTHERS)), done.stdout)
+    records = [r for r in pydicom.dcmread(world.folder / "all-kinds/DICOMDIR").DirectoryRecordSequence if "ReferencedFileID" in r]
+    equal({(r.ReferencedSOPClassUIDInFile, r.DirectoryRecordType) for r in records}, {(c, t) for c, t, _ in OTHERS}, "records")
+    said = subprocess.run(["dciodvfy", str(world.folder / "all-kinds/DICOMDIR")], capture_output=True, text=True, errors="replace", timeout=60,
+                          check=False).stderr
+    equal([line for line in said.splitlines() if line.startswith("Error") and "Blending" not in line], [],
+          "dciodvfy")
+
+
 def case_what_one_medium_does_not_hold_goes_on_several(world):
     archive = world.folder / "large"
     large = []
