@@ -17,6 +17,7 @@ struct answering {
     struct vt_writer writer;
     const char *charset; /* "" plain ASCII: the first other character ends the attempt */
     bool as_is;          /* UTF-8 */
+    struct vt_bytes whole; /* without a row: what is answered */
     struct {             /* the attributes of each level, walked once beside the keys */
         struct vt_attributes walk;
         struct vt_attribute at;
@@ -141,21 +142,62 @@ static bool write_key(struct answering *a, const struct vt_query_key *key, struc
     return write_value(a, key->tag, key->vr, value.data, value.size, err);
 }
 
-static bool attempt(struct answering *a, const char *charset, struct vt_err *err)
+static bool write_row(struct answering *a, struct vt_err *err)
 {
-    a->charset = charset;
-    a->as_is = strcmp(charset, UTF_8) == 0;
     for (int i = 0; i < VT_LEVELS; i++) {
         vt_attributes_begin(&a->levels[i].walk, a->row->attributes[i].data,
                             a->row->attributes[i].size);
         a->levels[i].more = vt_attributes_next(&a->levels[i].walk, &a->levels[i].at);
     }
-    if (charset[0] && !vt_write_text(&a->writer, VT_TAG_SPECIFIC_CHARACTER_SET, "CS", charset, err))
-        return false;
     for (size_t i = 0; i < a->query->answer_count; i++)
         if (!write_key(a, &a->query->answers[i], err))
             return false;
     return true;
+}
+
+static bool write_whole(struct answering *a, struct vt_err *err)
+{
+    struct vt_attributes walk;
+    struct vt_attribute at;
+
+    vt_attributes_begin(&walk, a->whole.data, a->whole.size);
+    while (vt_attributes_next(&walk, &at)) {
+        bool ok = memcmp(at.vr, "SQ", 2) == 0
+                      ? write_sequence(a, at.tag, NULL, at.value, at.size, 0, err)
+                      : write_value(a, at.tag, at.vr, at.value, at.size, err);
+        if (!ok)
+            return false;
+    }
+    return true;
+}
+
+static bool attempt(struct answering *a, const char *charset, struct vt_err *err)
+{
+    a->charset = charset;
+    a->as_is = strcmp(charset, UTF_8) == 0;
+    if (charset[0] && !vt_write_text(&a->writer, VT_TAG_SPECIFIC_CHARACTER_SET, "CS", charset, err))
+        return false;
+    return a->row ? write_row(a, err) : write_whole(a, err);
+}
+
+static bool write_answer(struct answering *a, struct vt_buf *out, struct vt_err *err)
+{
+    const char *peer_charset = a->rules->peer_charset;
+    const char *const charsets[] = { "", a->query->charset, peer_charset ? peer_charset : "",
+                                     UTF_8 };
+    size_t start = out->size;
+
+    for (size_t i = 0; i < VT_COUNT(charsets); i++) {
+        if (i > 0 && (!charsets[i][0] || !vt_text_charset_known(charsets[i])))
+            continue;
+        vt_err_clear(err);
+        if (attempt(a, charsets[i], err))
+            return true;
+        out->size = start;
+        if (err->code != VT_E_INVALID)
+            return false;
+    }
+    return false;
 }
 
 bool vt_answer_write(const struct vt_query *query, const struct vt_row *row,
@@ -165,19 +207,17 @@ bool vt_answer_write(const struct vt_query *query, const struct vt_row *row,
                            .row = row,
                            .rules = rules,
                            .writer = { .buf = out, .encoding = rules->encoding } };
-    const char *const charsets[] = { "", query->charset,
-                                     rules->peer_charset ? rules->peer_charset : "", UTF_8 };
-    size_t start = out->size;
 
-    for (size_t i = 0; i < VT_COUNT(charsets); i++) {
-        if (i > 0 && (!charsets[i][0] || !vt_text_charset_known(charsets[i])))
-            continue;
-        vt_err_clear(err);
-        if (attempt(&a, charsets[i], err))
-            return true;
-        out->size = start;
-        if (err->code != VT_E_INVALID)
-            return false;
-    }
-    return false;
+    return write_answer(&a, out, err);
+}
+
+bool vt_answer_encode(const struct vt_query *query, const uint8_t *attributes, size_t size,
+                      const struct vt_answer_rules *rules, struct vt_buf *out, struct vt_err *err)
+{
+    struct answering a = { .query = query,
+                           .rules = rules,
+                           .whole = { attributes, size },
+                           .writer = { .buf = out, .encoding = rules->encoding } };
+
+    return write_answer(&a, out, err);
 }

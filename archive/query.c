@@ -106,6 +106,7 @@ struct decoding {
     struct vt_query *query;
     enum vt_encoding encoding;
     const char *charset; /* that applies here */
+    bool plain;          /* no level: every key is taken as it stands */
     size_t keys;         /* in all, against VT_QUERY_KEYS_MAX */
     struct vt_buf text;
 };
@@ -200,7 +201,8 @@ static bool decode_items(struct decoding *decoding, struct vt_query_key *key,
 static bool decode_key(struct decoding *decoding, const struct vt_element *element, int depth,
                        struct vt_query_key *key, struct vt_err *err)
 {
-    const struct vt_key *known = depth == 0 ? vt_key_find(element->tag) : NULL;
+    const struct vt_key *known =
+        depth == 0 && !decoding->plain ? vt_key_find(element->tag) : NULL;
 
     key->tag = element->tag;
     key->key = known;
@@ -301,7 +303,7 @@ static bool parse_level(struct vt_query *query, const uint8_t *bytes, size_t siz
 }
 
 static bool parse(struct vt_query *query, const uint8_t *bytes, size_t size,
-                  enum vt_encoding encoding, struct vt_err *err)
+                  enum vt_encoding encoding, bool plain, struct vt_err *err)
 {
     struct vt_element_limits limits = { .depth = VT_QUERY_DEPTH_MAX,
                                         .elements = 8 * VT_QUERY_KEYS_MAX,
@@ -309,6 +311,7 @@ static bool parse(struct vt_query *query, const uint8_t *bytes, size_t size,
     struct decoding decoding = { .query = query,
                                  .encoding = encoding,
                                  .charset = "",
+                                 .plain = plain,
                                  .text = { .limit = 4 * (size_t)VT_IDENTIFIER_MAX } };
     struct vt_query_key *keys;
     struct vt_walk walk;
@@ -317,16 +320,21 @@ static bool parse(struct vt_query *query, const uint8_t *bytes, size_t size,
     if (size > VT_IDENTIFIER_MAX)
         return vt_fail_dimse(err, VT_E_LIMIT, 0xa700, "an identifier of %zu bytes", size);
     if (!vt_element_check(bytes, size, encoding, &limits, err) ||
-        !parse_level(query, bytes, size, encoding, err))
+        (!plain && !parse_level(query, bytes, size, encoding, err)))
         return false;
     vt_walk_init(&walk, bytes, size, encoding);
     bool ok = decode_keys(&decoding, &walk, 0, &keys, &count, err);
     vt_buf_fini(&decoding.text);
-    return ok && vt_query_finish(query, keys, count, err);
+    if (!ok || !plain)
+        return ok && vt_query_finish(query, keys, count, err);
+    query->keys = keys;
+    query->key_count = count;
+    return true;
 }
 
-struct vt_query *vt_query_parse(const uint8_t *identifier, size_t size, enum vt_encoding encoding,
-                                const struct vt_query_rules *rules, struct vt_err *err)
+static struct vt_query *make_query(const uint8_t *identifier, size_t size,
+                                   enum vt_encoding encoding, bool plain,
+                                   const struct vt_query_rules *rules, struct vt_err *err)
 {
     VT_AUTO(vt_query) query = calloc(1, sizeof *query);
 
@@ -337,7 +345,7 @@ struct vt_query *vt_query_parse(const uint8_t *identifier, size_t size, enum vt_
     query->rules = *rules;
     if (rules->offending)
         rules->offending->count = 0;
-    if (!parse(query, identifier, size, encoding, err)) {
+    if (!parse(query, identifier, size, encoding, plain, err)) {
         if (err->dimse_status == 0)
             err->dimse_status =
                 err->code == VT_E_NOMEM || err->code == VT_E_LIMIT ? 0xa700 : 0xc000;
@@ -345,4 +353,17 @@ struct vt_query *vt_query_parse(const uint8_t *identifier, size_t size, enum vt_
     }
     query->rules.offending = NULL;
     return vt_take(&query);
+}
+
+struct vt_query *vt_query_parse(const uint8_t *identifier, size_t size, enum vt_encoding encoding,
+                                const struct vt_query_rules *rules, struct vt_err *err)
+{
+    return make_query(identifier, size, encoding, false, rules, err);
+}
+
+struct vt_query *vt_query_parse_plain(const uint8_t *identifier, size_t size,
+                                      enum vt_encoding encoding,
+                                      const struct vt_query_rules *rules, struct vt_err *err)
+{
+    return make_query(identifier, size, encoding, true, rules, err);
 }

@@ -87,6 +87,16 @@ bool vt_query_finish(struct vt_query *query, struct vt_query_key *keys, size_t c
 bool vt_query_key_set(struct vt_query *query, struct vt_query_key *key, const char *text,
                       size_t size, struct vt_err *err);
 
+/* A request without a level (archive/worklist_query.c): its keys as they stand, in their order. */
+struct vt_query *vt_query_parse_plain(const uint8_t *identifier, size_t size,
+                                      enum vt_encoding encoding,
+                                      const struct vt_query_rules *rules, struct vt_err *err);
+
+/* archive/answer.c: attributes that are the answer already (archive/attributes.h), in an encoding
+ * and a character set that the peer reads. */
+bool vt_answer_encode(const struct vt_query *query, const uint8_t *attributes, size_t size,
+                      const struct vt_answer_rules *rules, struct vt_buf *out, struct vt_err *err);
+
 /* archive/query_match.c: one key against stored values. */
 bool vt_query_key_matches(const struct vt_query *query, const struct vt_query_key *key,
                           const struct vt_row *row);

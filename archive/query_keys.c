@@ -133,7 +133,8 @@ static bool want_moment(struct vt_query *query, const struct vt_query_key *key, 
     if (!good)
         return !query->rules.strict ||
                refuse(query, key->tag, 0xc002, err, "is no date or time, or range of them");
-    *out_any = !(low[0] && high[0]) || strcmp(low, high) <= 0;
+    /* A time that ends before it begins may be the end of an interval of days. */
+    *out_any = key->compare == VT_COMPARE_TIME || !(low[0] && high[0]) || strcmp(low, high) <= 0;
     wanted->high = vt_arena_text(&query->arena, high, strlen(high), err);
     return wanted->high && set_text(query, wanted, low, strlen(low), err);
 }

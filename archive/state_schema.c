@@ -71,6 +71,33 @@ const struct vt_db_migration vt_state_migrations[] = {
     /* 8: copies that a move between volumes is making: by the next start, one of the two goes */
     { "CREATE TABLE volume_copy ("
       " to_file TEXT PRIMARY KEY, from_file TEXT NOT NULL, sop_uid TEXT NOT NULL) WITHOUT ROWID;" },
+    /* 9: second copies; studies that are held; when a study was looked at; what another archive
+     * committed to, and with which content; what each peer sent in a day (since 1970) */
+    { "CREATE TABLE volume_second ("
+      " sop_uid TEXT NOT NULL, volume TEXT NOT NULL, file TEXT NOT NULL UNIQUE, study_uid TEXT NOT NULL,"
+      " size INTEGER NOT NULL, digest BLOB NOT NULL, made INTEGER NOT NULL, PRIMARY KEY (sop_uid, volume))"
+      " WITHOUT ROWID;"
+      "CREATE INDEX volume_second_study ON volume_second (study_uid);"
+      "CREATE TABLE study_hold ("
+      " study_uid TEXT PRIMARY KEY, at INTEGER NOT NULL, who TEXT NOT NULL, reason TEXT NOT NULL) WITHOUT ROWID;"
+      "CREATE TABLE study_access (study_uid TEXT PRIMARY KEY, day INTEGER NOT NULL) WITHOUT ROWID;"
+      "CREATE TABLE committed_elsewhere ("
+      " sop_uid TEXT NOT NULL, peer TEXT NOT NULL, digest BLOB NOT NULL, transaction_uid TEXT NOT NULL,"
+      " at INTEGER NOT NULL, PRIMARY KEY (sop_uid, peer)) WITHOUT ROWID;"
+      "CREATE TABLE peer_day ("
+      " day INTEGER NOT NULL, peer TEXT NOT NULL, instances INTEGER NOT NULL, bytes INTEGER NOT NULL,"
+      " PRIMARY KEY (day, peer)) WITHOUT ROWID;" },
+    /* 10: what is scheduled, and what was performed of it */
+    { "CREATE TABLE worklist ("
+      " id INTEGER PRIMARY KEY AUTOINCREMENT, study_uid TEXT NOT NULL, step_id TEXT NOT NULL, source TEXT NOT NULL,"
+      " start TEXT NOT NULL, state INTEGER NOT NULL, attributes BLOB NOT NULL, created INTEGER NOT NULL,"
+      " changed INTEGER NOT NULL, round INTEGER NOT NULL, UNIQUE (study_uid, step_id));"
+      "CREATE INDEX worklist_start ON worklist (start, id);"
+      "CREATE INDEX worklist_source ON worklist (source) WHERE source <> '';"
+      "CREATE TABLE performed_step ("
+      " sop_uid TEXT PRIMARY KEY, state INTEGER NOT NULL, study_uid TEXT NOT NULL, peer TEXT NOT NULL,"
+      " attributes BLOB NOT NULL, created INTEGER NOT NULL, changed INTEGER NOT NULL) WITHOUT ROWID;"
+      "CREATE INDEX performed_step_study ON performed_step (study_uid);" },
     /* Next step here. */
 };
 const size_t vt_state_migration_count = VT_COUNT(vt_state_migrations);

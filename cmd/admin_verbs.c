@@ -16,6 +16,7 @@
 #include "cmd/verbs_slide.h"
 #include "cmd/verbs_user.h"
 #include "cmd/verbs_volume.h"
+#include "cmd/verbs_worklist.h"
 #include "core/err.h"
 #include "dicom/command.h"
 
@@ -332,6 +333,11 @@ static const struct vt_admin_verb verbs[] = {
     { { "volume", "add" }, 1, 1, true, vt_verb_volume_add },
     { { "volume", "drain" }, 1, 1, true, vt_verb_volume_drain },
     { { "volume", "verify" }, 1, 1, false, vt_verb_volume_verify },
+    { { "worklist", "add" }, 1, 256, true, vt_verb_worklist_add },
+    { { "worklist", "list" }, 0, 0, false, vt_verb_worklist_list },
+    { { "worklist", "remove" }, 1, 4096, true, vt_verb_worklist_remove },
+    { { "mpps", "list" }, 0, 0, false, vt_verb_mpps_list },
+    { { "mpps", "show" }, 1, 1, false, vt_verb_mpps_show },
     { { "slide", "list" }, 0, 64, false, vt_verb_slide_list },
     { { "slide", "restore" }, 1, 64, false, vt_verb_slide_restore },
     { { "user", "add" }, 1, 1, true, vt_verb_user_add },

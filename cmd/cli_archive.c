@@ -101,6 +101,26 @@ static const struct vt_column_spec volume_columns[] = {
     { "path", "path" },           { NULL, NULL },
 };
 
+static const struct vt_column_spec worklist_columns[] = {
+    { "entry", "entry" },           { "state", "state" },
+    { "start", "start" },           { "station", "station" },
+    { "modality", "modality" },     { "patient_id", "patient" },
+    { "patient_name", "name" },     { "accession", "accession" },
+    { "description", "description" }, { "failed", "failed" },
+    { NULL, NULL },
+};
+static const struct vt_column_spec mpps_columns[] = {
+    { "step", "step" },           { "state", "state" },     { "peer", "peer" },
+    { "instances", "instances" }, { "missing", "missing" }, { "study_uid", "study" },
+    { "changed", "changed" },     { NULL, NULL },
+};
+static const struct vt_column_spec trouble_columns[] = {
+    { "file", "file" },
+    { "line", "line" },
+    { "failed", "failed" },
+    { NULL, NULL },
+};
+
 /* clang-format off */
 #define ROWS VT_LAYOUT_TABLE
 #define RECORD VT_LAYOUT_RECORD
@@ -148,6 +168,12 @@ static const struct showing showings[] = {
     { { "volume", "verify" }, ROWS, "{checked} instances checked, {faults} faults", NULL, NULL },
     { { "export", NULL }, ROWS, "{instances} instances on {media} media, read back; {transcoded} transcoded, {failed} failed",
       NULL, NULL },
+    { { "worklist", "add" }, ROWS, "{added} entries added, {changed} changed, {same} were there, {failed} failed",
+      NULL, trouble_columns },
+    { { "worklist", "list" }, ROWS, NULL, "nothing is scheduled", worklist_columns },
+    { { "worklist", "remove" }, ROWS, "{removed} entries removed", NULL, NULL },
+    { { "mpps", "list" }, ROWS, NULL, "no performed procedure step is known", mpps_columns },
+    { { "mpps", "show" }, RECORD, NULL, NULL, NULL },
     { { "slide", "list" }, ROWS, NULL, "no slide matches", NULL },
     { { "slide", "restore" }, ROWS, "{file}: {name} as it was, SHA-256 equal", NULL, NULL },
     { { "import", NULL }, ROWS, "{stored} stored, {duplicates} were there already, {versions} new "
@@ -307,15 +333,17 @@ static bool read_args(struct verb_call *call, struct vt_err *err)
     struct vt_cli *cli = call->cli;
     bool paths = strcmp(cli->command->words[0], "import") == 0 ||
                  strcmp(cli->command->words[0], "backup") == 0;
+    bool files = strcmp(cli->command->words[0], "worklist") == 0 && strcmp(cli->command->words[1], "add") == 0;
     size_t count = (size_t)cli->arg_count;
 
     call->args = calloc(count + 1, sizeof *call->args);
-    call->paths = paths ? calloc(count, PATH_MAX) : NULL;
-    if (!call->args || (paths && !call->paths))
+    call->paths = paths || files ? calloc(count, PATH_MAX) : NULL;
+    if (!call->args || ((paths || files) && !call->paths))
         return vt_fail(err, VT_E_NOMEM, "no memory for the command line");
     for (size_t i = 0; i < count; i++) {
-        call->args[i] = paths ? call->paths + i * PATH_MAX : cli->args[i];
-        if (paths && !make_absolute(cli->args[i], call->paths + i * PATH_MAX, err))
+        bool path = paths || (files && !strchr(cli->args[i], '='));
+        call->args[i] = path ? call->paths + i * PATH_MAX : cli->args[i];
+        if (path && !make_absolute(cli->args[i], call->paths + i * PATH_MAX, err))
             return false;
     }
     return true;

@@ -21,6 +21,7 @@
 #include "cmd/vitrined_log.h"
 #include "cmd/vitrined_through.h"
 #include "cmd/vitrined_watch_slides.h"
+#include "cmd/vitrined_worklist.h"
 #include "cmd/vitrined_reload.h"
 #include "core/buf.h"
 #include "core/clock.h"
@@ -71,6 +72,7 @@ struct node {
     struct vt_upkeep *upkeep;
     struct vt_watch_slides_conf slides;
     struct vt_watch_slides *watch;
+    struct vt_worklist_watch *worklist;
     struct vt_job_world world;
     struct vt_web web;
 
@@ -211,7 +213,8 @@ static bool start_upkeep(struct node *node, struct vt_err *err)
 
     node->upkeep = vt_upkeep_start(chores, VT_COUNT(chores), node, err);
     return node->upkeep != NULL &&
-           vt_watch_slides_start(&node->slides, node->archive, &node->watch, err);
+           vt_watch_slides_start(&node->slides, node->archive, &node->watch, err) &&
+           vt_worklist_watch_start(&node->world, &node->worklist, err);
 }
 
 /* What takes longer than a moment; its workers start when everything else stands. */
@@ -307,6 +310,7 @@ static void stop_node(struct node *node)
     vt_notify("STOPPING=1");
     vt_upkeep_stop(node->upkeep);
     vt_watch_slides_stop(node->watch);
+    vt_worklist_watch_stop(node->worklist);
     vt_web_stop(&node->web);
     vt_world_stop(&node->world);
     vt_control_stop(node->control);
@@ -318,6 +322,7 @@ static void stop_node(struct node *node)
     vt_peer_failures_free(node->failures);
     vt_node_audit_close(node->audit);
     vt_events_free(node->events);
+    vt_worklist_watch_free(node->worklist);
     vt_tls_free(node->tls);
     vt_dicom_conf_fini(&node->dicom);
     vt_net_stop();

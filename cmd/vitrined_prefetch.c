@@ -7,6 +7,7 @@
 #include <jansson.h>
 
 #include "archive/archive.h"
+#include "archive/worklist.h"
 #include "cmd/cli_keys.h"
 #include "cmd/route_rules.h"
 #include "cmd/vitrined_fetch.h"
@@ -22,7 +23,10 @@
 
 enum { RULES_MAX = 100, PRIORS = 3, PRIORS_MAX = 50, FOUND_MAX = 10000, WORD_MAX = 512 };
 
+enum when { WHEN_ARRIVAL, WHEN_SCHEDULED, WHEN_BOTH };
+
 struct prefetch {
+    enum when when;
     const char *name, *peer; /* the configuration's */
     struct vt_rule rule;
     struct vt_rule_words prior_match;
@@ -40,14 +44,18 @@ struct vt_prefetches {
 static bool read_rule(const struct vt_job_world *world, const char *name, struct prefetch *out,
                       struct vt_err *err)
 {
+    static const char *const words[] = { "arrival", "scheduled", "both", NULL };
     const struct vt_conf *conf = world->conf;
+    size_t when;
 
     out->name = name;
     out->peer = vt_conf_text(conf, "prefetch", name, "peer", "");
     if (!vt_rule_read(conf, "prefetch", name, &out->rule, err) ||
         !vt_rule_words_read(conf, "prefetch", name, "prior_match", ";", &out->prior_match, err) ||
-        !vt_conf_int(conf, "prefetch", name, "priors", 1, PRIORS_MAX, PRIORS, &out->priors, err))
+        !vt_conf_int(conf, "prefetch", name, "priors", 1, PRIORS_MAX, PRIORS, &out->priors, err) ||
+        !vt_conf_choice(conf, "prefetch", name, "when", words, WHEN_ARRIVAL, &when, err))
         return false;
+    out->when = (enum when)when;
     const struct vt_peer *peer = vt_peers_by_name(world->peers, out->peer);
     return (peer && peer->host) ||
            vt_fail(err, VT_E_INVALID, "prefetch.%s.peer: there is no peer '%s' with a host", name,
@@ -92,11 +100,13 @@ void vt_prefetches_free(struct vt_prefetches *prefetches)
 
 /* ---- when: in the thread of the arrivals ---- */
 
+/* `patient` is known of what is only scheduled; NULL: the study is here and tells. */
 static bool enqueue(struct vt_job_world *world, const struct prefetch *rule, const char *study_uid,
-                    struct vt_err *err)
+                    const char *patient, struct vt_err *err)
 {
     char who[VT_JOB_TEXT_MAX], once[VT_JOB_TEXT_MAX], key[VT_JOB_NAME_MAX + 1];
-    json_t *object = json_pack("{s:s, s:s}", "rule", rule->name, "study", study_uid);
+    json_t *object =
+        json_pack("{s:s, s:s, s:s*}", "rule", rule->name, "study", study_uid, "patient", patient);
     char *arguments = object ? json_dumps(object, JSON_COMPACT) : NULL;
 
     json_decref(object);
@@ -125,9 +135,31 @@ void vt_prefetches_began(struct vt_prefetches *prefetches, const char *study_uid
         struct vt_err err = { 0 };
         /* What was fetched from there brings no priors about: they would bring their own. */
         if ((peer && strcmp(peer->ae_title, ae_title) == 0) ||
-            !vt_rule_admits(&rule->rule, ae_title, vt_clock_wall()))
+            !vt_rule_admits(&rule->rule, ae_title, vt_clock_wall()) || rule->when == WHEN_SCHEDULED)
             continue;
-        if (!enqueue(prefetches->world, rule, study_uid, &err))
+        if (!enqueue(prefetches->world, rule, study_uid, NULL, &err))
+            vt_log(VT_LOG_ERROR, "prefetch.failed", "rule=%s text=\"%s\"", rule->name, err.text);
+    }
+}
+
+static bool has_modality(const struct vt_rule *rule, const char *modality)
+{
+    for (size_t i = 0; i < rule->modalities.count; i++)
+        if (vt_rule_like(rule->modalities.list[i], modality))
+            return true;
+    return rule->modalities.count == 0;
+}
+
+void vt_prefetches_scheduled(struct vt_prefetches *prefetches,
+                             const struct vt_worklist_entry *entry)
+{
+    for (size_t i = 0; i < prefetches->count; i++) {
+        const struct prefetch *rule = &prefetches->rules[i];
+        struct vt_err err = { 0 };
+        if (rule->when == WHEN_ARRIVAL || !has_modality(&rule->rule, entry->modality) ||
+            !vt_rule_admits(&rule->rule, entry->station, vt_clock_wall()))
+            continue;
+        if (!enqueue(prefetches->world, rule, entry->study_uid, entry->patient_id, &err))
             vt_log(VT_LOG_ERROR, "prefetch.failed", "rule=%s text=\"%s\"", rule->name, err.text);
     }
 }
@@ -254,15 +286,17 @@ static bool fetch_newest(struct vt_job_world *world, struct vt_job_run *run,
 }
 
 static enum vt_job_end prefetch(struct vt_job_world *world, struct vt_job_run *run,
-                                const char *name, const char *study, struct vt_err *err)
+                                const char *name, const char *study, const char *patient,
+                                struct vt_err *err)
 {
-    struct looking looking = { .study = study };
+    struct looking looking = { .study = study, .matches = patient != NULL };
     struct prefetch rule = { .name = name };
     struct vt_job_peer peer;
     enum vt_job_end end = VT_JOB_END_FAILED;
 
     if (read_rule(world, name, &rule, err) && vt_world_peer(world, rule.peer, &peer, err)) {
-        bool ok = look_at_study(world->archive, &rule, &looking, err);
+        snprintf(looking.patient, sizeof looking.patient, "%s", patient ? patient : "");
+        bool ok = patient || look_at_study(world->archive, &rule, &looking, err);
         if (ok && looking.matches && *looking.patient && !strpbrk(looking.patient, "*?\\"))
             ok = ask_for_priors(&peer, &rule, &looking, err) &&
                  fetch_newest(world, run, &rule, &looking, err);
@@ -279,10 +313,11 @@ static enum vt_job_end run(void *context, struct vt_job_run *run, struct vt_err 
     json_t *arguments = vt_world_arguments(run, err);
     const char *rule = json_string_value(json_object_get(arguments, "rule"));
     const char *study = json_string_value(json_object_get(arguments, "study"));
+    const char *patient = json_string_value(json_object_get(arguments, "patient"));
     enum vt_job_end end = VT_JOB_END_FAILED;
 
     if (arguments && rule && study)
-        end = prefetch(context, run, rule, study, err);
+        end = prefetch(context, run, rule, study, patient, err);
     else if (arguments)
         vt_fail(err, VT_E_CORRUPT, "the job names no rule or no study");
     json_decref(arguments);

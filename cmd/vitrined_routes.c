@@ -164,6 +164,12 @@ static bool on_complete(void *context, const struct vt_arrivals_batch *batch, st
     return vt_notifications_complete(all->notifications, batch, err);
 }
 
+void vt_routes_scheduled(struct vt_job_world *world, const struct vt_worklist_entry *entry)
+{
+    if (world->routes && world->routes->prefetches)
+        vt_prefetches_scheduled(world->routes->prefetches, entry);
+}
+
 /* ---- life ---- */
 
 static bool gather(struct vt_job_routes *all, struct vt_err *err)

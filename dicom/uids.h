@@ -18,6 +18,8 @@ enum { VT_UID_MAX = 64, VT_AE_TITLE_MAX = 16 };
 #define VT_UID_EXPLICIT_BE "1.2.840.10008.1.2.2"
 #define VT_UID_STORAGE_COMMITMENT "1.2.840.10008.1.20.1"
 #define VT_UID_STORAGE_COMMITMENT_INSTANCE "1.2.840.10008.1.20.1.1"
+#define VT_UID_WORKLIST "1.2.840.10008.5.1.4.31"
+#define VT_UID_MPPS "1.2.840.10008.3.1.2.3.3"
 #define VT_UID_WHOLE_SLIDE "1.2.840.10008.5.1.4.1.1.77.1.6"
 #define VT_UID_CT_IMAGE "1.2.840.10008.5.1.4.1.1.2"
 /* Ours, PS3.7 D.3.3.2: derived from a UUID (2.25). */
@@ -54,8 +56,10 @@ enum vt_sop_kind {
     VT_SOP_FIND,
     VT_SOP_MOVE,
     VT_SOP_GET,
-    VT_SOP_OTHER,     /* worklist, MPPS, print ...: never a storage class */
+    VT_SOP_OTHER,     /* print, protocols ...: never a storage class */
     VT_SOP_COMMITMENT,
+    VT_SOP_WORKLIST,
+    VT_SOP_MPPS,
 };
 
 enum vt_model { VT_MODEL_NONE, VT_MODEL_PATIENT_ROOT, VT_MODEL_STUDY_ROOT, VT_MODEL_PATIENT_STUDY_ONLY };

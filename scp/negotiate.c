@@ -156,6 +156,8 @@ static const unsigned allow_of_kind[] = {
     [VT_SOP_GET] = VT_ALLOW_GET,
     [VT_SOP_OTHER] = 0,
     [VT_SOP_COMMITMENT] = VT_ALLOW_COMMIT,
+    [VT_SOP_WORKLIST] = VT_ALLOW_WORKLIST,
+    [VT_SOP_MPPS] = VT_ALLOW_MPPS,
 };
 
 enum vt_sop_kind vt_negotiate_kind(const char *sop_class)
@@ -173,10 +175,10 @@ static bool is_offered(const char *sop_class, const struct vt_negotiation *rules
         return rules->unknown_storage;
     if (known->kind == VT_SOP_COMMITMENT)
         return rules->commitment;
-    /* Worklist is a find class without an information model of ours. */
     return known->kind != VT_SOP_OTHER &&
            (known->model != VT_MODEL_NONE || known->kind == VT_SOP_VERIFICATION ||
-            known->kind == VT_SOP_STORAGE);
+            known->kind == VT_SOP_STORAGE || known->kind == VT_SOP_WORKLIST ||
+            known->kind == VT_SOP_MPPS);
 }
 
 static struct vt_context_answer refused(enum vt_context_result result)

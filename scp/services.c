@@ -8,12 +8,20 @@ static const struct vt_service services[] = {
     { VT_C_MOVE_RQ, VT_SOP_MOVE, vt_serve_move },
     { VT_N_ACTION_RQ, VT_SOP_COMMITMENT, vt_serve_commit },
     { VT_N_EVENT_REPORT_RQ, VT_SOP_COMMITMENT, vt_serve_commit_report },
+    { VT_C_FIND_RQ, VT_SOP_WORKLIST, vt_serve_worklist },
+    { VT_N_CREATE_RQ, VT_SOP_MPPS, vt_serve_mpps_create },
+    { VT_N_SET_RQ, VT_SOP_MPPS, vt_serve_mpps_set },
 };
 
-const struct vt_service *vt_service_find(uint16_t command)
+const struct vt_service *vt_service_find(uint16_t command, enum vt_sop_kind kind)
 {
-    for (size_t i = 0; i < VT_COUNT(services); i++)
-        if (services[i].command == command)
+    const struct vt_service *other = NULL;
+
+    for (size_t i = 0; i < VT_COUNT(services); i++) {
+        if (services[i].command == command && services[i].kind == kind)
             return &services[i];
-    return NULL;
+        if (services[i].command == command)
+            other = &services[i];
+    }
+    return other;
 }

@@ -294,12 +294,12 @@ static bool serve(struct vt_session *session, uint8_t context_id, const struct v
         return vt_fail(err, VT_E_PROTOCOL, "%s that nobody asked for",
                        vt_command_name(command->field));
 
-    const struct vt_service *service = vt_service_find(command->field);
+    enum vt_sop_kind kind = vt_negotiate_kind(context->abstract_syntax);
+    const struct vt_service *service = vt_service_find(command->field, kind);
     if (!service)
         return vt_session_refuse(session, context_id, command, VT_STATUS_UNRECOGNIZED_OPERATION,
                                  "operation is not offered", err);
-    if (vt_negotiate_kind(context->abstract_syntax) != service->kind ||
-        !role_serves(service, context))
+    if (kind != service->kind || !role_serves(service, context))
         return vt_session_refuse(session, context_id, command, VT_STATUS_SOP_CLASS_NOT_SUPPORTED,
                                  "operation does not fit the presentation context", err);
     return service->serve(session, context_id, command, err);

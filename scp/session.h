@@ -91,7 +91,9 @@ struct vt_service {
     enum vt_sop_kind kind; /* of the context it may come on */
     vt_serve serve;
 };
-const struct vt_service *vt_service_find(uint16_t command); /* NULL: none of ours */
+/* For a context of that kind; where the operation is none for it, the one of another kind. NULL: none
+ * of ours. */
+const struct vt_service *vt_service_find(uint16_t command, enum vt_sop_kind kind);
 
 bool vt_serve_echo(struct vt_session *session, uint8_t context_id, const struct vt_command *command,
                    struct vt_err *err);
@@ -120,6 +122,13 @@ bool vt_commit_look(struct vt_session *session, struct vt_err *err);
 bool vt_commit_answered(struct vt_session *session, const struct vt_command *response,
                         struct vt_err *err);
 void vt_commit_leave(struct vt_session *session);
+
+bool vt_serve_worklist(struct vt_session *session, uint8_t context_id,
+                       const struct vt_command *command, struct vt_err *err);
+bool vt_serve_mpps_create(struct vt_session *session, uint8_t context_id,
+                          const struct vt_command *command, struct vt_err *err);
+bool vt_serve_mpps_set(struct vt_session *session, uint8_t context_id,
+                       const struct vt_command *command, struct vt_err *err);
 
 /* ---- what services share ---- */
 

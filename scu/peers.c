@@ -385,6 +385,7 @@ static const struct {
     { "find", VT_ALLOW_FIND },     { "move", VT_ALLOW_MOVE },
     { "get", VT_ALLOW_GET },       { "all", VT_ALLOW_ALL },
     { "commit", VT_ALLOW_COMMIT }, { "none", 0 },
+    { "worklist", VT_ALLOW_WORKLIST }, { "mpps", VT_ALLOW_MPPS },
 };
 
 static bool read_allow(const char *name, const char *list, unsigned *out, struct vt_err *err)
@@ -400,8 +401,8 @@ static bool read_allow(const char *name, const char *list, unsigned *out, struct
         if (i == VT_COUNT(allow_words))
             return vt_fail(
                 err, VT_E_INVALID,
-                "peer.%s.allow: '%.*s' is none of echo store find move get commit all none", name,
-                (int)length, at);
+                "peer.%s.allow: '%.*s' is none of echo store find move get commit worklist mpps all none",
+                name, (int)length, at);
         bits |= allow_words[i].bits;
     }
     *out = bits;

@@ -87,7 +87,7 @@ static void the_named_classes_have_their_kinds(void **state)
     assert_int_equal(vt_sop_class_find(VT_UID_CT_IMAGE)->kind, VT_SOP_STORAGE);
     assert_int_equal(vt_sop_class_find(VT_UID_WHOLE_SLIDE)->kind, VT_SOP_STORAGE);
     assert_int_equal(vt_sop_class_find(VT_UID_STORAGE_COMMITMENT)->kind, VT_SOP_COMMITMENT);
-    assert_int_equal(vt_sop_class_find("1.2.840.10008.5.1.4.31")->kind, VT_SOP_OTHER);
+    assert_int_equal(vt_sop_class_find("1.2.840.10008.5.1.4.31")->kind, VT_SOP_WORKLIST);
     assert_string_equal(vt_sop_class_find(VT_UID_CT_IMAGE)->name, "CT Image Storage");
 }
 

@@ -199,11 +199,25 @@ static void services_take_explicit_before_implicit_and_nothing_else(void **state
     }
 }
 
+static void worklist_and_performed_steps_are_offered_to_who_may_use_them(void **state)
+{
+    (void)state;
+    struct vt_negotiation none = usual;
+
+    none.allow = VT_ALLOW_ALL & ~(unsigned)(VT_ALLOW_WORKLIST | VT_ALLOW_MPPS);
+    assert_accepted(ask(&usual, VT_ROLE_DEFAULT, WORKLIST_FIND, SYNTAXES(VT_UID_EXPLICIT_LE)),
+                    VT_UID_EXPLICIT_LE);
+    assert_accepted(ask(&usual, VT_ROLE_DEFAULT, VT_UID_MPPS, SYNTAXES(VT_UID_IMPLICIT_LE)),
+                    VT_UID_IMPLICIT_LE);
+    assert_refused(ask(&none, VT_ROLE_DEFAULT, WORKLIST_FIND, SYNTAXES(VT_UID_EXPLICIT_LE)),
+                   VT_CONTEXT_USER_REJECTION);
+    assert_refused(ask(&none, VT_ROLE_DEFAULT, VT_UID_MPPS, SYNTAXES(VT_UID_EXPLICIT_LE)),
+                   VT_CONTEXT_USER_REJECTION);
+}
+
 static void what_we_do_not_offer_is_an_unknown_abstract_syntax(void **state)
 {
     (void)state;
-    assert_refused(ask(&usual, VT_ROLE_DEFAULT, WORKLIST_FIND, SYNTAXES(VT_UID_EXPLICIT_LE)),
-                   VT_CONTEXT_ABSTRACT_SYNTAX);
     assert_refused(
         ask(&usual, VT_ROLE_DEFAULT, VT_UID_STORAGE_COMMITMENT, SYNTAXES(VT_UID_EXPLICIT_LE)),
         VT_CONTEXT_ABSTRACT_SYNTAX);
@@ -420,6 +434,7 @@ int main(void)
         cmocka_unit_test(a_private_syntax_is_refused_unless_it_is_configured),
         cmocka_unit_test(an_unknown_class_is_storage_only_by_option),
         cmocka_unit_test(services_take_explicit_before_implicit_and_nothing_else),
+        cmocka_unit_test(worklist_and_performed_steps_are_offered_to_who_may_use_them),
         cmocka_unit_test(what_we_do_not_offer_is_an_unknown_abstract_syntax),
         cmocka_unit_test(a_service_that_the_peer_may_not_use_is_a_user_rejection),
         cmocka_unit_test(a_receiver_of_storage_is_granted_its_role),
