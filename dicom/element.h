@@ -23,6 +23,19 @@ struct vt_element_limits {
 };
 #define VT_ELEMENT_LIMITS_DEFAULT ((struct vt_element_limits){ 32, 200000, UINT64_C(256) << 20 })
 
+/* What stands before a value: for who reads a few headers out of a large file. */
+enum { VT_RAW_HEADER_MAX = 12 };
+#define VT_UNDEFINED_LENGTH UINT32_C(0xffffffff)
+struct vt_raw_header {
+    uint32_t tag;
+    uint32_t length;
+    char vr[3];                /* "" for items and delimiters */
+    uint8_t size;              /* of the header itself */
+};
+/* false: `have` bytes are not enough. Never needs more than VT_RAW_HEADER_MAX. */
+bool vt_raw_header_read(const uint8_t *bytes, size_t have, enum vt_encoding encoding,
+                        struct vt_raw_header *out);
+
 struct vt_element {
     uint32_t tag;
     char vr[3];                /* from the bytes, or from the dictionary when implicit */

@@ -23,21 +23,8 @@ struct vt_err;
 enum {
     VT_SCAN_DEPTH_MAX = 64,          /* whatever the limits say */
     VT_SCAN_HEADER_MIN = 8,
-    VT_SCAN_HEADER_MAX = 12,
+    VT_SCAN_HEADER_MAX = VT_RAW_HEADER_MAX,
 };
-#define VT_UNDEFINED_LENGTH UINT32_C(0xffffffff)
-
-/* What stands before a value. */
-struct vt_raw_header {
-    uint32_t tag;
-    uint32_t length;
-    char vr[3];                      /* "" for items and delimiters */
-    uint8_t size;                    /* of the header itself */
-};
-
-/* false: `have` bytes are not enough. Never needs more than VT_SCAN_HEADER_MAX. */
-bool vt_raw_header_read(const uint8_t *bytes, size_t have, enum vt_encoding encoding,
-                        struct vt_raw_header *out);
 
 /* Told about the top level only. `at` points into the piece being fed. */
 struct vt_scan_events {

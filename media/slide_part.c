@@ -8,8 +8,8 @@
 #include "core/auto.h"
 #include "core/err.h"
 #include "core/io.h"
+#include "dicom/element.h"
 #include "dicom/header.h"
-#include "dicom/scan.h"
 #include "dicom/tags.h"
 
 enum { TABLE_PIECE = 4096, ITEM_HEADER = 8 };
@@ -50,7 +50,7 @@ static bool read_header(const struct vt_slide_part *part, uint64_t at, struct vt
                         struct vt_err *err)
 {
     uint64_t left = part->offset + part->size - at;
-    uint8_t bytes[VT_SCAN_HEADER_MAX];
+    uint8_t bytes[VT_RAW_HEADER_MAX];
     size_t size = left < sizeof bytes ? (size_t)left : sizeof bytes;
 
     return vt_io_pread(part->fd, bytes, size, at, part->name, err) &&
