@@ -200,7 +200,7 @@ static char *settings_of(struct vt_pool_call *call, struct vt_keeper *keeper, st
 struct looking {
     const struct subject *subject;
     json_t *row; /* of the VM itself */
-    uint64_t count;
+    uint64_t count, blind; /* watched; of these, those that cannot be judged */
 };
 
 static bool look(void *context, json_t *row)
@@ -212,7 +212,10 @@ static bool look(void *context, json_t *row)
                     ? uuid && strcmp(uuid, looking->subject->text) == 0
                     : by && strcmp(by, vt_rule_kind_name(looking->subject->kind)) == 0;
 
+    const char *class = json_string_value(json_object_get(row, "class"));
+
     looking->count += mine;
+    looking->blind += mine && class && vt_loss_find(class) == VT_LOSS_UNMONITORABLE;
     if (mine && looking->subject->kind == VT_RULE_VM && !looking->row)
         looking->row = json_incref(row);
     json_decref(row);
@@ -221,6 +224,7 @@ static bool look(void *context, json_t *row)
 
 static const struct vt_column_spec rule_columns[] = {
     { "watch", "WATCH" }, { "subject", "SUBJECT" }, { "watched", "VMS" },
+    { "unmonitorable", "UNMONITORABLE" },
     { "state", "STATE" }, { "class", "CLASS" },     { "reason", "REASON" },
 };
 
@@ -229,20 +233,27 @@ static bool tell_rules(struct vt_monitor *monitor, struct vt_pool_call *call,
                        const struct subject *subjects, size_t count, struct vt_err *err)
 {
     struct answer answer;
+    uint64_t blind = 0;
 
     if (!answer_open(&answer, call, rule_columns, VT_COUNT(rule_columns), err))
         return false;
     for (size_t i = 0; i < count; i++) {
         struct looking looking = { .subject = &subjects[i] };
         vt_monitor_list(monitor, look, &looking, err);
-        json_t *row = json_pack("{s:s, s:s, s:I}", "watch", vt_rule_kind_name(subjects[i].kind),
-                                "subject", subjects[i].name, "watched", (json_int_t)looking.count);
+        json_t *row = json_pack("{s:s, s:s, s:I, s:I}", "watch",
+                                vt_rule_kind_name(subjects[i].kind), "subject", subjects[i].name,
+                                "watched", (json_int_t)looking.count, "unmonitorable",
+                                (json_int_t)looking.blind);
+        blind += looking.blind;
         if (looking.row)
             json_object_update_missing(row, looking.row);
         json_decref(looking.row);
         answer_row(&answer, row);
     }
     answer_close(&answer);
+    if (blind > 0 && !vt_call_json(call))
+        vt_call_note(call, "%llu cannot be judged: 'vitrine watch list --class unmonitorable' says why",
+                     (unsigned long long)blind);
     return true;
 }
 
@@ -310,16 +321,35 @@ static const struct vt_column_spec vm_columns[] = {
     { "reason", "REASON" },
 };
 
+/* Rows of one class. */
+struct choice {
+    struct answer answer;
+    const char *class; /* NULL: all */
+};
+
+static bool choose_row(void *context, json_t *row)
+{
+    struct choice *choice = context;
+    const char *class = json_string_value(json_object_get(row, "class"));
+
+    if (!choice->class || (class && strcmp(class, choice->class) == 0))
+        return answer_row(&choice->answer, row);
+    json_decref(row);
+    return true;
+}
+
 static bool list(void *context, struct vt_pool_call *call, struct vt_err *err)
 {
     struct vt_monitor *monitor = monitor_of(context, call, NULL, err);
-    struct answer answer;
+    struct choice choice = { .class = vt_call_option(call, "class") };
 
-    if (!monitor || !answer_open(&answer, call, vm_columns, VT_COUNT(vm_columns), err))
+    if (choice.class && vt_loss_find(choice.class) == VT_LOSSES)
+        return vt_fail(err, VT_E_INVALID, "--class %.40s is no class", choice.class);
+    if (!monitor || !answer_open(&choice.answer, call, vm_columns, VT_COUNT(vm_columns), err))
         return false;
-    bool ok = vt_monitor_list(monitor, answer_row, &answer, err);
-    answer_close(&answer);
-    if (ok && answer.rows == 0 && !vt_call_json(call))
+    bool ok = vt_monitor_list(monitor, choose_row, &choice, err);
+    answer_close(&choice.answer);
+    if (ok && choice.answer.rows == 0 && !choice.class && !vt_call_json(call))
         vt_call_note(call,
                      "nothing is watched: 'vitrine watch add VM' or 'vitrine watch add --all'");
     return ok;

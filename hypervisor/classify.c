@@ -181,7 +181,9 @@ struct vt_verdict vt_classify(const struct vt_facts *f, const struct vt_classify
     if (f->control && excused(f, &verdict))
         return verdict;
     if (f->reach == VT_REACH_NO_ADDRESS)
-        return (struct vt_verdict){ VT_LOSS_UNMONITORABLE, "no address is known" };
+        return (struct vt_verdict){ VT_LOSS_UNMONITORABLE,
+                                    "no address is known: install the guest agent, or say "
+                                    "--address" };
     if (f->reach == VT_REACH_REFUSED)
         return (struct vt_verdict){ VT_LOSS_SERVICE_DOWN, "its network refuses the connection" };
     if (f->isolated)

@@ -152,7 +152,7 @@ struct vt_incidents *vt_monitor_incidents(struct vt_monitor *monitor);
 void vt_monitor_rules_changed(struct vt_monitor *monitor, int64_t deadline);
 
 /* A row for each watched VM: vm, vm_uuid, state, class, since, reason, address, probe, rule ...;
- * the row is the callback's. */
+ * those first that somebody has to look at (incidents, unmonitorable). The row is the callback's. */
 bool vt_monitor_list(struct vt_monitor *monitor, bool (*fn)(void *context, struct json_t *row),
                      void *context, struct vt_err *err);
 /* An incident judged again with other numbers: names and values as text, of vt_watch_names and
@@ -162,7 +162,7 @@ struct json_t *vt_monitor_replay(struct vt_monitor *monitor, int64_t incident,
                                  const struct json_t *changes, struct vt_err *err);
 /* Prometheus' text format. */
 bool vt_monitor_metrics(struct vt_monitor *monitor, struct vt_buf *out, struct vt_err *err);
-/* "watched", "reachable", "lost", "open_incidents", "probes_per_second" ... for a status row. */
+/* "watched", "reachable", "unmonitorable", "open_incidents", "probes" ... for a status row. */
 void vt_monitor_status(struct vt_monitor *monitor, struct json_t *row);
 
 /* ---- XAPI (monitor_xapi.c) ---- */

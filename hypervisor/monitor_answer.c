@@ -19,6 +19,29 @@ static const char *state_of(const struct vt_watched *vm)
     return vm->detector.refusals > 0 ? "refused" : "silent";
 }
 
+/* Until it has answered for the first time nobody knows whether it can be asked at all. */
+static enum vt_loss class_of(const struct vt_watched *vm)
+{
+    bool waited_for = vm->loss == VT_LOSS_NONE && !vm->seen;
+
+    return waited_for ? VT_LOSS_UNMONITORABLE : vm->loss;
+}
+
+/* Somebody has to look at it. */
+static bool is_trouble(const struct vt_watched *vm)
+{
+    enum vt_loss class = class_of(vm);
+
+    return class == VT_LOSS_UNMONITORABLE || vt_loss_is_incident(class);
+}
+
+static const char *reason_of(const struct vt_watched *vm)
+{
+    if (class_of(vm) != vm->loss)
+        return "it has not answered yet";
+    return vm->reason ? vm->reason : "";
+}
+
 static json_t *row_of(const struct vt_watched *vm)
 {
     char address[VT_PROBE_ADDRESS_TEXT_MAX] = "", since[VT_CLOCK_TEXT_MAX];
@@ -30,8 +53,8 @@ static json_t *row_of(const struct vt_watched *vm)
     vt_clock_text(vm->since, since);
     json_t *row = json_pack(
         "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:s, s:b}", "vm", vm->name, "vm_uuid",
-        vm->uuid, "state", state_of(vm), "class", vt_loss_name(vm->loss), "since", since, "reason",
-        vm->reason ? vm->reason : "", "address", address, "probe",
+        vm->uuid, "state", state_of(vm), "class", vt_loss_name(class_of(vm)), "since", since, "reason",
+        reason_of(vm), "address", address, "probe",
         vt_probe_kind_name(vm->settings->kind), "port", (int)vm->settings->port, "snapshot",
         vt_shot_kind_name(vm->settings->shot), "dry_run", vm->settings->dry_run);
     json_object_set_new(row, "interval", json_real((double)vm->settings->interval / 1e9));
@@ -49,9 +72,11 @@ bool vt_monitor_list(struct vt_monitor *monitor, bool (*fn)(void *context, struc
     bool ok = list;
 
     pthread_mutex_lock(&monitor->lock);
-    for (uint32_t i = 0; i < monitor->vm_count && ok; i++)
-        if (monitor->vms[i].used && monitor->vms[i].known)
-            ok = json_array_append_new(list, row_of(&monitor->vms[i])) == 0;
+    for (int trouble = 1; trouble >= 0; trouble--)
+        for (uint32_t i = 0; i < monitor->vm_count && ok; i++)
+            if (monitor->vms[i].used && monitor->vms[i].known &&
+                is_trouble(&monitor->vms[i]) == (trouble == 1))
+                ok = json_array_append_new(list, row_of(&monitor->vms[i])) == 0;
     pthread_mutex_unlock(&monitor->lock);
     for (size_t i = 0; i < json_array_size(list); i++)
         if (!fn(context, json_incref(json_array_get(list, i))))
@@ -82,7 +107,7 @@ static void gather(struct vt_monitor *monitor, struct numbers *out)
         if (!vm->used || !vm->known)
             continue;
         out->watched++;
-        out->by_class[vm->loss]++;
+        out->by_class[class_of(vm)]++;
         out->probes += vm->probes;
         out->bad += vm->bad_probes;
     }
@@ -110,6 +135,8 @@ void vt_monitor_status(struct vt_monitor *monitor, struct json_t *row)
     json_object_set_new(row, "pool", json_string(monitor->pool->name));
     json_object_set_new(row, "watched", json_integer((json_int_t)numbers.watched));
     json_object_set_new(row, "reachable", json_integer((json_int_t)numbers.by_class[VT_LOSS_NONE]));
+    json_object_set_new(row, "unmonitorable",
+                        json_integer((json_int_t)numbers.by_class[VT_LOSS_UNMONITORABLE]));
     json_object_set_new(row, "open_incidents", json_integer((json_int_t)open));
     json_object_set_new(row, "probes", json_integer((json_int_t)numbers.stats.begun));
     json_object_set_new(row, "in_flight", json_integer((json_int_t)numbers.stats.in_flight));

@@ -217,7 +217,7 @@ static void judge_one(struct pass *pass, uint32_t index)
     if (!vm->known && vt_picture_get(pass->picture, vm->ref))
         verdict.reason = "it is no longer watched";
     if (facts.reach == VT_REACH_NO_ADDRESS && vm->address_count > 0)
-        verdict.reason = "it has never answered: check its address and port";
+        verdict.reason = "it has never answered: check --address, --port and --probe of its watch";
     bool opens = vt_loss_is_incident(verdict.loss);
     if (vm->incident != 0 && stays(vm, verdict.loss, pass->now))
         return;

@@ -77,11 +77,34 @@ def case_a_guest_without_an_agent_cannot_be_judged_until_it_has_an_address(world
     until(lambda: world.vm(name)["addresses"] == [], "the picture knows no address")
     world.ok("watch", "add", name)
     row = world.until_class(name, "unmonitorable")
-    equal((row["state"], row["reason"]), ("no-address", "no address is known"))
+    equal((row["state"], row["reason"]), ("no-address", "no address is known: install the guest agent, or say --address"))
     world.ok("watch", "add", name, "--address", address)
     world.until_class(name, "reachable")
     world.ok("watch", "remove", name)
     world.ctl("guest-address", name, address)
+    equal(len(world.timeline()), before)
+
+
+def unmonitorable(world):
+    key = 'vitrine_watched_vms{pool="MAIN",class="unmonitorable"}'
+    return next(int(line.split()[1]) for line in world.ok("pool", "metrics").stdout.splitlines() if line.startswith(key))
+
+
+def case_what_has_never_answered_is_told_and_is_no_incident(world):
+    before, name = len(world.timeline()), world.rows("vm", "list", "--state", "halted")[0]["name"]
+    world.ok("vm", "start", name)
+    world.ctl("stop-guest", name)                 # as with a wrong port, from the beginning
+    until(lambda: world.vm(name)["addresses"], "its address")
+    done = world.ok("watch", "add", "--all")
+    equal(("VMS" in done.stdout, "1 cannot be judged: 'vitrine watch list --class unmonitorable'" in done.stderr), (True, True), done.stderr)
+    row = until(lambda: next((r for r in world.rows("watch", "list", "--class", "unmonitorable") if "never" in r["reason"]), None), "its reason")
+    equal((row["vm"], row["state"], row["reason"]), (name, "refused", "it has never answered: check --address, --port and --probe of its watch"))
+    equal((world.rows("watch", "list")[0]["vm"], unmonitorable(world)), (name, 1))
+    world.ctl("start-guest", name)
+    world.until_class(name, "reachable")
+    equal(unmonitorable(world), 0)
+    world.ok("watch", "remove", "--all")
+    world.ok("vm", "shutdown", name, "--force")
     equal(len(world.timeline()), before)
 
 
