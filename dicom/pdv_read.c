@@ -328,12 +328,13 @@ bool vt_assoc_land_data(struct vt_assoc *assoc, vt_assoc_landing landing, vt_ass
         return vt_fail(err, VT_E_INTERNAL, "no data set was announced");
     if (!vt_assoc_flush(assoc, err))
         return false;
-    if (!taker.landing)
-        assoc->conn->fill_most = 0;
     while (!last) {
         if (!open_pdv(assoc, next_byte(assoc, start, total), err) ||
-            !check_pdv(assoc, false, assoc->data_context, err) ||
-            !read_pdv_data(assoc, &taker, start, &total, err))
+            !check_pdv(assoc, false, assoc->data_context, err))
+            return false;
+        /* What comes in small PDVs is copied anyway: as many as there are at once. */
+        assoc->conn->fill_most = taker.landing && assoc->pdv_left >= LANDING_MIN ? MESSAGE_FILL : 0;
+        if (!read_pdv_data(assoc, &taker, start, &total, err))
             return false;
         last = (assoc->pdv_control & VT_PDV_LAST) != 0;
         close_pdv(assoc);
