@@ -21,6 +21,7 @@ struct vt_admin {
     struct vt_archive *archive;
     const char *who;                   /* user name, for the log of actions */
     bool committed;                    /* delete also what storage commitment promised to keep */
+    const char *elsewhere;             /* an AE title: delete only what that archive committed to, as it is here. NULL: all */
     vt_admin_row row;
     vt_admin_progress progress;
     void *context;

@@ -68,6 +68,17 @@ static bool copy_database(struct vt_db *from, const char *folder, const char *na
     return ok;
 }
 
+/* A backup has one file of each. */
+static bool forget_copies(const struct backup *backup, struct vt_err *err)
+{
+    static const struct vt_db_options options = { .busy_ms = 5000 };
+    char path[PATH_MAX];
+
+    snprintf(path, sizeof path, "%s/state.db", backup->folder);
+    VT_AUTO(vt_db) db = vt_db_open(path, &options, err);
+    return db && vt_db_exec(db, "DELETE FROM volume_second", err);
+}
+
 static bool copy_databases(struct backup *backup, struct vt_err *err)
 {
     bool sqlite = backup->archive->options.index == &vt_index_sqlite;
@@ -79,6 +90,7 @@ static bool copy_databases(struct backup *backup, struct vt_err *err)
     VT_AUTO(vt_db) index = state && sqlite ? pin(backup->archive, "index.db", err) : NULL;
     vt_exclusive_end(backup->archive);
     return state && (index || !sqlite) && copy_database(state, backup->folder, "state.db", err) &&
+           forget_copies(backup, err) &&
            (!sqlite || copy_database(index, backup->folder, "index.db", err));
 }
 

@@ -8,6 +8,8 @@
 
 #include "archive/admin_rows.h"
 #include "archive/commitment.h"
+#include "archive/copies.h"
+#include "archive/hold.h"
 #include "archive/inside.h"
 #include "archive/volume.h"
 #include "core/clock.h"
@@ -160,11 +162,36 @@ static bool collect_versions(struct vt_archive *archive, const char *study_uid,
 }
 
 /* What was promised to a peer goes only when the administrator says so. */
-static bool may_delete(const struct vt_admin *admin, const struct vt_moves *moves,
-                       struct vt_err *err)
+/* A rule relies on another archive: it must have every instance with the content that goes. */
+static bool is_elsewhere(const struct vt_admin *admin, const struct vt_move *move, struct vt_err *err)
+{
+    struct vt_index_entry entry;
+    bool found = false, committed = false;
+
+    if (!vt_index_lookup(vt_archive_index(admin->archive), move->sop_uid, &entry, &found, err) ||
+        (found && !vt_commitment_elsewhere(admin->archive, &entry, admin->elsewhere, &committed, err)))
+        return false;
+    return (committed && strcmp(entry.file, move->from_file) == 0) ||
+           vt_fail(err, VT_E_DENIED, "%s did not commit to instance %s as it is here",
+                   admin->elsewhere, move->sop_uid);
+}
+
+static bool may_delete(const struct vt_admin *admin, const char *study_uid,
+                       const struct vt_moves *moves, struct vt_err *err)
 {
     uint64_t held = 0;
+    bool study_held = false;
 
+    if (!vt_hold_is(admin->archive, study_uid, &study_held, err))
+        return false;
+    if (study_held)
+        return vt_fail(err, VT_E_DENIED,
+                       "study %s is held ('vitrine study holds'): 'vitrine study release' ends that",
+                       study_uid);
+
+    for (size_t i = 0; i < moves->count && admin->elsewhere; i++)
+        if (!is_elsewhere(admin, &moves->items[i], err))
+            return false;
     for (size_t i = 0; i < moves->count && !admin->committed; i++) {
         bool holds = false;
         if (!vt_commitment_holds(admin->archive, moves->items[i].sop_uid, moves->items[i].version,
@@ -201,7 +228,7 @@ bool vt_admin_study_delete(const struct vt_admin *admin, const char *study_uid, 
     if (!bring_home(admin, study_uid, err) || !vt_exclusive_begin(archive, err))
         return false;
     bool ok = vt_admin_each_of_study(archive, study_uid, collect_delete, &moves, err) &&
-              collect_versions(archive, study_uid, &moves, err) && may_delete(admin, &moves, err) &&
+              collect_versions(archive, study_uid, &moves, err) && may_delete(admin, study_uid, &moves, err) &&
               vt_moves_run(archive, &moves, &operation, out_trash_id, out_instances, err);
     vt_exclusive_end(archive);
     vt_moves_fini(&moves);
@@ -210,6 +237,9 @@ bool vt_admin_study_delete(const struct vt_admin *admin, const char *study_uid, 
     if (!ok || !vt_state_log(archive->state, admin->who, "study.delete", study_uid, reason, err))
         return false;
     vt_events_publish(archive->options.events, "study.deleted", study_uid, NULL);
+    /* It is deleted: copies that stay are swept by the next rule. */
+    struct vt_err later = { 0 };
+    vt_copies_sweep(archive, study_uid, &later);
     return true;
 }
 

@@ -163,13 +163,16 @@ static bool check_row(void *context, const struct vt_index_entry *entry, struct 
 
 /* ---- files ---- */
 
-/* Is it the file of a version that is not served? Then it is checked. */
+/* Is it the file of a version that is not served, or a second copy? Then it is checked. */
 static bool check_version(struct verify *verify, const char *file, bool *out_known,
                           struct vt_err *err)
 {
     struct vt_db *db = vt_state_lock(verify->archive->state);
     struct sqlite3_stmt *stmt =
-        vt_db_prepare(db, "SELECT sop_uid, size, digest FROM version WHERE file = ?", err);
+        vt_db_prepare(db,
+                      "SELECT sop_uid, size, digest FROM version WHERE file = ?1 UNION ALL"
+                      " SELECT sop_uid, size, digest FROM volume_second WHERE file = ?1",
+                      err);
     struct expected expected = { .file = file };
     char sop_uid[VT_UID_MAX + 1] = "";
     bool row = false,
@@ -240,7 +243,9 @@ static bool check_object(void *context, const char *file, struct vt_err *err)
 
 /* ---- what only state.db names: versions that are not served, quarantine, trash ---- */
 
-#define KEPT "SELECT file, size, sop_uid AS SOPInstanceUID FROM version"
+#define KEPT                                                                                       \
+    "SELECT file, size, sop_uid AS SOPInstanceUID FROM version UNION ALL"                          \
+    " SELECT file, size, sop_uid AS SOPInstanceUID FROM volume_second"
 #define QUARANTINED                                                                                \
     "SELECT file, size, sop_uid AS SOPInstanceUID, digest FROM quarantine WHERE resolved IS NULL"
 #define TRASHED                                                                                    \
@@ -248,6 +253,7 @@ static bool check_object(void *context, const char *file, struct vt_err *err)
     " WHERE operation = ? AND to_file LIKE 'trash/%'"
 #define STILL_KEPT                                                                                 \
     "SELECT 1 FROM version WHERE file = ?1 UNION ALL"                                              \
+    " SELECT 1 FROM volume_second WHERE file = ?1 UNION ALL"                                       \
     " SELECT 1 FROM quarantine WHERE resolved IS NULL AND file = ?1 UNION ALL"                     \
     " SELECT 1 FROM operation_file JOIN operation ON id = operation"                               \
     " WHERE trash = 1 AND state = 'done' AND to_file = ?1"
@@ -310,8 +316,12 @@ static bool check_kept(void *context, json_t *row)
     bool served = false, still = false;
     bool missing = fstatat(verify->archive->root, file, &info, 0) < 0;
     const char *fault = missing ? "missing" : "size";
-    struct vt_err wrong = { 0 };
+    char volume[VT_VOLUME_NAME_MAX + 1];
+    struct vt_err wrong = { 0 }, away = { 0 };
 
+    vt_volume_of(file, volume);
+    if (missing && !vt_volume_is_ready(verify->archive, volume, &away))
+        return tell_away(verify, volume, kept->err);
     if (!missing && (json_int_t)info.st_size == size &&
         has_digest(verify, file, row, &fault, &wrong))
         return true;

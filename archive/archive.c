@@ -8,9 +8,11 @@
 #include <sys/stat.h>
 
 #include "archive/inside.h"
-#include "archive/reindex.h"
-#include "archive/keys.h"
 #include "archive/commit.h"
+#include "archive/copies.h"
+#include "archive/keys.h"
+#include "archive/last_access.h"
+#include "archive/reindex.h"
 #include "archive/operation.h"
 #include "archive/patient.h"
 #include "archive/volume.h"
@@ -167,7 +169,8 @@ static bool open_parts(struct vt_archive *archive, struct vt_err *err)
     archive->pool = vt_pool_new(VT_ARCHIVE_BLOCK, VT_ARCHIVE_POOL);
     archive->locks = vt_locks_new();
     archive->folders = vt_folders_new(archive->root);
-    if (!archive->pool || !archive->locks || !archive->folders)
+    archive->accesses = vt_accesses_new();
+    if (!archive->pool || !archive->locks || !archive->folders || !archive->accesses)
         return vt_fail(err, VT_E_NOMEM, "no memory for the archive");
     archive->state = vt_state_open(archive->path, err);
     if (!archive->state || !vt_volumes_open(archive, err) || !vt_reindex_recover(archive, err) || !open_index(archive, err))
@@ -212,6 +215,9 @@ void vt_archive_free(struct vt_archive *archive)
     vt_cutter_stop(archive);
     if (ready && !atomic_load(&archive->read_only))
         vt_archive_cut_all(archive, &ignored);
+    if (ready)
+        vt_accesses_flush(archive, &ignored);
+    vt_accesses_free(archive->accesses);
     vt_journal_free(archive->journal);
     vt_index_free(atomic_load(&archive->index));
     for (size_t i = 0; i < archive->retired_count; i++)
@@ -294,30 +300,43 @@ static bool is_away(struct vt_archive *archive, const char *file, struct vt_err 
     return true;
 }
 
+/* The first copy, which may have been deleted or moved since the row was read. */
+static bool open_first(struct vt_archive *archive, struct vt_stored *stored, struct vt_err *err)
+{
+    char sop_uid[VT_UID_MAX + 1];
+    bool missing = false, found = false;
+
+    if (open_object(archive, &stored->entry, &stored->fd, &missing, err))
+        return true;
+    if (!missing)
+        return err->code == VT_E_CORRUPT ? corrupt(archive, &stored->entry, err) : false;
+    vt_err_clear(err);
+    memcpy(sop_uid, stored->entry.sop_uid, sizeof sop_uid);
+    if (!vt_index_lookup(atomic_load(&archive->index), sop_uid, &stored->entry, &found, err))
+        return false;
+    if (!found)
+        return vt_fail(err, VT_E_NOTFOUND, "instance %s is not stored any more", sop_uid);
+    if (open_object(archive, &stored->entry, &stored->fd, &missing, err))
+        return true;
+    if (missing && is_away(archive, stored->entry.file, err))
+        return false;
+    if (missing)
+        err->code = VT_E_CORRUPT;
+    return corrupt(archive, &stored->entry, err);
+}
+
 bool vt_archive_open_instance(struct vt_archive *archive, const struct vt_index_entry *entry,
                               struct vt_stored *out, struct vt_err *err)
 {
     struct vt_stored stored = { .fd = -1, .entry = *entry };
-    bool missing = false, found = false;
 
-    if (!open_object(archive, entry, &stored.fd, &missing, err)) {
-        if (!missing)
-            return err->code == VT_E_CORRUPT ? corrupt(archive, entry, err) : false;
-        /* It may have been deleted or moved since the row was read. */
-        vt_err_clear(err);
-        if (!vt_index_lookup(atomic_load(&archive->index), entry->sop_uid, &stored.entry, &found,
-                             err))
+    if (!open_first(archive, &stored, err)) {
+        if (err->code == VT_E_NOTFOUND || err->code == VT_E_NOMEM)
             return false;
-        if (!found)
-            return vt_fail(err, VT_E_NOTFOUND, "instance %s is not stored any more",
-                           entry->sop_uid);
-        if (!open_object(archive, &stored.entry, &stored.fd, &missing, err)) {
-            if (missing && is_away(archive, stored.entry.file, err))
-                return false;
-            if (missing)
-                err->code = VT_E_CORRUPT;
-            return corrupt(archive, entry, err);
-        }
+        stored.fd = vt_copies_open(archive, &stored.entry);
+        if (stored.fd < 0)
+            return false;
+        vt_err_clear(err);
     }
     stored.data_set_offset = stored.entry.data_set_offset;
     stored.data_set_size = stored.entry.data_set_size;

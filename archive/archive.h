@@ -35,7 +35,9 @@ struct vt_volume {
     const char *path;                         /* absolute; borrowed as long as the archive */
     enum vt_volume_class class;
     bool nearline;                            /* its instances are NEARLINE: reading takes a while */
+    bool recall;                              /* what is retrieved from here comes back to MAIN: "study.recall" */
     uint64_t warn_free, stop_free;            /* as of the archive; 0: the same defaults */
+    uint64_t reserve_free;                    /* moves and copies to here leave so much; below stop_free: stop_free */
 };
 
 struct vt_archive_options {
@@ -46,6 +48,7 @@ struct vt_archive_options {
     uint64_t journal_segment;                 /* bytes of each of the two; 0: 32 MiB */
     uint64_t small_object;                    /* up to this many bytes ride in the journal; 0: 64 KiB */
     uint64_t warn_free, stop_free;            /* free bytes on the volume: alarm; A700. 0: 5 % capped at 10 GiB; 1 % capped at 1 GiB */
+    uint64_t reserve_free;                    /* what drains and rules leave of MAIN to arrivals and recalls */
     enum vt_policy changed_attributes;        /* default VERSION */
     enum vt_policy changed_pixels;            /* default QUARANTINE */
     bool patient_conflict_reject;             /* archive.patient_conflict = reject (A901); default accept */
@@ -145,6 +148,9 @@ struct vt_stored {
 /* Opens the object; checks that the file has the size the index says. VT_E_NOTFOUND, VT_E_CORRUPT (published as event). */
 bool vt_archive_open_instance(struct vt_archive *archive, const struct vt_index_entry *entry, struct vt_stored *out, struct vt_err *err);
 void vt_stored_close(struct vt_stored *stored);
+/* Somebody retrieves that instance: the day is noted (archive/last_access.h), and what lies on a volume with `recall` asked
+ * back by the event "study.recall". Cheap. */
+void vt_archive_accessed(struct vt_archive *archive, const struct vt_index_entry *entry);
 /* The corrected data set (new identity, Original Attributes Sequence (0400,0561)), encoded in its own transfer syntax, into an
  * unlinked temporary file: replaces fd, offset and size. */
 bool vt_archive_outgoing(struct vt_archive *archive, struct vt_stored *stored, struct vt_err *err);

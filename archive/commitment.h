@@ -18,6 +18,7 @@ struct vt_admin;
 struct vt_archive;
 struct vt_buf;
 struct vt_err;
+struct vt_index_entry;
 
 enum {
     VT_COMMITMENT_ITEMS_MAX = 60000, /* instances of one transaction */
@@ -107,6 +108,14 @@ bool vt_commitment_answered(struct vt_archive *archive, const char *transaction_
 /* Appends it. VT_E_NOTFOUND: never asked. */
 bool vt_commitment_answer(struct vt_archive *archive, const char *transaction_uid,
                           struct vt_buf *out_report, bool *out_answered, struct vt_err *err);
+
+/* That peer (an AE title) committed to the instance with the content that `entry` has. */
+bool vt_commitment_note_elsewhere(struct vt_archive *archive, const struct vt_index_entry *entry,
+                                  const char *peer, const char *transaction_uid,
+                                  struct vt_err *err);
+/* Did it? */
+bool vt_commitment_elsewhere(struct vt_archive *archive, const struct vt_index_entry *entry,
+                             const char *peer, bool *out_committed, struct vt_err *err);
 
 /* ---- protection ---- */
 

@@ -65,3 +65,39 @@ bool vt_commitment_answer(struct vt_archive *archive, const char *transaction_ui
     return ok && (row || vt_fail(err, VT_E_NOTFOUND, "transaction %s was never asked here",
                                  transaction_uid));
 }
+
+bool vt_commitment_note_elsewhere(struct vt_archive *archive, const struct vt_index_entry *entry,
+                                  const char *peer, const char *transaction_uid,
+                                  struct vt_err *err)
+{
+    struct vt_db *db = vt_state_lock(archive->state);
+    struct sqlite3_stmt *stmt = vt_db_prepare(
+        db,
+        "INSERT OR REPLACE INTO committed_elsewhere (sop_uid, peer, digest, transaction_uid, at)"
+        " VALUES (?, ?, ?, ?, ?)",
+        err);
+    bool ok = stmt &&
+              vt_stmt_bind(db, stmt, err, "ttbti", entry->sop_uid, peer, &entry->data_set_digest,
+                           sizeof entry->data_set_digest, transaction_uid, vt_clock_wall()) &&
+              vt_stmt_run(db, stmt, err);
+
+    vt_stmt_free(stmt);
+    vt_state_unlock(archive->state);
+    return ok;
+}
+
+bool vt_commitment_elsewhere(struct vt_archive *archive, const struct vt_index_entry *entry,
+                             const char *peer, bool *out_committed, struct vt_err *err)
+{
+    struct vt_db *db = vt_state_lock(archive->state);
+    struct sqlite3_stmt *stmt = vt_db_prepare(
+        db, "SELECT 1 FROM committed_elsewhere WHERE sop_uid = ? AND peer = ? AND digest = ?", err);
+    bool ok = stmt &&
+              vt_stmt_bind(db, stmt, err, "ttb", entry->sop_uid, peer, &entry->data_set_digest,
+                           sizeof entry->data_set_digest) &&
+              vt_stmt_step(db, stmt, out_committed, err);
+
+    vt_stmt_free(stmt);
+    vt_state_unlock(archive->state);
+    return ok;
+}

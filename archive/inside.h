@@ -21,6 +21,7 @@
 #include "archive/slots.h"
 #include "archive/state.h"
 
+struct vt_accesses;
 struct vt_err;
 struct vt_patients;
 struct vt_request;
@@ -47,6 +48,7 @@ struct vt_archive {
     struct vt_state *state;
     _Atomic(struct vt_patients *) patients; /* archive/patient.c; made when first asked for */
     struct vt_volumes *volumes; /* archive/volume.c */
+    struct vt_accesses *accesses; /* archive/last_access.c */
     struct vt_pool *pool;
     struct vt_slots *slots;     /* after recovery */
     struct vt_locks *locks;     /* SOP Instance UIDs between decision and answer */

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "archive/admin.h"
+#include "archive/copies.h"
 #include "archive/inside.h"
 #include "archive/patient.h"
 #include "archive/place.h"
@@ -126,6 +127,7 @@ struct rebuild {
     size_t batch;
     bool later_versions; /* the second walk: files of versions behind the first */
     bool elsewhere;      /* on a volume: what lies in the archive's own folder as well is served there */
+    bool copies;         /* the third walk: second copies whose first one is gone */
 };
 
 static bool end_batch(struct rebuild *rebuild, struct vt_err *err)
@@ -192,23 +194,36 @@ static bool tell_unreadable(const struct rebuild *rebuild, const char *file, str
     return true;
 }
 
+/* First versions, then later ones, then what is a copy of either, in case the first one is lost. */
+static bool is_of_this_walk(const struct rebuild *rebuild, const char *file, bool *out_is,
+                            struct vt_err *err)
+{
+    bool copy = false;
+
+    if (rebuild->elsewhere && !vt_copies_is(rebuild->archive, file, &copy, err))
+        return false;
+    *out_is = copy == rebuild->copies &&
+              (copy || (vt_place_version(file) > 1) == rebuild->later_versions);
+    return true;
+}
+
 static bool put_object(void *context, const char *file, struct vt_err *err)
 {
     struct rebuild *rebuild = context;
     struct vt_index_entry there;
     unsigned flags = 0;
-    bool found = false, gone = false;
+    bool found = false, gone = false, mine;
 
-    if ((vt_place_version(file) > 1) != rebuild->later_versions)
-        return true;
+    if (!is_of_this_walk(rebuild, file, &mine, err) || !mine)
+        return !vt_failed(err);
     if (!read_object(rebuild, file, &gone, &rebuild->instance, err))
         return tell_unreadable(rebuild, file, err);
     if (gone)
         return true;
-    if ((rebuild->later_versions || rebuild->elsewhere) &&
+    if ((rebuild->later_versions || rebuild->elsewhere || rebuild->copies) &&
         !vt_index_lookup(rebuild->index, rebuild->instance.sop_uid, &there, &found, err))
         return false;
-    if (found && (there.version > rebuild->instance.version ||
+    if (found && (rebuild->copies || there.version > rebuild->instance.version ||
                   (rebuild->elsewhere && there.version == rebuild->instance.version)))
         return true;
     if (rebuild->batch == 0 && !vt_index_begin(rebuild->index, err))
@@ -222,7 +237,7 @@ static bool put_object(void *context, const char *file, struct vt_err *err)
     rebuild->done += !found;
     bool noted = flags & (VT_PUT_PATIENT_CONFLICT | VT_PUT_PATIENT_MISMATCH);
     /* Later versions ask what is there, which shows what was committed. */
-    if ((noted || rebuild->later_versions || rebuild->batch >= REBUILD_BATCH) &&
+    if ((noted || rebuild->later_versions || rebuild->copies || rebuild->batch >= REBUILD_BATCH) &&
         !end_batch(rebuild, err))
         return false;
     return !noted || note_conflict(rebuild, flags, err);
@@ -249,8 +264,9 @@ bool vt_rebuild_index(struct vt_archive *archive, struct vt_index *index,
     pthread_mutex_unlock(&archive->journal_lock);
 
     vt_instance_init(&rebuild.instance);
-    for (int pass = 0; ok && pass < 2; pass++) {
+    for (int pass = 0; ok && pass < 3; pass++) {
         rebuild.later_versions = pass == 1;
+        rebuild.copies = pass == 2;
         ok = vt_volumes_each(archive, walk_volume, NULL, &rebuild, err);
     }
     vt_instance_fini(&rebuild.instance);

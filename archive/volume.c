@@ -65,6 +65,15 @@ uint64_t vt_volume_stop(const struct vt_archive *archive, const char *name, uint
     return vt_space_stop(volume ? volume->stop_free : archive->options.stop_free, total);
 }
 
+uint64_t vt_volume_reserve(const struct vt_archive *archive, const char *name, uint64_t total)
+{
+    const struct vt_volume *volume = vt_volume_find(archive, name);
+    uint64_t stop = vt_volume_stop(archive, name, total);
+    uint64_t reserve = volume ? volume->reserve_free : archive->options.reserve_free;
+
+    return reserve > stop ? reserve : stop;
+}
+
 uint64_t vt_volume_warn(const struct vt_archive *archive, const char *name, uint64_t total)
 {
     const struct vt_volume *volume = vt_volume_find(archive, name);

@@ -74,6 +74,17 @@ bool vt_admin_volume_list(const struct vt_admin *admin, struct vt_err *err);
 struct vt_volume_moved {
     uint64_t instances, bytes, faults;
 };
+/* A move; a second copy, and both are kept (archive/copies.h); or the first one is given up because a copy on `to` was read
+ * and is whole: not of what is held or was committed to others (archive/hold.h), nor of what has no copy there. */
+enum vt_volume_way { VT_VOLUME_MOVE, VT_VOLUME_KEEP, VT_VOLUME_RELEASE };
+struct vt_volume_turn {
+    enum vt_volume_way way;
+    const char *from, *to; /* from NULL: wherever it lies; KEEP and RELEASE go not to MAIN */
+    bool dry;              /* only counts what would be done */
+    bool recall;           /* may use the room that is reserved */
+};
+bool vt_admin_volume_turn_study(const struct vt_admin *admin, const char *study_uid, const struct vt_volume_turn *turn,
+                                struct vt_volume_moved *moved, struct vt_err *err);
 bool vt_admin_volume_move_study(const struct vt_admin *admin, const char *study_uid, const char *to,
                                 struct vt_volume_moved *moved, struct vt_err *err);
 /* Every file of one volume against its row, and each of its rows; as vt_admin_verify. */
@@ -85,9 +96,15 @@ struct vt_volume_rule {
     const char *from, *to;
     const struct vt_query *query; /* which studies; NULL: all */
     int64_t arrived_before;       /* wall ns; 0: whenever */
+    int64_t accessed_before;      /* studies that were retrieved since stay (archive/last_access.h); 0: whenever */
+    enum vt_volume_way way;
+    /* Instead of moving: is asked for each study. NULL: none. */
+    bool (*study)(void *context, const char *study_uid, struct vt_err *err);
+    void *context;
 };
 bool vt_admin_volume_migrate(const struct vt_admin *admin, const struct vt_volume_rule *rule,
                              struct vt_volume_moved *out, struct vt_err *err);
-/* Everything that is served leaves `name`. */
+/* Everything leaves `name`: what is served, versions that are not, second copies (which go when the first one was read
+ * and is whole; on `to` other ones are made before, unless the first ones lie there). */
 bool vt_admin_volume_drain(const struct vt_admin *admin, const char *name, const char *to,
                            struct vt_volume_moved *out, struct vt_err *err);

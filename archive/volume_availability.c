@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "archive/admin_rows.h"
+#include "archive/copies.h"
 #include "archive/inside.h"
 #include "archive/volume_inside.h"
 #include "core/err.h"
@@ -14,6 +15,7 @@ struct looked {
     struct vt_archive *archive;
     enum speed worst;
     char last[VT_VOLUME_NAME_MAX + 1]; /* the volume of the instance before */
+    enum speed speed;                  /* of that */
 };
 
 static enum speed speed_of(struct vt_archive *archive, const char *name)
@@ -26,16 +28,35 @@ static enum speed speed_of(struct vt_archive *archive, const char *name)
     return volume && volume->nearline ? NEARLINE : ONLINE;
 }
 
+/* While the first one is away, a copy is read. */
+static bool look_at_copy(struct vt_archive *archive, const struct vt_index_entry *entry,
+                         enum speed *speed, struct vt_err *err)
+{
+    char file[VT_FILE_MAX], name[VT_VOLUME_NAME_MAX + 1];
+    bool found = false;
+
+    if (!vt_copies_find(archive, entry, NULL, file, &found, err))
+        return false;
+    if (!found)
+        return true;
+    vt_volume_of(file, name);
+    *speed = speed_of(archive, name);
+    return true;
+}
+
 static bool look(void *context, const struct vt_index_entry *entry, struct vt_err *err)
 {
     struct looked *looked = context;
     char name[VT_VOLUME_NAME_MAX + 1];
 
     vt_volume_of(entry->file, name);
-    if (strcmp(name, looked->last) == 0)
-        return true;
-    memcpy(looked->last, name, sizeof name);
-    enum speed speed = speed_of(looked->archive, name);
+    if (strcmp(name, looked->last) != 0) {
+        memcpy(looked->last, name, sizeof name);
+        looked->speed = speed_of(looked->archive, name);
+    }
+    enum speed speed = looked->speed;
+    if (speed == OFFLINE && !look_at_copy(looked->archive, entry, &speed, err))
+        return false;
     if (speed > looked->worst)
         looked->worst = speed;
     return looked->worst < OFFLINE || vt_fail(err, VT_E_CANCELLED, "nothing is worse");

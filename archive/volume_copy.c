@@ -120,6 +120,21 @@ bool vt_volume_copy(int from_root, const struct vt_index_entry *entry, int to_ro
     return ok;
 }
 
+bool vt_volume_check(int root, const char *file, const struct vt_index_entry *entry,
+                     struct vt_err *err)
+{
+    vt_autoclose fd = openat(root, file, O_RDONLY | O_CLOEXEC);
+    struct digests there;
+
+    if (fd < 0)
+        return vt_fail(err, errno == ENOENT ? VT_E_NOTFOUND : VT_E_CORRUPT, "%s: %s", file,
+                       strerror(errno));
+    posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+    return pass(fd, -1, entry->data_set_offset, file, &there, err) &&
+           (is_of(&there, entry) ||
+            vt_fail(err, VT_E_CORRUPT, "%s is not what the index says", file));
+}
+
 /* Some file systems cannot rename without replacing: they can make a second name. */
 static int name_it(int root, const char *staged, int folder, const char *name)
 {

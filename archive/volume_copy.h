@@ -18,6 +18,8 @@ bool vt_volume_copy(int from_root, const struct vt_index_entry *entry, int to_ro
  * there: *out_placed is false then. VT_E_EXISTS: others are. */
 bool vt_volume_place(int to_root, struct vt_folders *folders, const struct vt_index_entry *entry,
                      const char *to_file, bool *out_placed, struct vt_err *err);
+/* Is the file what the entry says? Read from the disk. VT_E_CORRUPT, VT_E_NOTFOUND. */
+bool vt_volume_check(int root, const char *file, const struct vt_index_entry *entry, struct vt_err *err);
 /* The copy goes; `placed`: it has its place. */
 void vt_volume_drop(int to_root, const char *to_file, bool placed);
 /* Folders above a file that is gone, up to objects/, as far as they are empty. */

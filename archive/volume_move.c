@@ -10,6 +10,8 @@
 #include <time.h>
 
 #include "archive/admin_rows.h"
+#include "archive/copies.h"
+#include "archive/hold.h"
 #include "archive/inside.h"
 #include "archive/volume_copy.h"
 #include "archive/volume_inside.h"
@@ -24,13 +26,16 @@ struct step {
     char to[VT_FILE_MAX];
     struct vt_uid_lock lock;
     bool copied, placed, done; /* in staging/, where it is to be, in the index */
+    bool there;                /* lay where it is to be before */
 };
 
 struct move {
     const struct vt_admin *admin;
     struct vt_archive *archive;
     const char *name; /* where to */
+    enum vt_volume_way way;
     bool to_main;
+    bool recall; /* may use what is reserved */
     int root; /* of that volume */
     struct vt_folders *folders;
     struct vt_volume_moved *moved;
@@ -58,17 +63,17 @@ static bool note(struct move *move, const char *sql, struct vt_err *err)
     bool ok = vt_db_exec(db, "BEGIN IMMEDIATE", err);
     bool begun = ok;
 
-    for (size_t i = 0; ok && i < move->count; i++)
-        ok = run_for(db, sql, &move->steps[i], err);
+    for (size_t i = 0; ok && i < move->count; i++) {
+        const struct step *step = &move->steps[i];
+        bool moved = step->done && move->way != VT_VOLUME_KEEP;
+        ok = (!moved || run_for(db, VT_VOLUME_RENAME, step, err)) && run_for(db, sql, step, err);
+    }
     ok = ok && vt_db_exec(db, "COMMIT", err);
     if (!ok && begun)
         vt_db_exec(db, "ROLLBACK", &ignored);
     vt_state_unlock(move->archive->state);
     return ok;
 }
-
-#define NOTE "INSERT OR REPLACE INTO volume_copy (to_file, from_file, sop_uid) VALUES (?, ?, ?)"
-#define FORGET "DELETE FROM volume_copy WHERE to_file = ? AND from_file = ? AND sop_uid = ?"
 
 /* ---- one batch ---- */
 
@@ -80,8 +85,9 @@ static bool has_room(const struct move *move, uint64_t bytes, struct vt_err *err
     if (fstatvfs(move->root, &info) < 0)
         return vt_fail_errno(err, "volume %s", move->name);
     uint64_t room = (uint64_t)info.f_bavail * info.f_frsize;
-    uint64_t stop =
-        vt_volume_stop(move->archive, move->name, (uint64_t)info.f_blocks * info.f_frsize);
+    uint64_t total = (uint64_t)info.f_blocks * info.f_frsize;
+    uint64_t stop = move->recall ? vt_volume_stop(move->archive, move->name, total)
+                                 : vt_volume_reserve(move->archive, move->name, total);
     if (room >= bytes && room - bytes >= stop)
         return true;
     vt_events_publish(move->archive->options.events, "volume.full", move->name, NULL);
@@ -115,6 +121,22 @@ static bool is_same(struct vt_index *index, const struct vt_index_entry *entry, 
     return true;
 }
 
+/* Where a copy is there already and was read, none is made. */
+static bool copy_one(const struct move *move, struct step *step, struct vt_err *err)
+{
+    const char *below = vt_volume_below(step->to);
+    struct vt_err wrong = { 0 };
+
+    step->there = vt_volume_check(move->root, below, &step->entry, &wrong);
+    if (step->there)
+        return true;
+    if (move->way == VT_VOLUME_RELEASE) {
+        *err = wrong;
+        return false;
+    }
+    return vt_volume_copy(move->archive->root, &step->entry, move->root, below, err);
+}
+
 /* What is wrong with one file holds up no other; what is wrong with the volume ends the move. */
 static bool copy_all(struct move *move, struct vt_err *err)
 {
@@ -126,8 +148,7 @@ static bool copy_all(struct move *move, struct vt_err *err)
             return false;
         if (!same)
             continue; /* deleted or moved meanwhile */
-        step->copied = vt_volume_copy(move->archive->root, &step->entry, move->root,
-                                      vt_volume_below(step->to), &wrong);
+        step->copied = copy_one(move, step, &wrong);
         if (!step->copied && wrong.code != VT_E_CORRUPT && wrong.code != VT_E_NOTFOUND) {
             *err = wrong;
             return vt_fail_context(err, "volume %s", move->name);
@@ -145,7 +166,7 @@ static bool place_all(struct move *move, struct vt_err *err)
     for (size_t i = 0; i < move->count; i++) {
         struct step *step = &move->steps[i];
         struct vt_err wrong = { 0 };
-        if (!step->copied ||
+        if (!step->copied || step->there ||
             vt_volume_place(move->root, move->folders, &step->entry, vt_volume_below(step->to),
                             &step->placed, &wrong))
             continue;
@@ -218,6 +239,32 @@ static bool change_over(struct move *move, struct vt_err *err)
     return true;
 }
 
+/* By the exclusive holder: the copies that were made become known. */
+static bool note_copies(struct move *move, struct vt_err *err)
+{
+    struct vt_archive *archive = move->archive;
+    struct vt_index *index = atomic_load(&archive->index);
+    struct vt_err ignored = { 0 };
+
+    for (size_t i = 0; i < move->count; i++)
+        if (move->steps[i].copied &&
+            !is_same(index, &move->steps[i].entry, &move->steps[i].copied, err))
+            return false;
+    struct vt_db *db = vt_state_lock(archive->state);
+    bool begun = vt_db_exec(db, "BEGIN IMMEDIATE", err), ok = begun;
+    for (size_t i = 0; ok && i < move->count; i++)
+        if (move->steps[i].copied)
+            ok = vt_copies_note(db, &move->steps[i].entry, move->name, move->steps[i].to, err);
+    ok = ok && vt_db_exec(db, "COMMIT", err);
+    if (!ok && begun)
+        vt_db_exec(db, "ROLLBACK", &ignored);
+    vt_state_unlock(archive->state);
+    for (size_t i = 0; ok && i < move->count; i++)
+        move->steps[i].done = move->steps[i].copied;
+    vt_point("volume-kept");
+    return ok;
+}
+
 static bool index_all(struct move *move, struct vt_err *err)
 {
     struct vt_archive *archive = move->archive;
@@ -229,7 +276,7 @@ static bool index_all(struct move *move, struct vt_err *err)
         vt_locks_take(archive->locks, &move->steps[i].lock, move->steps[i].entry.sop_uid);
     ok = vt_exclusive_begin(archive, err);
     if (ok) {
-        ok = change_over(move, err);
+        ok = move->way == VT_VOLUME_KEEP ? note_copies(move, err) : change_over(move, err);
         vt_exclusive_end(archive);
     }
     for (size_t i = 0; i < move->count; i++)
@@ -242,10 +289,14 @@ static void settle(struct move *move)
 {
     for (size_t i = 0; i < move->count; i++) {
         const struct step *step = &move->steps[i];
+        struct vt_err ignored = { 0 };
         if (!step->done)
             vt_volume_drop(move->root, vt_volume_below(step->to), step->placed);
         else if (move->to_main)
             release(move, step);
+        /* A row that stays says nothing: the index names that file. */
+        if (step->done && step->there && move->way != VT_VOLUME_KEEP)
+            vt_copies_forget(move->archive, step->to, &ignored);
         if (step->done) {
             move->moved->instances++;
             move->moved->bytes += step->entry.file_size;
@@ -262,7 +313,7 @@ static bool run_batch(struct move *move, struct vt_err *err)
 
     for (size_t i = 0; i < move->count; i++)
         bytes += move->steps[i].entry.file_size;
-    if (!has_room(move, bytes, err) || !note(move, NOTE, err))
+    if (!has_room(move, bytes, err) || !note(move, VT_VOLUME_NOTE, err))
         return false;
     vt_point("volume-noted");
     bool ok = copy_all(move, err) && index_all(move, err);
@@ -271,7 +322,7 @@ static bool run_batch(struct move *move, struct vt_err *err)
         return false;
     settle(move);
     struct vt_err later = { 0 };
-    bool forgotten = note(move, FORGET, &later);
+    bool forgotten = note(move, VT_VOLUME_FORGET, &later);
     if (ok && !forgotten)
         *err = later;
     return ok && forgotten;
@@ -280,18 +331,39 @@ static bool run_batch(struct move *move, struct vt_err *err)
 /* ---- a study ---- */
 
 struct chosen {
-    const char *to;
+    struct vt_archive *archive;
+    const struct vt_volume_turn *turn;
     struct vt_index_entry *entries;
     size_t count, room;
 };
 
+/* A copy is kept where none is, and a first one released where one is. */
+static bool is_wanted(const struct chosen *chosen, const struct vt_index_entry *entry,
+                      bool *out_wanted, struct vt_err *err)
+{
+    char name[VT_VOLUME_NAME_MAX + 1], file[VT_FILE_MAX];
+    const struct vt_volume_turn *turn = chosen->turn;
+    bool there = false;
+
+    vt_volume_of(entry->file, name);
+    *out_wanted = strcmp(name, turn->to) != 0 && (!turn->from || strcmp(name, turn->from) == 0);
+    if (!*out_wanted || turn->way == VT_VOLUME_MOVE)
+        return true;
+    if (!vt_copies_find(chosen->archive, entry, turn->to, file, &there, err))
+        return false;
+    *out_wanted = there == (turn->way == VT_VOLUME_RELEASE);
+    return !*out_wanted || turn->way == VT_VOLUME_KEEP ||
+           vt_hold_allows(chosen->archive, entry, out_wanted, err);
+}
+
 static bool choose(void *context, const struct vt_index_entry *entry, struct vt_err *err)
 {
     struct chosen *chosen = context;
-    char name[VT_VOLUME_NAME_MAX + 1];
+    bool wanted;
 
-    vt_volume_of(entry->file, name);
-    if (strcmp(name, chosen->to) == 0)
+    if (!is_wanted(chosen, entry, &wanted, err))
+        return false;
+    if (!wanted)
         return true;
     if (chosen->count == STUDY_MAX)
         return vt_fail(err, VT_E_LIMIT, "a study of more than %d instances", STUDY_MAX);
@@ -357,19 +429,31 @@ static bool move_chosen(struct move *move, const struct chosen *chosen, struct v
     return ok;
 }
 
-bool vt_admin_volume_move_study(const struct vt_admin *admin, const char *study_uid, const char *to,
-                                struct vt_volume_moved *moved, struct vt_err *err)
+static void count_chosen(const struct chosen *chosen, struct vt_volume_moved *moved)
 {
-    struct chosen chosen = { .to = to };
+    moved->instances += chosen->count;
+    for (size_t i = 0; i < chosen->count; i++)
+        moved->bytes += chosen->entries[i].file_size;
+}
+
+bool vt_admin_volume_turn_study(const struct vt_admin *admin, const char *study_uid,
+                                const struct vt_volume_turn *turn, struct vt_volume_moved *moved,
+                                struct vt_err *err)
+{
+    struct chosen chosen = { .archive = admin->archive, .turn = turn };
     vt_autofree struct move *move = calloc(1, sizeof *move);
     bool ok = move || vt_fail(err, VT_E_NOMEM, "no memory to move files");
 
     ok = ok && vt_admin_each_of_study(admin->archive, study_uid, choose, &chosen, err);
-    if (ok && chosen.count > 0) {
+    if (ok && turn->dry) {
+        count_chosen(&chosen, moved);
+    } else if (ok && chosen.count > 0) {
         *move = (struct move){ .admin = admin,
                                .archive = admin->archive,
-                               .name = to,
-                               .to_main = strcmp(to, VT_VOLUME_MAIN) == 0,
+                               .name = turn->to,
+                               .way = turn->way,
+                               .recall = turn->recall,
+                               .to_main = strcmp(turn->to, VT_VOLUME_MAIN) == 0,
                                .root = -1,
                                .moved = moved };
         ok = open_move(move, err) && move_chosen(move, &chosen, err);
@@ -381,119 +465,10 @@ bool vt_admin_volume_move_study(const struct vt_admin *admin, const char *study_
     return ok;
 }
 
-/* ---- many studies ---- */
-
-enum { STUDIES_AT_ONCE = 256 };
-
-struct studies {
-    const struct vt_volume_rule *rule;
-    char behind[VT_UID_MAX + 1]; /* in order of UID: those up to here were tried */
-    char young[VT_UID_MAX + 1];  /* the study at hand still grows */
-    char list[STUDIES_AT_ONCE][VT_UID_MAX + 1];
-    size_t count;
-};
-
-/* Where the study is, or would be. */
-static size_t place_of(const struct studies *studies, const char *uid, bool *out_there)
+bool vt_admin_volume_move_study(const struct vt_admin *admin, const char *study_uid, const char *to,
+                                struct vt_volume_moved *moved, struct vt_err *err)
 {
-    size_t at = studies->count;
+    const struct vt_volume_turn turn = { .way = VT_VOLUME_MOVE, .to = to };
 
-    while (at > 0 && strcmp(studies->list[at - 1], uid) > 0)
-        at--;
-    *out_there = at > 0 && strcmp(studies->list[at - 1], uid) == 0;
-    return *out_there ? at - 1 : at;
-}
-
-static void take_out(struct studies *studies, const char *uid)
-{
-    bool there;
-    size_t at = place_of(studies, uid, &there);
-
-    if (!there)
-        return;
-    studies->count--;
-    memmove(studies->list[at], studies->list[at + 1],
-            (studies->count - at) * sizeof *studies->list);
-}
-
-/* Keeps the first ones behind `behind`. The instances of a study come one after another. */
-static bool collect(void *context, const struct vt_index_entry *entry, struct vt_err *err)
-{
-    struct studies *studies = context;
-    const struct vt_volume_rule *rule = studies->rule;
-    char name[VT_VOLUME_NAME_MAX + 1];
-    bool there;
-
-    (void)err;
-    if (rule->arrived_before > 0 && entry->arrived >= rule->arrived_before) {
-        take_out(studies, entry->study_uid);
-        memcpy(studies->young, entry->study_uid, sizeof studies->young);
-    }
-    vt_volume_of(entry->file, name);
-    if (strcmp(name, rule->from) != 0 || strcmp(entry->study_uid, studies->behind) <= 0 ||
-        strcmp(entry->study_uid, studies->young) == 0)
-        return true;
-    size_t at = place_of(studies, entry->study_uid, &there);
-    if (there || at == STUDIES_AT_ONCE)
-        return true;
-    size_t kept = studies->count < STUDIES_AT_ONCE ? studies->count : STUDIES_AT_ONCE - 1;
-    memmove(studies->list[at + 1], studies->list[at], (kept - at) * sizeof *studies->list);
-    memcpy(studies->list[at], entry->study_uid, sizeof *studies->list);
-    studies->count = kept + 1;
-    return true;
-}
-
-static bool both_ready(struct vt_archive *archive, const struct vt_volume_rule *rule,
-                       struct vt_err *err)
-{
-    return vt_volume_is_ready(archive, rule->from, err) &&
-           vt_volume_is_ready(archive, rule->to, err);
-}
-
-static bool move_studies(const struct vt_admin *admin, struct studies *studies,
-                         struct vt_volume_moved *out, struct vt_err *err)
-{
-    const struct vt_volume_rule *rule = studies->rule;
-
-    do {
-        studies->count = 0;
-        studies->young[0] = '\0';
-        if (!vt_admin_each(admin->archive, rule->query, collect, studies, err))
-            return false;
-        for (size_t i = 0; i < studies->count; i++) {
-            const char *study = studies->list[i];
-            if (!vt_admin_volume_move_study(admin, study, rule->to, out, err)) {
-                /* Deleted meanwhile: nothing is left to be moved. */
-                if (err->code != VT_E_NOTFOUND || !both_ready(admin->archive, rule, err))
-                    return false;
-                vt_err_clear(err);
-            }
-            memcpy(studies->behind, study, sizeof studies->behind);
-        }
-    } while (studies->count == STUDIES_AT_ONCE);
-    return true;
-}
-
-bool vt_admin_volume_migrate(const struct vt_admin *admin, const struct vt_volume_rule *rule,
-                             struct vt_volume_moved *out, struct vt_err *err)
-{
-    if (strcmp(rule->from, rule->to) == 0)
-        return vt_fail(err, VT_E_INVALID, "volume %s is both source and target", rule->from);
-    if (!both_ready(admin->archive, rule, err))
-        return false;
-    vt_autofree struct studies *studies = calloc(1, sizeof *studies);
-    if (!studies)
-        return vt_fail(err, VT_E_NOMEM, "no memory to move files");
-    studies->rule = rule;
-    *out = (struct vt_volume_moved){ 0 };
-    return move_studies(admin, studies, out, err);
-}
-
-bool vt_admin_volume_drain(const struct vt_admin *admin, const char *name, const char *to,
-                           struct vt_volume_moved *out, struct vt_err *err)
-{
-    const struct vt_volume_rule rule = { .from = name, .to = to };
-
-    return vt_admin_volume_migrate(admin, &rule, out, err) &&
-           vt_state_log(admin->archive->state, admin->who, "volume.drain", name, to, err);
+    return vt_admin_volume_turn_study(admin, study_uid, &turn, moved, err);
 }

@@ -41,12 +41,15 @@ static bool next_note(struct vt_archive *archive, const char *after, struct note
     return ok;
 }
 
-/* A version that is not served may be named by state.db alone. */
-static bool is_version(struct vt_archive *archive, const char *file, bool *out_named,
+/* A version that is not served, and a second copy, may be named by state.db alone. */
+static bool is_named(struct vt_archive *archive, const char *file, bool *out_named,
                        struct vt_err *err)
 {
     struct vt_db *db = vt_state_lock(archive->state);
-    struct sqlite3_stmt *stmt = vt_db_prepare(db, "SELECT 1 FROM version WHERE file = ?", err);
+    struct sqlite3_stmt *stmt = vt_db_prepare(db,
+                                              "SELECT 1 FROM version WHERE file = ?1 UNION ALL"
+                                              " SELECT 1 FROM volume_second WHERE file = ?1",
+                                              err);
     bool ok = stmt && vt_stmt_bind(db, stmt, err, "t", file) &&
               vt_stmt_step(db, stmt, out_named, err);
 
@@ -55,11 +58,13 @@ static bool is_version(struct vt_archive *archive, const char *file, bool *out_n
     return ok;
 }
 
-static bool forget(struct vt_archive *archive, const struct noted *noted, struct vt_err *err)
+static bool run_for(struct vt_archive *archive, const struct noted *noted, const char *sql,
+                    struct vt_err *err)
 {
     struct vt_db *db = vt_state_lock(archive->state);
-    struct sqlite3_stmt *stmt = vt_db_prepare(db, "DELETE FROM volume_copy WHERE to_file = ?", err);
-    bool ok = stmt && vt_stmt_bind(db, stmt, err, "t", noted->to) && vt_stmt_run(db, stmt, err);
+    struct sqlite3_stmt *stmt = vt_db_prepare(db, sql, err);
+    bool ok = stmt && vt_stmt_bind(db, stmt, err, "ttt", noted->to, noted->from, noted->sop_uid) &&
+              vt_stmt_run(db, stmt, err);
 
     vt_stmt_free(stmt);
     vt_state_unlock(archive->state);
@@ -82,15 +87,24 @@ static bool decide(struct vt_archive *archive, const struct noted *noted, struct
 
     if (!vt_index_lookup(atomic_load(&archive->index), noted->sop_uid, &entry, &found, err))
         return false;
-    const char *extra = found && strcmp(entry.file, noted->to) == 0 ? noted->from : noted->to;
-    if (!is_version(archive, extra, &named, err))
+    bool moved = found && strcmp(entry.file, noted->to) == 0;
+    const char *extra = moved ? noted->from : noted->to;
+    if (moved && !run_for(archive, noted, VT_VOLUME_RENAME, err))
         return false;
+    if (!is_named(archive, extra, &named, err))
+        return false;
+    /* The copy of a version that is not served has its row: the first one goes. */
+    if (named && !moved && (!found || strcmp(entry.file, noted->from) != 0)) {
+        extra = noted->from;
+        if (!is_named(archive, extra, &named, err))
+            return false;
+    }
     if (!named && (!found || is_whole(archive, &entry)) &&
         unlinkat(archive->root, extra, 0) == 0 && vt_volume_below(extra) == extra)
         vt_folders_prune(archive->folders, extra);
     else if (!named && vt_volume_below(extra) != extra)
         vt_volume_prune(archive->root, extra);
-    return forget(archive, noted, err);
+    return run_for(archive, noted, VT_VOLUME_FORGET, err);
 }
 
 static void sweep_staging(struct vt_archive *archive, const struct vt_volume *volume)

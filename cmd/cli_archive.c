@@ -130,6 +130,9 @@ static const struct showing showings[] = {
     { { "study", "delete" }, ROWS, "{instances} instances moved to the trash; "
       "'vitrine study restore {trash}' brings them back", NULL, NULL },
     { { "study", "restore" }, ROWS, "{instances} instances restored", NULL, NULL },
+    { { "study", "hold" }, ROWS, "held: nobody deletes it before 'vitrine study release'", NULL, NULL },
+    { { "study", "release" }, ROWS, "released", NULL, NULL },
+    { { "study", "holds" }, ROWS, NULL, "no study is held", NULL },
     { { "trash", "list" }, ROWS, NULL, "the trash is empty", NULL },
     { { "trash", "purge" }, ROWS, "{instances} instances removed for good", NULL, NULL },
     { { "quarantine", "list" }, ROWS, NULL, "nothing is in quarantine", NULL },
@@ -158,6 +161,7 @@ static const struct showing showings[] = {
     { { "commitment", "instances" }, ROWS, NULL, "no instance matches", NULL },
     { { "commitment", "expect" }, ROWS, "a report on it is taken here", NULL, NULL },
     { { "commitment", "answer" }, ROWS, NULL, "no report has come yet", commitment_items },
+    { { "commitment", "ask" }, ROWS, "{text}", NULL, NULL },
     { { "verify", NULL }, ROWS, "{checked} instances checked, {faults} faults", NULL, NULL },
     { { "reindex", NULL }, ROWS, "{instances} instances indexed anew", NULL, NULL },
     { { "backup", NULL }, ROWS, "{instances} instances copied", NULL, NULL },
@@ -176,9 +180,7 @@ static const struct showing showings[] = {
     { { "mpps", "show" }, RECORD, NULL, NULL, NULL },
     { { "slide", "list" }, ROWS, NULL, "no slide matches", NULL },
     { { "slide", "restore" }, ROWS, "{file}: {name} as it was, SHA-256 equal", NULL, NULL },
-    { { "import", NULL }, ROWS, "{stored} stored, {duplicates} were there already, {versions} new "
-      "versions, {quarantined} quarantined, {skipped} other files passed over, {failed} failed",
-      NULL, import_columns },
+    { { "import", NULL }, ROWS, "{text}", NULL, import_columns },
     { { "user", "add" }, ROWS, "{user} may log in as {role}", NULL, NULL },
     { { "user", "list" }, ROWS, NULL, "there are no users: nobody has to log in on this machine", NULL },
     { { "user", "remove" }, ROWS, "{user} may no longer log in", NULL, NULL },

@@ -334,7 +334,9 @@ static int conclude(struct asking *asking, struct vt_err *err)
         vt_fail(err, VT_E_TIMEOUT,
                 "%s took the request and has not reported yet%s: transaction %s",
                 asking->peer.peer.ae_title,
-                asking->through_node ? "; 'vitrine commitment answer' shows it when it comes" : "",
+                asking->through_node ? "; 'vitrine commitment answer' shows it when it comes, "
+                                       "'vitrine commitment ask' goes on asking"
+                                     : "",
                 asking->list.transaction_uid);
     return whole && asking->unreadable == 0 ? VT_EXIT_DONE : VT_EXIT_FAILED;
 }

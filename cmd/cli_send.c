@@ -322,6 +322,11 @@ int vt_cli_send(struct vt_cli *cli, struct vt_err *err)
 
     if (cli->arg_count >= 2 && are_keys(cli))
         return vt_cli_archive(cli, err);
+    if (vt_cli_value(cli, "--commit")) {
+        vt_fail(err, VT_E_INVALID,
+                "--commit goes with keys of the archive; for files there is 'vitrine commit'");
+        return VT_EXIT_USAGE;
+    }
     if (cli->arg_count < 2 && !vt_cli_value(cli, "--from")) {
         vt_fail(err, VT_E_INVALID, "name files or folders to send, or a list with --from");
         return VT_EXIT_USAGE;

@@ -67,6 +67,8 @@ static bool read_sizes(const struct vt_conf *conf, struct vt_archive_options *op
                         &options->small_object, err) &&
            vt_conf_size(conf, "archive", NULL, "warn_free", 1, 1024 * tib, 0, &options->warn_free,
                         err) &&
+           vt_conf_size(conf, "archive", NULL, "reserve_free", 0, 1024 * tib, 0,
+                        &options->reserve_free, err) &&
            vt_conf_size(conf, "archive", NULL, "stop_free", 1, 1024 * tib, 0, &options->stop_free,
                         err) &&
            vt_conf_size(conf, "archive", NULL, "max_instance", 1024, 1024 * tib, 0,
@@ -159,8 +161,11 @@ static bool read_volume(const struct vt_conf *conf, const char *name, struct vt_
         !vt_conf_bool(conf, "volume", name, "nearline", false, &out->nearline, err) ||
         !vt_conf_size(conf, "volume", name, "warn_free", 1, UINT64_C(1) << 50, 0, &out->warn_free,
                       err) ||
+        !vt_conf_bool(conf, "volume", name, "recall", false, &out->recall, err) ||
         !vt_conf_size(conf, "volume", name, "stop_free", 1, UINT64_C(1) << 50, 0, &out->stop_free,
-                      err))
+                      err) ||
+        !vt_conf_size(conf, "volume", name, "reserve_free", 0, UINT64_C(1) << 50, 0,
+                      &out->reserve_free, err))
         return false;
     out->class = (enum vt_volume_class)class;
     return true;

@@ -98,6 +98,7 @@ static bool enqueue(struct vt_admin_call *call, struct collected *all, int64_t *
         job->subject = all->studies[i];
         job->who = call->admin.who;
         job->priority = 1; /* somebody waits for it */
+        job->commit = json_is_true(json_object_get(call->options, "commit"));
         at += job->count;
     }
     return vt_send_enqueue(call->world, all->jobs, all->job_count, ids, err);

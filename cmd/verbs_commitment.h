@@ -23,3 +23,5 @@ bool vt_verb_commitment_expect(struct vt_admin_call *call, struct json_t *result
                                struct vt_err *err);
 bool vt_verb_commitment_answer(struct vt_admin_call *call, struct json_t *result,
                                struct vt_err *err);
+/* Jobs of the node (cmd/vitrined_request.h). */
+bool vt_verb_commitment_ask(struct vt_admin_call *call, struct json_t *result, struct vt_err *err);

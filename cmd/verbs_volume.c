@@ -3,9 +3,11 @@
 #include <jansson.h>
 #include <stdio.h>
 
+#include "archive/hold.h"
 #include "archive/volume.h"
 #include "cmd/admin_verbs.h"
 #include "cmd/job_verbs.h"
+#include "cmd/vitrined_expire.h"
 #include "cmd/vitrined_volumes.h"
 #include "core/err.h"
 
@@ -67,4 +69,44 @@ bool vt_verb_volume_verify(struct vt_admin_call *call, json_t *result, struct vt
     json_object_set_new(result, "checked", json_integer((json_int_t)checked));
     json_object_set_new(result, "faults", json_integer((json_int_t)faults));
     return true;
+}
+
+/* Without the node nobody knows its peers and its jobs. */
+bool vt_verb_volume_expire(struct vt_admin_call *call, json_t *result, struct vt_err *err)
+{
+    bool dry = json_is_true(json_object_get(call->options, "dry-run"));
+    struct vt_expired expired = { 0 };
+
+    if (!call->world)
+        return vt_fail(err, VT_E_NOTFOUND, "vitrined does not run on this archive: start it");
+    if (!vt_expire_run(call->world, &call->admin, call->args[0], dry, &expired, err))
+        return false;
+    json_object_set_new(result, "studies", json_integer((json_int_t)expired.studies));
+    json_object_set_new(result, "instances", json_integer((json_int_t)expired.instances));
+    json_object_set_new(result, "bytes", json_integer((json_int_t)expired.bytes));
+    json_object_set_new(result, "stay", json_integer((json_int_t)expired.kept));
+    json_object_set_new(result, "failed", json_integer((json_int_t)expired.faults));
+    return true;
+}
+
+/* ---- studies that stay ---- */
+
+bool vt_verb_study_hold(struct vt_admin_call *call, json_t *result, struct vt_err *err)
+{
+    const char *reason = json_string_value(json_object_get(call->options, "reason"));
+
+    (void)result;
+    return vt_hold_study(&call->admin, call->args[0], reason ? reason : "", err);
+}
+
+bool vt_verb_study_release(struct vt_admin_call *call, json_t *result, struct vt_err *err)
+{
+    (void)result;
+    return vt_hold_release(&call->admin, call->args[0], err);
+}
+
+bool vt_verb_study_holds(struct vt_admin_call *call, json_t *result, struct vt_err *err)
+{
+    (void)result;
+    return vt_hold_list(&call->admin, err);
 }

@@ -368,7 +368,7 @@ static enum vt_job_end run(void *context, struct vt_job_run *run, struct vt_err 
 
     if (arguments && (!peer || !fetching.study))
         vt_fail(err, VT_E_CORRUPT, "the job names no peer or no study");
-    else if (arguments && vt_world_peer(context, peer, &fetching.peer, err))
+    else if (arguments && vt_world_peer_of(context, run, peer, &fetching.peer, err))
         end = fetch(&fetching, err);
     vt_receive_free(fetching.receive);
     free(fetching.list);

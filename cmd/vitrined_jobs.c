@@ -8,9 +8,12 @@
 
 #include "archive/archive.h"
 #include "cmd/vitrined_commit.h"
+#include "cmd/vitrined_expire.h"
 #include "cmd/vitrined_fetch.h"
+#include "cmd/vitrined_media.h"
 #include "cmd/vitrined_notify.h"
 #include "cmd/vitrined_prefetch.h"
+#include "cmd/vitrined_request.h"
 #include "cmd/vitrined_routes.h"
 #include "cmd/vitrined_send.h"
 #include "cmd/vitrined_volumes.h"
@@ -24,7 +27,7 @@ enum { WORKERS = 8, BACK_OFF_MAX = 16, BACK_OFF_TEXT_MAX = 256 };
 /* Each registers its kind of job. */
 static bool (*const kinds[])(struct vt_job_world *world, struct vt_err *err) = {
     vt_send_kind, vt_fetch_kind, vt_notify_kind, vt_prefetch_kind, vt_commit_kind,
-    vt_migrate_kind,
+    vt_migrate_kind, vt_media_kinds, vt_expire_kind, vt_request_kind,
 };
 
 /* "1m 5m 30m 1h" */
@@ -79,7 +82,8 @@ bool vt_world_open(struct vt_job_world *world, struct vt_err *err)
 
 bool vt_world_start(struct vt_job_world *world, struct vt_err *err)
 {
-    return vt_routes_start(world, err) && vt_migrate_start(world, err) && vt_jobs_start(world->jobs, err) &&
+    return vt_routes_start(world, err) && vt_migrate_start(world, err) &&
+           vt_expire_start(world, err) && vt_jobs_start(world->jobs, err) &&
            vt_commit_start(world, err);
 }
 
@@ -111,6 +115,20 @@ bool vt_world_peer(const struct vt_job_world *world, const char *text, struct vt
         .timeout = out->peer.timeout,
     };
     return true;
+}
+
+bool vt_world_peer_of(const struct vt_job_world *world, const struct vt_job_run *run,
+                      const char *text, struct vt_job_peer *out, struct vt_err *err)
+{
+    if (!vt_world_peer(world, text, out, err))
+        return false;
+    out->client.stop_fd = vt_job_stop_fd(run);
+    return true;
+}
+
+enum vt_job_end vt_world_end(const struct vt_job_run *run)
+{
+    return vt_job_should_stop(run) ? VT_JOB_END_STOPPED : VT_JOB_END_AGAIN;
 }
 
 void vt_world_key(const char *peer, char out[static VT_JOB_NAME_MAX + 1])

@@ -55,6 +55,11 @@ struct vt_job_peer {
 };
 bool vt_world_peer(const struct vt_job_world *world, const char *text, struct vt_job_peer *out,
                    struct vt_err *err);
+/* The same for a run: when it is to stop, nothing is waited for any more (VT_E_CANCELLED). */
+bool vt_world_peer_of(const struct vt_job_world *world, const struct vt_job_run *run, const char *text,
+                      struct vt_job_peer *out, struct vt_err *err);
+/* Of a run that failed for the time being: stopped, when it was told to. */
+enum vt_job_end vt_world_end(const struct vt_job_run *run);
 /* The key of jobs that load a peer: its name, cut to VT_JOB_NAME_MAX. */
 void vt_world_key(const char *peer, char out[static VT_JOB_NAME_MAX + 1]);
 /* The arguments of a job: an object, the caller's. */

@@ -150,7 +150,7 @@ static enum vt_job_end notify(struct vt_job_world *world, struct vt_job_run *run
     struct vt_job_peer peer;
     enum vt_job_end end = VT_JOB_END_FAILED;
 
-    if (vt_world_peer(world, peer_name, &peer, err) && collect(world->archive, study, &all, err)) {
+    if (vt_world_peer_of(world, run, peer_name, &peer, err) && collect(world->archive, study, &all, err)) {
         const struct vt_notify what = { .study_uid = study,
                                         .retrieve_ae_title = peer.peer.local_ae_title
                                                                  ? peer.peer.local_ae_title
@@ -161,7 +161,7 @@ static enum vt_job_end notify(struct vt_job_world *world, struct vt_job_run *run
         bool told = all.count == 0 || vt_client_notify(&peer.client, &what, err);
         if (told)
             vt_job_progress(run, all.count, 0);
-        end = told ? VT_JOB_END_DONE : VT_JOB_END_AGAIN;
+        end = told ? VT_JOB_END_DONE : vt_world_end(run);
     }
     free(all.list);
     return end;

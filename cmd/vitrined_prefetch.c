@@ -294,13 +294,13 @@ static enum vt_job_end prefetch(struct vt_job_world *world, struct vt_job_run *r
     struct vt_job_peer peer;
     enum vt_job_end end = VT_JOB_END_FAILED;
 
-    if (read_rule(world, name, &rule, err) && vt_world_peer(world, rule.peer, &peer, err)) {
+    if (read_rule(world, name, &rule, err) && vt_world_peer_of(world, run, rule.peer, &peer, err)) {
         snprintf(looking.patient, sizeof looking.patient, "%s", patient ? patient : "");
         bool ok = patient || look_at_study(world->archive, &rule, &looking, err);
         if (ok && looking.matches && *looking.patient && !strpbrk(looking.patient, "*?\\"))
             ok = ask_for_priors(&peer, &rule, &looking, err) &&
                  fetch_newest(world, run, &rule, &looking, err);
-        end = ok ? VT_JOB_END_DONE : VT_JOB_END_AGAIN;
+        end = ok ? VT_JOB_END_DONE : vt_world_end(run);
     }
     vt_rule_fini(&rule.rule);
     vt_rule_words_fini(&rule.prior_match);

@@ -9,6 +9,7 @@
 
 #include "archive/archive.h"
 #include "cmd/vitrined_jobs.h"
+#include "cmd/vitrined_request.h"
 #include "core/clock.h"
 #include "core/conf.h"
 #include "core/err.h"
@@ -22,7 +23,9 @@ enum { ASSOCIATIONS = 1 };
 static char *make_arguments(const struct vt_send_new *new)
 {
     json_t *list = json_array();
-    json_t *object = list ? json_pack("{s:s, s:o}", "peer", new->peer, "instances", list) : NULL;
+    json_t *object = list ? json_pack("{s:s, s:o, s:b}", "peer", new->peer, "instances", list,
+                                    "commit", new->commit)
+                        : NULL;
 
     for (size_t i = 0; object && i < new->count; i++)
         if (json_array_append_new(list, json_string(new->instances[i])) != 0) {
@@ -207,6 +210,9 @@ static bool on_done(void *context, size_t i, struct vt_outgoing *sent, enum vt_s
     if (sending->open[i].fd >= 0)
         vt_stored_close(&sending->open[i]);
     sending->open[i].fd = -1;
+    /* Nobody failed: the next run sends it. */
+    if (result == VT_SENT_FAILED && status == 0 && vt_job_should_stop(sending->run))
+        return false;
     if (text && *text)
         snprintf(reason, sizeof reason, "%s", text);
     else
@@ -323,6 +329,28 @@ static enum vt_job_end send_planned(struct sending *sending, const struct vt_job
     return VT_JOB_END_DONE;
 }
 
+/* Of what failed for good, the report will say so. */
+static bool ask_to_commit(const struct sending *sending, const char *peer, struct vt_err *err)
+{
+    size_t count = json_array_size(sending->instances);
+    vt_autofree const char **uids = calloc(count + 1, sizeof *uids);
+    const struct vt_request_new new = { .peer = peer,
+                                        .subject = vt_job_of(sending->run)->subject,
+                                        .who = vt_job_of(sending->run)->who,
+                                        .instances = uids,
+                                        .count = count };
+
+    if (!uids)
+        return vt_fail(err, VT_E_NOMEM, "no memory for a job");
+    for (size_t i = 0; i < count; i++)
+        uids[i] = uid_of(sending, i);
+    struct vt_err why = { 0 };
+    if (vt_request_enqueue(sending->world, &new, NULL, &why))
+        return true;
+    *err = why;
+    return false;
+}
+
 static enum vt_job_end run_arguments(struct vt_job_world *world, struct vt_job_run *run,
                                      const json_t *arguments, struct vt_err *err)
 {
@@ -337,11 +365,14 @@ static enum vt_job_end run_arguments(struct vt_job_world *world, struct vt_job_r
         vt_fail(err, VT_E_CORRUPT, "the job names no peer or no instances");
         return VT_JOB_END_FAILED;
     }
-    if (!vt_world_peer(world, text, &peer, err))
+    if (!vt_world_peer_of(world, run, text, &peer, err))
         return VT_JOB_END_FAILED;
     pthread_mutex_init(&sending.lock, NULL);
     if (plan(&sending, err))
         end = send_planned(&sending, &peer, err);
+    if (end == VT_JOB_END_DONE && json_is_true(json_object_get(arguments, "commit")) &&
+        !ask_to_commit(&sending, text, err))
+        end = VT_JOB_END_AGAIN;
     pthread_mutex_destroy(&sending.lock);
     free(sending.todo);
     free(sending.open);

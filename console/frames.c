@@ -103,6 +103,7 @@ static bool learn(struct vt_frame_cache *cache, struct slot *slot, const struct 
         return vt_fail(err, VT_E_UNSUPPORTED, "frames of this transfer syntax are not told apart");
     if (!vt_archive_open_instance(cache->archive, entry, &stored, err))
         return false;
+    vt_archive_accessed(cache->archive, entry);
     frames->entry = stored.entry;
     frames->encapsulated = syntax->encapsulated;
     vt_buf_init(&frames->table, VT_FRAMES_BYTES_MAX);
@@ -228,6 +229,21 @@ void vt_frames_release(struct vt_frame_cache *cache, const struct vt_frames *fra
 }
 
 /* ---- reading ---- */
+
+bool vt_frames_attributes(const struct vt_frames *frames, struct vt_buf *out, struct vt_err *err)
+{
+    const struct vt_transfer_syntax *syntax = vt_transfer_syntax_find(frames->entry.transfer_syntax);
+    uint64_t header = syntax ? element_header(syntax) : 12;
+
+    if (frames->entry.pixel_offset < header || frames->entry.pixel_offset > PREFIX_MAX)
+        return vt_fail(err, VT_E_LIMIT, "its attributes are too long to be read");
+    size_t size = (size_t)(frames->entry.pixel_offset - header);
+    if (!vt_buf_reserve(out, size, err) ||
+        !vt_io_pread(frames->fd, out->data, size, frames->entry.data_set_offset, frames->entry.file, err))
+        return false;
+    out->size = size;
+    return true;
+}
 
 static bool read_at(const struct vt_frames *frames, uint64_t at, uint64_t size, struct vt_buf *out, struct vt_err *err)
 {

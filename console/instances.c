@@ -99,6 +99,7 @@ bool vt_instances_open(const struct vt_console *console, const char *sop_uid, st
         return vt_fail(err, VT_E_NOTFOUND, "There is no such instance.");
     if (!vt_archive_open_instance(archive, &entry, out, err))
         return false;
+    vt_archive_accessed(archive, &out->entry);
     if (!out->corrected || vt_archive_outgoing(archive, out, err))
         return true;
     vt_stored_close(out);

@@ -313,6 +313,7 @@ bool vt_reader_open(struct vt_reader *reader, size_t i, struct vt_stored *out, s
         if (!open_stored(reader->retrieval, i, out, err))
             return false;
     }
+    vt_archive_accessed(reader->retrieval->session->options->archive, &out->entry);
     vt_trail_sent(reader->retrieval->session, reader->retrieval->trail,
                   destination_of(reader->retrieval), out->entry.study_uid, out->entry.sop_class);
     if (out->data_set_size > READ_AHEAD_MAX)

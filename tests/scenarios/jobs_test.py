@@ -2,6 +2,7 @@
 """The queue of the node: `vitrine send` from the archive to DCMTK's storescp and to receivers that refuse, fail and die; pause,
 cancel, retry; kill -9 with jobs at work: nothing is lost, nothing that was answered is sent again."""
 import pathlib
+import socket
 import subprocess
 import threading
 import time
@@ -140,6 +141,74 @@ def case_a_peer_without_room_is_asked_again_for_what_is_missing(world):
     equal(send(world.node, "SINK", "PatientID=PAT1").returncode, 0, "sent in the end")
     equal(sorted(counts.values()), [1] * 6 + [2] * 2, "times that each was sent")
     assert newest(world.node)["attempts"] >= 1
+
+
+class Silent:
+    """Takes connections, and says nothing: before the association, or to the C-STORE."""
+
+    def __init__(self):
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        self.taken = []
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+
+    def serve(self):
+        while True:
+            try:
+                self.taken.append(self.socket.accept()[0])
+            except OSError:
+                return
+
+    def close(self):
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+        self.thread.join(10)
+        for taken in self.taken:
+            taken.close()
+
+
+def ended_in(world, number, words, states):
+    begun = time.monotonic()
+    equal(world.node.cli("job", *words, number).returncode, 0, words)
+    until(lambda: job(world.node, number)["state"] in states, f"{words} of a job that waits")
+    return time.monotonic() - begun
+
+
+def case_a_job_that_waits_for_a_silent_peer_stops_at_once(world):
+    silent, gate = Silent(), threading.Event()
+    try:
+        for words, states in ((["cancel"], ["cancelled"]), (["pause"], ["paused"])):
+            before = len(silent.taken)
+            equal(world.node.cli("send", f"MUTE@127.0.0.1:{silent.port}", "PatientID=PAT1", "--background").returncode, 0, "queued")
+            until(lambda: len(silent.taken) > before, "a connection")
+            took = ended_in(world, newest(world.node)["id"], words, states)
+            assert took < 10, f"{words} took {took:.1f} s: the answer is waited for 30 s"
+        # One that took the association and does not answer the C-STORE.
+        world.reset(lambda values: gate.wait(WAIT) and 0)
+        equal(send(world.node, "SINK", "PatientID=PAT1", "--background").returncode, 0, "queued")
+        number = newest(world.node)["id"]
+        until(lambda: world.sink.associations > 0, "an association")
+        took = ended_in(world, number, ["pause"], ["paused"])
+        assert took < 10, f"a pause took {took:.1f} s: the answer is waited for 60 s"
+        gate.set()
+        world.reset()
+        equal(world.node.cli("job", "resume", number).returncode, 0, "resume")
+        until(lambda: job(world.node, number)["state"] == "done", "the paused job goes on")
+        equal((job(world.node, number)["done"], job(world.node, number)["failed"]), (8, 0), "nothing was lost")
+        # The node itself.
+        before = len(silent.taken)
+        equal(world.node.cli("send", f"MUTE@127.0.0.1:{silent.port}", "PatientID=PAT2", "--background").returncode, 0, "queued")
+        number = newest(world.node)["id"]
+        until(lambda: len(silent.taken) > before, "a connection")
+        begun = time.monotonic()
+        equal(world.node.stop(), 0, "the node")
+        assert time.monotonic() - begun < 12, "the node waits for a silent peer"
+        world.node.start()
+        equal(world.node.cli("job", "cancel", number).returncode, 0, "the job was kept")
+    finally:
+        gate.set()
+        silent.close()
 
 
 def case_a_peer_that_takes_no_syntax_is_named_in_the_reason(world):
