@@ -32,5 +32,7 @@ const struct vt_frames *vt_frames_get(struct vt_frame_cache *cache, const char *
                                       const char *sop_uid, struct vt_err *err);
 void vt_frames_release(struct vt_frame_cache *cache, const struct vt_frames *frames);
 
+/* The data set up to the pixel data's element, into `out`, which is empty. */
+bool vt_frames_attributes(const struct vt_frames *frames, struct vt_buf *out, struct vt_err *err);
 /* The bytes of frame i (from 0), without item headers, appended. */
 bool vt_frames_read(const struct vt_frames *frames, size_t i, struct vt_buf *out, struct vt_err *err);

@@ -22,6 +22,7 @@ struct sending {
     struct vt_instances instances;
     size_t next;                          /* instance */
     char transfer_syntax[VT_UID_MAX + 1]; /* asked for; "": as stored */
+    bool single;                          /* application/dicom without multipart, of one instance */
     bool must;                            /* else what cannot be transcoded goes as it is stored */
     struct vt_boundary boundary;
 
@@ -68,10 +69,15 @@ static bool prepare(struct sending *sending, struct vt_err *err)
     return sending->as_stored;
 }
 
+static const char *syntax_of(const struct sending *sending)
+{
+    return sending->as_stored ? sending->stored.entry.transfer_syntax : sending->transfer_syntax;
+}
+
 static bool write_head(struct sending *sending, struct vt_err *err)
 {
     const struct vt_index_entry *entry = &sending->stored.entry;
-    const char *syntax = sending->as_stored ? entry->transfer_syntax : sending->transfer_syntax;
+    const char *syntax = syntax_of(sending);
     const struct vt_file_meta meta = {
         .sop_class_uid = entry->sop_class,
         .sop_instance_uid = entry->sop_uid,
@@ -82,7 +88,7 @@ static bool write_head(struct sending *sending, struct vt_err *err)
     vt_buf_reset(&sending->head);
     sending->head_sent = 0;
     snprintf(type, sizeof type, "application/dicom;transfer-syntax=%s", syntax);
-    return vt_boundary_part(&sending->boundary, type, NULL, &sending->head, err) &&
+    return (sending->single || vt_boundary_part(&sending->boundary, type, NULL, &sending->head, err)) &&
            vt_write_file_meta(&sending->head, &meta, err);
 }
 
@@ -107,7 +113,7 @@ static bool open_next(struct sending *sending, struct vt_err *err)
     sending->ended = true;
     vt_buf_reset(&sending->head);
     sending->head_sent = 0;
-    return vt_boundary_end(&sending->boundary, &sending->head, err);
+    return sending->single || vt_boundary_end(&sending->boundary, &sending->head, err);
 }
 
 static uint64_t body_size(const struct sending *sending)
@@ -159,7 +165,7 @@ static ptrdiff_t pull(void *state, uint64_t position, uint8_t *bytes, size_t siz
 }
 
 /* The first range that we can serve: application/dicom, in its transfer syntax. */
-static bool choose(const struct vt_request *request, struct sending *sending)
+static bool choose(const struct vt_request *request, unsigned levels, struct sending *sending)
 {
     struct vt_accept accept;
 
@@ -175,6 +181,7 @@ static bool choose(const struct vt_request *request, struct sending *sending)
         snprintf(sending->transfer_syntax, sizeof sending->transfer_syntax, "%s",
                  named ? range->transfer_syntax : any ? "" : VT_UID_EXPLICIT_LE);
         sending->must = named;
+        sending->single = levels == 3 && !range->multipart && strcmp(range->type, "*/*") != 0;
         return true;
     }
     return false;
@@ -192,7 +199,11 @@ static void retrieve(struct vt_request *request, unsigned levels)
     vt_transcoded_init(&sending->other);
     vt_buf_init(&sending->head, HEAD_MAX);
     vt_boundary_new(&sending->boundary);
-    bool acceptable = choose(request, sending);
+    bool acceptable = choose(request, levels, sending);
+    if (acceptable && sending->single && vt_part_of_instance(request, sending->transfer_syntax)) {
+        sending_free(sending);
+        return;
+    }
     if (!acceptable)
         vt_answer_error(request, 406, "Instances are sent as multipart/related; type=\"application/dicom\".");
     /* The first instance is opened, and transcoded if need be, while a status can still be told. */
@@ -206,7 +217,10 @@ static void retrieve(struct vt_request *request, unsigned levels)
         sending_free(sending);
         return;
     }
-    vt_boundary_type(&sending->boundary, "application/dicom", type, sizeof type);
+    if (sending->single)
+        snprintf(type, sizeof type, "application/dicom;transfer-syntax=%s", syntax_of(sending));
+    else
+        vt_boundary_type(&sending->boundary, "application/dicom", type, sizeof type);
     vt_answer_header(request, "Cache-Control", "private, no-cache");
     vt_answer_stream(request, 200, type, UINT64_MAX, pull, sending, sending_free);
 }
@@ -245,5 +259,9 @@ const struct vt_route vt_wado_routes[] = {
     { "GET", SERIES "/thumbnail", VT_USER_VIEWER, vt_thumbnail_of_series, NULL, 0 },
     { "GET", INSTANCE "/thumbnail", VT_USER_VIEWER, vt_thumbnail_of_instance, NULL, 0 },
     { "GET", INSTANCE "/file", VT_USER_VIEWER, vt_file_of_instance, NULL, 0 },
+    { "GET", STUDY "/original", VT_USER_VIEWER, vt_original_of_study, NULL, 0 },
+    { "GET", SERIES "/original", VT_USER_VIEWER, vt_original_of_study, NULL, 0 },
+    { "GET", INSTANCE "/original", VT_USER_VIEWER, vt_original_of_instance, NULL, 0 },
+    { "DELETE", STUDY, VT_USER_ADMIN, vt_delete_study, NULL, 0 },
     { NULL, NULL, VT_USER_NOBODY, NULL, NULL, 0 },
 };

@@ -1,16 +1,18 @@
-/* Frames (PS3.18 10.4.1.1.6) as they are stored: one read for each, from the offsets kept at ingest. */
+/* Frames (PS3.18 10.4.1.1.6) as they are stored: one read for each, from the offsets kept at ingest; decoded only for who takes nothing
+ * but octets. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "console/accept.h"
+#include "console/http_rules.h"
 #include "console/instances.h"
 #include "console/multipart.h"
 #include "console/wado_inside.h"
 #include "core/err.h"
+#include "dicom/render.h"
 
-enum { FRAMES_MAX = 10000, ANSWER_MAX = 1 << 30 };
+enum { FRAMES_MAX = 10000, FRAMES_AT_ONCE = 16, ANSWER_MAX = 1 << 30, ATTRIBUTES_MAX = 64 << 20 };
 
 struct wanted {
     size_t *numbers; /* from 1 */
@@ -90,98 +92,195 @@ static const struct vt_media_range *choose(const struct vt_accept *accept, const
     return NULL;
 }
 
-static bool put_frames(const struct vt_frames *frames, const struct wanted *wanted, const char *part_type,
-                       struct vt_boundary *boundary, struct vt_buf *out, struct vt_err *err)
+/* Octets in Explicit VR Little Endian: for who takes nothing of what is stored. */
+static const struct vt_media_range *choose_plain(const struct vt_accept *accept, size_t count)
 {
-    for (size_t i = 0; i < wanted->count; i++)
-        if ((boundary && !vt_boundary_part(boundary, part_type, NULL, out, err)) ||
-            !vt_frames_read(frames, wanted->numbers[i] - 1, out, err))
-            return false;
-    return !boundary || vt_boundary_end(boundary, out, err);
+    for (size_t i = 0; i < accept->count; i++) {
+        const struct vt_media_range *range = &accept->ranges[i];
+        if ((count == 1 || range->multipart) && vt_media_takes(range, "application/octet-stream") &&
+            (!*range->transfer_syntax || strcmp(range->transfer_syntax, VT_UID_EXPLICIT_LE) == 0))
+            return range;
+    }
+    return NULL;
 }
 
-static void answer_stored(struct vt_request *request, const struct vt_frames *frames, const struct wanted *wanted,
-                          const struct vt_media_range *range, const char *type)
-{
-    VT_AUTO_BUF(out, ANSWER_MAX);
-    struct vt_boundary boundary;
-    struct vt_err err = { 0 };
-    char whole[256], part[256];
-    bool octets = !vt_media_takes(range, type);
-    bool multipart = range->multipart || wanted->count > 1 || strcmp(range->type, "*/*") == 0;
-    const char *syntax = frames->encapsulated ? frames->entry.transfer_syntax : VT_UID_EXPLICIT_LE;
+/* ---- the answer ---- */
 
-    snprintf(part, sizeof part, "%s;transfer-syntax=%s", octets ? "application/octet-stream" : type, syntax);
-    vt_boundary_new(&boundary);
-    vt_boundary_type(&boundary, octets ? "application/octet-stream" : type, whole, sizeof whole);
-    if (!put_frames(frames, wanted, part, multipart ? &boundary : NULL, &out, &err)) {
-        vt_answer_err(request, &err);
+/* One answer under way; frames lie in `piece` one after the other, so that a long list costs no more memory than one. */
+struct sending {
+    struct vt_frame_cache *cache;
+    const struct vt_frames *frames;
+    struct wanted wanted;
+    bool decoded, multipart, ended;
+    char part_type[256];
+    struct vt_boundary boundary;
+    struct vt_buf attributes; /* when decoded */
+    size_t next;              /* of wanted */
+    struct vt_buf piece;
+    size_t sent;
+};
+
+static void sending_free(void *state)
+{
+    struct sending *sending = state;
+
+    vt_frames_release(sending->cache, sending->frames);
+    free(sending->wanted.numbers);
+    vt_buf_fini(&sending->attributes);
+    vt_buf_fini(&sending->piece);
+    free(sending);
+}
+
+static bool put_decoded(struct sending *sending, size_t number, struct vt_err *err)
+{
+    VT_AUTO_BUF(pixels, VT_RENDER_FRAME_MAX);
+
+    if (sending->attributes.size == 0 && !vt_frames_attributes(sending->frames, &sending->attributes, err))
+        return false;
+    if (!vt_frames_read(sending->frames, number, &pixels, err))
+        return false;
+    const struct vt_render what = { .attributes = sending->attributes.data,
+                                    .attributes_size = sending->attributes.size,
+                                    .transfer_syntax = sending->frames->entry.transfer_syntax,
+                                    .pixels = pixels.data,
+                                    .pixels_size = pixels.size,
+                                    .number = (uint32_t)number };
+    return vt_frame_plain(&what, &sending->piece, err);
+}
+
+/* The next frame behind what is in `piece`, or the end. */
+static bool put_next(struct sending *sending, struct vt_err *err)
+{
+    if (sending->next == sending->wanted.count) {
+        sending->ended = true;
+        return !sending->multipart || vt_boundary_end(&sending->boundary, &sending->piece, err);
+    }
+    size_t number = sending->wanted.numbers[sending->next++] - 1;
+    return (!sending->multipart || vt_boundary_part(&sending->boundary, sending->part_type, NULL, &sending->piece, err)) &&
+           (sending->decoded ? put_decoded(sending, number, err)
+                             : vt_frames_read(sending->frames, number, &sending->piece, err));
+}
+
+static ptrdiff_t pull(void *state, uint64_t position, uint8_t *bytes, size_t size)
+{
+    struct sending *sending = state;
+    struct vt_err err = { 0 };
+
+    (void)position;
+    while (sending->sent == sending->piece.size) {
+        if (sending->ended)
+            return 0;
+        vt_buf_reset(&sending->piece);
+        sending->sent = 0;
+        if (!put_next(sending, &err))
+            return -1;
+    }
+    size_t left = sending->piece.size - sending->sent;
+    size = size < left ? size : left;
+    memcpy(bytes, sending->piece.data + sending->sent, size);
+    sending->sent += size;
+    return (ptrdiff_t)size;
+}
+
+static void answer_failure(struct vt_request *request, const struct sending *sending, const struct vt_err *err)
+{
+    if (sending->decoded && err->code == VT_E_UNSUPPORTED)
+        vt_answer_error(request, 406, "These frames are in transfer syntax %s and cannot be decoded: %s.",
+                        sending->frames->entry.transfer_syntax, err->text);
+    else
+        vt_answer_err(request, err);
+}
+
+/* A short list in one piece, its length known; a long one as it is read. Takes `sending`. */
+static void send_frames(struct vt_request *request, struct sending *sending, const char *type)
+{
+    bool small = sending->wanted.count <= FRAMES_AT_ONCE;
+    struct vt_err err = { 0 };
+    bool ok = put_next(sending, &err);
+
+    while (ok && small && !sending->ended)
+        ok = put_next(sending, &err);
+    if (!ok) {
+        answer_failure(request, sending, &err);
+    } else if (small) {
+        vt_answer_buf(request, 200, type, &sending->piece);
+    } else {
+        vt_answer_stream(request, 200, type, UINT64_MAX, pull, sending, sending_free);
         return;
     }
-    vt_answer_header(request, "Cache-Control", "private, max-age=3600");
-    vt_answer_buf(request, 200, multipart ? whole : part, &out);
+    sending_free(sending);
 }
 
-static void serve(struct vt_request *request, const struct vt_frames *frames)
+/* Takes `sending`. */
+static void answer_frames(struct vt_request *request, struct sending *sending, const struct vt_media_range *range,
+                          const char *type)
 {
-    struct wanted wanted = { 0 };
+    const struct vt_frames *frames = sending->frames;
+    bool octets = sending->decoded || !vt_media_takes(range, type);
+    const char *syntax = frames->encapsulated && !sending->decoded ? frames->entry.transfer_syntax : VT_UID_EXPLICIT_LE;
+    const char *media = octets ? "application/octet-stream" : type;
+    char whole[256], etag[VT_ETAG_MAX];
+
+    sending->multipart = range->multipart || sending->wanted.count > 1 || strcmp(range->type, "*/*") == 0;
+    snprintf(sending->part_type, sizeof sending->part_type, "%s;transfer-syntax=%s", media, syntax);
+    vt_instance_etag(&frames->entry, true, vt_request_part(request, 3), sending->part_type, etag);
+    vt_answer_header(request, "Cache-Control", "private, max-age=3600");
+    if (vt_answer_etag(request, etag)) {
+        sending_free(sending);
+        return;
+    }
+    vt_boundary_new(&sending->boundary);
+    vt_boundary_type(&sending->boundary, media, whole, sizeof whole);
+    if (!sending->multipart)
+        snprintf(whole, sizeof whole, "%s", sending->part_type);
+    send_frames(request, sending, whole);
+}
+
+/* Takes `sending`. */
+static void serve(struct vt_request *request, struct sending *sending)
+{
+    const struct vt_frames *frames = sending->frames;
+    const char *type = media_type(&frames->entry, frames->encapsulated);
     struct vt_accept accept;
     struct vt_err err = { 0 };
-    const char *type = media_type(&frames->entry, frames->encapsulated);
 
-    if (!read_numbers(vt_request_part(request, 3), frames->count, &wanted, &err)) {
+    if (!read_numbers(vt_request_part(request, 3), frames->count, &sending->wanted, &err)) {
         vt_answer_err(request, &err);
-    } else {
-        vt_accept_read(vt_request_header(request, "Accept"), &accept);
-        const struct vt_media_range *range = choose(&accept, frames, type, wanted.count);
-        if (range)
-            answer_stored(request, frames, &wanted, range, type);
-        else
-            vt_answer_error(request, 406, "These frames are %s in transfer syntax %s: ask for that, or for "
-                                          "application/octet-stream; transfer-syntax=*.",
-                            type, frames->entry.transfer_syntax);
+        sending_free(sending);
+        return;
     }
-    free(wanted.numbers);
+    vt_accept_read(vt_request_header(request, "Accept"), &accept);
+    const struct vt_media_range *range = choose(&accept, frames, type, sending->wanted.count);
+    if (!range) {
+        range = choose_plain(&accept, sending->wanted.count);
+        sending->decoded = true;
+    }
+    if (range) {
+        answer_frames(request, sending, range, type);
+        return;
+    }
+    vt_answer_error(request, 406, "These frames are %s in transfer syntax %s: ask for that, or for application/octet-stream.",
+                    type, frames->entry.transfer_syntax);
+    sending_free(sending);
 }
 
 void vt_frames_of_instance(struct vt_request *request)
 {
     const struct vt_console *console = vt_request_context(request);
     struct vt_err err = { 0 };
-    const struct vt_frames *frames = vt_frames_get(console->frames, vt_request_part(request, 0),
-                                                   vt_request_part(request, 1), vt_request_part(request, 2), &err);
+    struct sending *sending = calloc(1, sizeof *sending);
 
-    if (frames)
-        serve(request, frames);
-    else
-        vt_answer_err(request, &err);
-    vt_frames_release(console->frames, frames);
-}
-
-/* ---- the file, and single values ---- */
-
-void vt_file_of_instance(struct vt_request *request)
-{
-    const struct vt_console *console = vt_request_context(request);
-    struct vt_stored stored;
-    struct vt_err err = { 0 };
-
-    if (!vt_instances_open(console, vt_request_part(request, 2), &stored, &err)) {
-        vt_answer_err(request, &err);
+    if (!sending)
+        return;
+    sending->cache = console->frames;
+    vt_buf_init(&sending->attributes, ATTRIBUTES_MAX);
+    vt_buf_init(&sending->piece, ANSWER_MAX);
+    sending->frames = vt_frames_get(console->frames, vt_request_part(request, 0), vt_request_part(request, 1),
+                                    vt_request_part(request, 2), &err);
+    if (sending->frames) {
+        serve(request, sending);
         return;
     }
-    if (stored.corrected) { /* its file says who it was before: only the multipart answer writes a new one */
-        vt_stored_close(&stored);
-        vt_answer_error(request, 409, "The patient of this instance was corrected: retrieve it as multipart/related.");
-        return;
-    }
-    vt_answer_header(request, "Content-Disposition", "attachment; filename=\"%s.dcm\"", stored.entry.sop_uid);
-    vt_answer_header(request, "Cache-Control", "private, no-cache");
-    int fd = dup(stored.fd);
-    uint64_t size = stored.data_set_offset + stored.data_set_size;
-    vt_stored_close(&stored);
-    if (fd < 0)
-        vt_answer_error(request, 503, "No descriptor is free.");
-    else
-        vt_answer_file(request, "application/dicom", fd, 0, size);
+    vt_answer_err(request, &err);
+    sending_free(sending);
 }

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <xxhash.h>
+
 #include "console/instances.h"
 #include "console/wado_inside.h"
 #include "core/err.h"
@@ -113,6 +115,16 @@ static bool describe_all(struct describing *d, const struct vt_instances *instan
     return vt_buf_append_text(&d->out, d->out.size > 0 ? "]\n" : "[]\n", err);
 }
 
+/* The tag is of the text: corrections of patients change it, whose files stay as they are. Weak, since it may be compressed. */
+static bool answer_unchanged(struct vt_request *request, const struct vt_buf *text)
+{
+    XXH128_hash_t hash = XXH3_128bits(text->data, text->size);
+    char etag[VT_ETAG_MAX];
+
+    snprintf(etag, sizeof etag, "W/\"%016llx%016llx\"", (unsigned long long)hash.high64, (unsigned long long)hash.low64);
+    return vt_answer_etag(request, etag);
+}
+
 static void metadata(struct vt_request *request, unsigned levels)
 {
     struct describing d = { .console = vt_request_context(request) };
@@ -127,10 +139,10 @@ static void metadata(struct vt_request *request, unsigned levels)
     vt_buf_init(&d.bytes, INSTANCE_MAX);
     vt_buf_init(&d.out, ANSWER_MAX);
     vt_answer_header(request, "Cache-Control", "private, no-cache");
-    if (describe_all(&d, &instances, &err))
-        vt_answer_buf(request, 200, "application/dicom+json", &d.out);
-    else
+    if (!describe_all(&d, &instances, &err))
         vt_answer_err(request, &err);
+    else if (!answer_unchanged(request, &d.out))
+        vt_answer_buf(request, 200, "application/dicom+json", &d.out);
     vt_buf_fini(&d.bytes);
     vt_buf_fini(&d.out);
     vt_instances_fini(&instances);

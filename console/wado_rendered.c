@@ -1,4 +1,4 @@
-/* Pictures (PS3.18 10.4.1.1.3): /rendered of an instance (its first frame) and of a frame, /thumbnail of all levels, as JPEG.
+/* Pictures (PS3.18 10.4.1.1.3): /rendered of an instance (its first frame) and of a frame, /thumbnail of all levels, as JPEG or PNG.
  * The header Vitrine-Window tells the window that was used and the range of values: "center,width,least,largest". */
 #include <math.h>
 #include <stdio.h>
@@ -6,16 +6,17 @@
 #include <string.h>
 
 #include "console/accept.h"
+#include "console/http_rules.h"
 #include "console/instances.h"
 #include "console/wado_inside.h"
 #include "core/err.h"
-#include "core/io.h"
 #include "dicom/render.h"
 
 enum {
     PREFIX_MAX = 64 << 20,
     FRAME_MAX = 256 << 20,
-    JPEG_MAX = 256 << 20,
+    PICTURE_MAX = 256 << 20,
+    SALT_MAX = 256,
     THUMBNAIL = 128,      /* pixels a side, unless viewport says otherwise */
     TRIES = 8,            /* instances of a study that may have no picture until one has */
 };
@@ -96,62 +97,68 @@ static bool read_parameters(const struct vt_request *request, struct vt_render *
            vt_fail(err, VT_E_INVALID, "Quality is 1 to 100.");
 }
 
-static bool takes_jpeg(const struct vt_request *request)
+/* The first range that takes one of both; JPEG where it does not matter. "accept=" of the query may say it for a page's image. */
+static bool choose_type(const struct vt_request *request, struct vt_render *out)
 {
+    const char *said = vt_request_query(request, "accept");
     struct vt_accept accept;
 
-    vt_accept_read(vt_request_header(request, "Accept"), &accept);
-    for (size_t i = 0; i < accept.count; i++)
-        if (!accept.ranges[i].multipart && vt_media_takes(&accept.ranges[i], "image/jpeg"))
+    vt_accept_read(said ? said : vt_request_header(request, "Accept"), &accept);
+    for (size_t i = 0; i < accept.count; i++) {
+        const struct vt_media_range *range = &accept.ranges[i];
+        bool jpeg = !range->multipart && vt_media_takes(range, "image/jpeg");
+        out->png = !jpeg && !range->multipart && vt_media_takes(range, "image/png");
+        if (jpeg || out->png)
             return true;
+    }
     return false;
 }
 
 /* ---- drawing ---- */
 
-static bool read_attributes(const struct vt_frames *frames, struct vt_buf *out, struct vt_err *err)
-{
-    const struct vt_transfer_syntax *syntax = vt_transfer_syntax_find(frames->entry.transfer_syntax);
-    uint64_t header = syntax && syntax->encoding == VT_IMPLICIT_LE ? 8 : 12;
-
-    if (frames->entry.pixel_offset < header || frames->entry.pixel_offset > PREFIX_MAX)
-        return vt_fail(err, VT_E_LIMIT, "its attributes are too long to be read");
-    size_t size = (size_t)(frames->entry.pixel_offset - header);
-    if (!vt_buf_reserve(out, size, err) ||
-        !vt_io_pread(frames->fd, out->data, size, frames->entry.data_set_offset, frames->entry.file, err))
-        return false;
-    out->size = size;
-    return true;
-}
-
-static bool draw(const struct vt_frames *frames, struct vt_render *what, struct vt_buf *jpeg, struct vt_rendered *used,
+static bool draw(const struct vt_frames *frames, struct vt_render *what, struct vt_buf *picture, struct vt_rendered *used,
                  struct vt_err *err)
 {
     VT_AUTO_BUF(attributes, PREFIX_MAX);
     VT_AUTO_BUF(pixels, FRAME_MAX);
 
-    if (!read_attributes(frames, &attributes, err) || !vt_frames_read(frames, what->number, &pixels, err))
+    if (!vt_frames_attributes(frames, &attributes, err) || !vt_frames_read(frames, what->number, &pixels, err))
         return false;
     what->attributes = attributes.data;
     what->attributes_size = attributes.size;
     what->transfer_syntax = frames->entry.transfer_syntax;
     what->pixels = pixels.data;
     what->pixels_size = pixels.size;
-    return vt_render_jpeg(what, jpeg, used, err);
+    return vt_render_jpeg(what, picture, used, err);
+}
+
+/* All that a picture depends on, as text. */
+static void describe(const struct vt_render *what, char out[SALT_MAX])
+{
+    snprintf(out, SALT_MAX, "%u %d %.17g %.17g %ux%u %u,%u,%u,%u %u %d", what->number, (int)what->window, what->center, what->width,
+             what->columns, what->rows, what->x, what->y, what->part_columns, what->part_rows, what->quality, what->png);
 }
 
 static bool answer_picture(struct vt_request *request, const struct vt_frames *frames, struct vt_render *what,
                            struct vt_err *err)
 {
-    VT_AUTO_BUF(jpeg, JPEG_MAX);
+    VT_AUTO_BUF(picture, PICTURE_MAX);
+    char salt[SALT_MAX], etag[VT_ETAG_MAX];
     struct vt_rendered used;
 
-    if (!draw(frames, what, &jpeg, &used, err))
+    describe(what, salt);
+    vt_instance_etag(&frames->entry, true, "picture", salt, etag);
+    if (vt_etag_is_listed(vt_request_header(request, "If-None-Match"), etag)) {
+        vt_answer_header(request, "Cache-Control", "private, max-age=3600");
+        return vt_answer_etag(request, etag);
+    }
+    if (!draw(frames, what, &picture, &used, err))
         return false;
     vt_answer_header(request, "Cache-Control", "private, max-age=3600");
+    vt_answer_etag(request, etag);
     if (used.width > 0)
         vt_answer_header(request, "Vitrine-Window", "%g,%g,%g,%g", used.center, used.width, used.least, used.largest);
-    vt_answer_buf(request, 200, "image/jpeg", &jpeg);
+    vt_answer_buf(request, 200, what->png ? "image/png" : "image/jpeg", &picture);
     return true;
 }
 
@@ -168,8 +175,8 @@ static bool begin(struct vt_request *request, struct vt_render *what)
 {
     struct vt_err err = { 0 };
 
-    if (!takes_jpeg(request))
-        vt_answer_error(request, 406, "Pictures are image/jpeg.");
+    if (!choose_type(request, what))
+        vt_answer_error(request, 406, "Pictures are image/jpeg or image/png.");
     else if (!read_parameters(request, what, &err))
         vt_answer_err(request, &err);
     return !vt_answered(request);

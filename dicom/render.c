@@ -133,6 +133,8 @@ static bool draw(const struct vt_render *what, struct vt_render_image *image, co
     used->rows = part.rows;
     if (what->grey)
         return write_grey(&scaled, samples, jpeg, err);
+    if (what->png)
+        return vt_render_write_png(scaled.data, part.columns, part.rows, samples, jpeg, err);
     return vt_render_write(scaled.data, part.columns, part.rows, samples,
                            what->quality ? what->quality : VT_RENDER_QUALITY, jpeg, err);
 }
@@ -160,8 +162,44 @@ bool vt_render_jpeg(const struct vt_render *what, struct vt_buf *jpeg, struct vt
         if (large)
             pthread_mutex_unlock(&alone);
     }
-    free(image.palette);
+    vt_render_image_fini(&image);
     if (ok && out)
         *out = used;
+    return ok;
+}
+
+static bool make_plain(const struct vt_render *what, struct vt_render_image *image, const struct vt_transfer_syntax *syntax,
+                       struct vt_buf *out, struct vt_err *err)
+{
+    VT_AUTO_BUF(plain, VT_RENDER_FRAME_MAX + VALUE_MAX);
+    size_t due = (size_t)vt_pixel_frame_size(&image->shape);
+
+    image->pixels = what->pixels;
+    image->size = what->pixels_size;
+    if ((syntax->encapsulated && !decode(what, image, &plain, err)) ||
+        (syntax->encoding == VT_EXPLICIT_BE && image->shape.bits_allocated > 8 && !swap(what, image, &plain, err)))
+        return false;
+    if (image->size < due)
+        return vt_fail(err, VT_E_INVALID, "a frame has %zu bytes where %zu are due", image->size, due);
+    return vt_buf_append(out, image->pixels, due, err);
+}
+
+bool vt_frame_plain(const struct vt_render *what, struct vt_buf *out, struct vt_err *err)
+{
+    const struct vt_transfer_syntax *syntax = vt_transfer_syntax_find(what->transfer_syntax);
+    struct vt_render_image image = { 0 };
+
+    if (!syntax || syntax->encoding == VT_DEFLATED_LE || syntax->video)
+        return vt_fail(err, VT_E_UNSUPPORTED, "frames in %s are not decoded", syntax ? syntax->name : "this transfer syntax");
+    bool ok = vt_render_read(what, syntax->encoding, &image, err);
+    if (ok) {
+        bool large = vt_pixel_frame_size(&image.shape) >= VT_RENDER_ALONE;
+        if (large)
+            pthread_mutex_lock(&alone);
+        ok = make_plain(what, &image, syntax, out, err);
+        if (large)
+            pthread_mutex_unlock(&alone);
+    }
+    vt_render_image_fini(&image);
     return ok;
 }

@@ -1,6 +1,5 @@
 /* dicom/render.h: one frame as a picture to look at (PS3.18 10.4.1.1.3): decoded, modality rescale and window applied, to
- * 8-bit grey or RGB, scaled, as a JPEG. Not for diagnosis: look-up tables of windows, overlays, ICC profiles and presentation
- * states do not count. Memory is bounded by a decoded frame; large frames wait for each other. Any thread. */
+ * 8-bit grey or RGB, scaled, as a JPEG or PNG. Not for diagnosis: overlays, ICC profiles and presentation states do not count. Memory is bounded by a decoded frame; large frames wait for each other. Any thread. */
 #pragma once
 
 #include <stdbool.h>
@@ -32,11 +31,13 @@ struct vt_render {
     size_t pixels_size;
     uint32_t number;                  /* of the frame, from 0: functional groups are looked up by it */
     /* How. */
-    enum vt_window window;            /* OWN: as the instance says, else from its least to its largest value */
+    enum vt_window window;            /* OWN: as the instance says (its first window, else its VOI LUT), else from its least to its
+                                       * largest value */
     double center, width;
     uint32_t columns, rows;           /* fits in there, with its proportions; 0: as large as it is */
     uint32_t x, y, part_columns, part_rows;   /* this part of it only; part_columns 0: all to the right, rows alike */
     unsigned quality;                 /* 1 to 100; 0: VT_RENDER_QUALITY */
+    bool png;                         /* a PNG instead of a JPEG */
     bool grey;                        /* no JPEG: a byte a pixel, colours as their brightness */
 };
 
@@ -47,8 +48,12 @@ struct vt_rendered {
     double least, largest;            /* values of the frame behind the rescale */
 };
 
-/* Appends a JPEG. out may be NULL. VT_E_UNSUPPORTED: not decoded here, or no picture; VT_E_INVALID: broken, or a part that lies outside. */
+/* Appends a JPEG (or what `png`, `grey` say). out may be NULL. VT_E_UNSUPPORTED: not decoded here, or no picture; VT_E_INVALID: broken, or a part that lies outside. */
 bool vt_render_jpeg(const struct vt_render *what, struct vt_buf *jpeg, struct vt_rendered *out, struct vt_err *err);
+
+/* The frame as it is in Explicit VR Little Endian, appended: decoded, RGB where the decoder makes that of YBR; of `what` only what is
+ * drawn counts. Errors as above. */
+bool vt_frame_plain(const struct vt_render *what, struct vt_buf *out, struct vt_err *err);
 
 #ifdef __cplusplus
 }

@@ -38,17 +38,25 @@ static size_t pixel_count(const struct vt_render_image *image)
 /* ---- grey ---- */
 
 struct grey {
-    double slope, intercept;
+    const struct vt_render_image *image;
+    const struct vt_render_lut *voi; /* NULL: the window */
     enum vt_window window;
     double center, width;
     bool inverse;
 };
 
+static double rescale(const struct vt_render_image *image, double stored)
+{
+    return image->modality.count ? vt_render_look_up(&image->modality, stored) : stored * image->slope + image->intercept;
+}
+
 static uint8_t shade(const struct grey *grey, int64_t stored)
 {
-    double x = (double)stored * grey->slope + grey->intercept, y;
+    double x = rescale(grey->image, (double)stored), y;
 
-    if (grey->window == VT_WINDOW_SIGMOID)
+    if (grey->voi)
+        y = vt_render_look_up(grey->voi, x) / (double)((1u << grey->voi->bits) - 1);
+    else if (grey->window == VT_WINDOW_SIGMOID)
         y = 1 / (1 + exp(-4 * (x - grey->center) / grey->width));
     else if (grey->window == VT_WINDOW_LINEAR_EXACT)
         y = (x - grey->center) / grey->width + 0.5;
@@ -69,7 +77,7 @@ static void find_range(const struct vt_render_image *image, struct vt_rendered *
         least = value < least ? value : least;
         largest = value > largest ? value : largest;
     }
-    double a = (double)least * image->slope + image->intercept, b = (double)largest * image->slope + image->intercept;
+    double a = rescale(image, (double)least), b = rescale(image, (double)largest);
     used->least = fmin(a, b);
     used->largest = fmax(a, b);
 }
@@ -77,9 +85,7 @@ static void find_range(const struct vt_render_image *image, struct vt_rendered *
 static struct grey choose_window(const struct vt_render *what, const struct vt_render_image *image,
                                  struct vt_rendered *used)
 {
-    struct grey grey = { .slope = image->slope,
-                         .intercept = image->intercept,
-                         .inverse = strcmp(image->photometric, "MONOCHROME1") == 0 };
+    struct grey grey = { .image = image, .inverse = strcmp(image->photometric, "MONOCHROME1") == 0 };
 
     if (what->window != VT_WINDOW_OWN) {
         grey.window = what->window;
@@ -90,6 +96,7 @@ static struct grey choose_window(const struct vt_render *what, const struct vt_r
         grey.center = image->center;
         grey.width = image->width;
     } else {
+        grey.voi = image->voi.count ? &image->voi : NULL;
         grey.window = VT_WINDOW_LINEAR_EXACT;
         grey.width = fmax(used->largest - used->least, 1);
         grey.center = used->least + grey.width / 2;

@@ -20,6 +20,8 @@ enum {
     TAG_PALETTE_DATA = 0x00281201,
     TAG_SHARED_GROUPS = 0x52009229,
     TAG_FRAME_GROUPS = 0x52009230,
+    TAG_MODALITY_LUT = 0x00283000,
+    TAG_VOI_LUT = 0x00283010,
     TAG_VOI = 0x00289132,
     TAG_RESCALE = 0x00289145,
 };
@@ -125,6 +127,29 @@ static void read_groups(const struct level *top, uint32_t frame, struct vt_rende
     }
 }
 
+/* Tables count where there is no window and no rescale; those of enhanced instances lie in the same functional groups as windows. */
+static bool read_luts(const struct level *top, uint32_t frame, struct vt_render_image *out, struct vt_err *err)
+{
+    const struct level groups[] = { item_of(top, TAG_FRAME_GROUPS, frame), item_of(top, TAG_SHARED_GROUPS, 0) };
+    struct level modality = item_of(top, TAG_MODALITY_LUT, 0), voi = item_of(top, TAG_VOI_LUT, 0);
+
+    for (size_t i = 0; i < VT_COUNT(groups) && !voi.bytes; i++) {
+        struct level inside = item_of(&groups[i], TAG_VOI, 0);
+        voi = item_of(&inside, TAG_VOI_LUT, 0);
+    }
+    if (!vt_render_read_lut(modality.bytes, modality.size, modality.encoding, out->shape.is_signed, &out->modality, err))
+        return false;
+    bool is_signed = out->modality.count == 0 && (out->shape.is_signed || out->intercept < 0);
+    return out->has_window || vt_render_read_lut(voi.bytes, voi.size, voi.encoding, is_signed, &out->voi, err);
+}
+
+void vt_render_image_fini(struct vt_render_image *image)
+{
+    free(image->palette);
+    free(image->modality.values);
+    free(image->voi.values);
+}
+
 /* ---- palettes ---- */
 
 static uint16_t u16_at(const struct level *level, const struct vt_element *element, size_t i)
@@ -220,5 +245,5 @@ bool vt_render_read(const struct vt_render *what, enum vt_encoding encoding, str
     if (find(&top, VT_TAG_PHOTOMETRIC_INTERPRETATION, &element))
         vt_element_text(&element, out->photometric, sizeof out->photometric);
     read_groups(&top, what->number, out);
-    return check_shape(out, err) && read_palette(&top, out, err);
+    return check_shape(out, err) && read_luts(&top, what->number, out, err) && read_palette(&top, out, err);
 }

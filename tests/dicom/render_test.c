@@ -10,7 +10,9 @@
 
 #include <cmocka.h>
 #include <jpeglib.h>
+#include <png.h>
 
+#include "core/auto.h"
 #include "core/buf.h"
 #include "core/err.h"
 #include "dicom/element.h"
@@ -253,6 +255,132 @@ static void colours_come_out_in_planes_and_in_ybr(void **state)
     assert_near(world, 8, 8, 2, 90);
 }
 
+/* A sequence of one table, 16 bits an entry. */
+static void put_lut(struct world *world, uint32_t sequence, uint16_t first, uint16_t bits, const uint16_t *entries, uint16_t count)
+{
+    struct vt_writer w = { &world->attributes, VT_EXPLICIT_LE };
+    const uint16_t descriptor[] = { count, first, bits };
+    struct vt_err err = { 0 };
+
+    assert_true(vt_write_sequence_begin(&w, sequence, &err) && vt_write_item_begin(&w, &err) &&
+                vt_write_bytes(&w, 0x00283002, "US", descriptor, sizeof descriptor, &err) &&
+                vt_write_bytes(&w, 0x00283006, "OW", entries, 2 * (size_t)count, &err) && vt_write_item_end(&w, &err) &&
+                vt_write_sequence_end(&w, &err));
+}
+
+static void a_voi_table_counts_without_a_window(void **state)
+{
+    struct world *world = *state;
+    uint16_t entries[1024];
+
+    for (size_t i = 0; i < VT_COUNT(entries); i++)
+        entries[i] = i < 200 ? 3000 : 1000; /* dark comes out brighter */
+    describe(world, 1, "MONOCHROME2", 16, 12);
+    put_lut(world, 0x00283010, 0, 12, entries, VT_COUNT(entries));
+    struct vt_render what = grey(world);
+    draw(world, &what, NULL);
+    assert_near(world, 4, 8, 0, 187);  /* 3000 of 4095 */
+    assert_near(world, 28, 8, 0, 62);  /* 1100 is behind the last entry */
+    what.window = VT_WINDOW_LINEAR_EXACT;
+    what.center = 600;
+    what.width = 1000;
+    draw(world, &what, NULL);
+    assert_near(world, 4, 8, 0, 0);
+}
+
+static void a_modality_table_takes_the_place_of_the_rescale(void **state)
+{
+    struct world *world = *state;
+    static const uint16_t entries[] = { 7000, 500, 20 };
+    struct vt_rendered used;
+
+    describe(world, 1, "MONOCHROME2", 16, 12);
+    put_lut(world, 0x00283000, 100, 16, entries, VT_COUNT(entries));
+    struct vt_render what = grey(world);
+    draw(world, &what, &used);
+    assert_true(used.least == 20 && used.largest == 7000);
+    assert_near(world, 4, 8, 0, 255);
+    assert_near(world, 28, 8, 0, 0);
+}
+
+static void a_broken_table_is_no_table(void **state)
+{
+    struct world *world = *state;
+    static const uint16_t entries[] = { 9, 9 };
+
+    describe(world, 1, "MONOCHROME2", 16, 12);
+    put_lut(world, 0x00283010, 0, 17, entries, VT_COUNT(entries));
+    struct vt_render what = grey(world);
+    draw(world, &what, NULL);
+    assert_near(world, 28, 8, 0, 255);
+}
+
+static void a_png_has_the_very_values(void **state)
+{
+    struct world *world = *state;
+    png_image image = { .version = PNG_IMAGE_VERSION };
+    struct vt_err err = { 0 };
+
+    describe(world, 3, "RGB", 8, 8);
+    for (size_t i = 0; i < sizeof world->colours; i++)
+        world->colours[i] = (uint8_t)(i * 31);
+    struct vt_render what = grey(world);
+    what.pixels = world->colours;
+    what.pixels_size = sizeof world->colours;
+    what.png = true;
+    assert_true(vt_render_jpeg(&what, &world->jpeg, NULL, &err));
+    assert_true(png_image_begin_read_from_memory(&image, world->jpeg.data, world->jpeg.size));
+    assert_int_equal(image.width, COLUMNS);
+    assert_int_equal(image.height, ROWS);
+    image.format = PNG_FORMAT_RGB;
+    world->shown = malloc(PNG_IMAGE_SIZE(image));
+    assert_non_null(world->shown);
+    assert_true(png_image_finish_read(&image, NULL, world->shown, 0, NULL));
+    assert_memory_equal(world->shown, world->colours, sizeof world->colours);
+}
+
+static void a_plain_frame_is_the_decoded_one(void **state)
+{
+    struct world *world = *state;
+    struct vt_err err = { 0 };
+    VT_AUTO_BUF(plain, ROOM);
+
+    describe(world, 1, "MONOCHROME2", 8, 8);
+    for (size_t i = 0; i < COLUMNS * ROWS; i++)
+        world->colours[i] = i % COLUMNS < COLUMNS / 2 ? 0 : 200;
+    struct vt_render what = grey(world);
+    what.pixels = world->colours;
+    what.pixels_size = COLUMNS * ROWS;
+    what.window = VT_WINDOW_LINEAR_EXACT;
+    what.center = 127.5;
+    what.width = 255;
+    assert_true(vt_render_jpeg(&what, &world->jpeg, NULL, &err));
+    what.pixels = world->jpeg.data;
+    what.pixels_size = world->jpeg.size;
+    what.transfer_syntax = "1.2.840.10008.1.2.4.50";
+    assert_true(vt_frame_plain(&what, &plain, &err));
+    assert_int_equal(plain.size, COLUMNS * ROWS);
+    assert_true(plain.data[3] < 6 && plain.data[COLUMNS - 3] > 194);
+    what.pixels_size = 20;
+    assert_false(vt_frame_plain(&what, &plain, &err));
+    assert_true(vt_failed(&err));
+}
+
+static void a_native_frame_is_as_it_is_stored(void **state)
+{
+    struct world *world = *state;
+    struct vt_err err = { 0 };
+    VT_AUTO_BUF(plain, ROOM);
+
+    describe(world, 1, "MONOCHROME2", 16, 12);
+    struct vt_render what = grey(world);
+    assert_true(vt_frame_plain(&what, &plain, &err));
+    assert_memory_equal(plain.data, world->pixels, sizeof world->pixels);
+    what.pixels_size = 100;
+    assert_false(vt_frame_plain(&what, &plain, &err));
+    assert_int_equal(err.code, VT_E_INVALID);
+}
+
 static void what_cannot_be_drawn_is_told(void **state)
 {
     struct world *world = *state;
@@ -291,8 +419,11 @@ static bool draw_once(void *context, struct vt_err *err)
 static void every_failed_allocation_is_told_without_a_leak(void **state)
 {
     struct world *world = *state;
+    static const uint16_t entries[] = { 1, 2 };
 
     describe(world, 1, "MONOCHROME2", 16, 12);
+    put_lut(world, 0x00283000, 100, 16, entries, VT_COUNT(entries));
+    put_lut(world, 0x00283010, 0, 12, entries, VT_COUNT(entries));
     vt_torture(draw_once, world);
 }
 
@@ -305,6 +436,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(windows_of_functional_groups_are_found_by_the_frame, setup, teardown),
         cmocka_unit_test_setup_teardown(a_part_is_scaled_into_the_viewport_with_its_proportions, setup, teardown),
         cmocka_unit_test_setup_teardown(colours_come_out_in_planes_and_in_ybr, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_voi_table_counts_without_a_window, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_modality_table_takes_the_place_of_the_rescale, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_broken_table_is_no_table, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_png_has_the_very_values, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_plain_frame_is_the_decoded_one, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_native_frame_is_as_it_is_stored, setup, teardown),
         cmocka_unit_test_setup_teardown(what_cannot_be_drawn_is_told, setup, teardown),
         cmocka_unit_test_setup_teardown(every_failed_allocation_is_told_without_a_leak, setup, teardown),
     };

@@ -242,6 +242,131 @@ def case_values_and_files_come_in_ranges(world):
     equal((status, pydicom.dcmread(io.BytesIO(body)).SOPInstanceUID), (200, ds.SOPInstanceUID))
 
 
+def case_one_instance_comes_as_a_single_part_in_ranges(world):
+    path = world.made["ct"][1]
+    stored, syntax = path.read_bytes(), "application/dicom;transfer-syntax=" + raw.EXPLICIT
+    status, headers, body = world.web(instance_path(path), Accept="application/dicom")
+    equal((status, headers["Content-Type"], headers["Accept-Ranges"]), (200, syntax, "bytes"))
+    equal(raw.split_part10(body)[3] == raw.split_part10(stored)[3], True)
+    tag, size = headers["ETag"], len(body)
+    status, headers, part = world.web(instance_path(path), Accept="application/dicom", Range="bytes=200-299", If_Range=tag)
+    equal((status, headers["Content-Range"], part == body[200:300]), (206, f"bytes 200-299/{size}", True))
+    equal(world.web(instance_path(path), Accept="application/dicom", Range="bytes=200-299", If_Range='"other"')[0], 200)
+    equal(world.web(instance_path(path), Accept="application/dicom", Range=f"bytes={size}-")[0], 416)
+    equal(world.web(instance_path(path), Accept="application/dicom", If_None_Match=f'"x", {tag}')[0], 304)
+    jpeg = instance_path(world.made["jpeg"][0])
+    status, headers, body = world.web(jpeg, Accept="application/dicom; transfer-syntax=*")
+    equal((status, raw.split_part10(body)[0]), (200, raw.JPEG_BASELINE))
+    implicit = instance_path(world.made["mr"][0])
+    status, headers, body = world.web(implicit, Accept="application/dicom")
+    equal((status, raw.split_part10(body)[0], pydicom.dcmread(io.BytesIO(body)).PixelData),
+          (200, raw.EXPLICIT, pydicom.dcmread(world.made["mr"][0]).PixelData))
+    other = instance_path(world.made["ct"][0]).replace(f"/studies/{ROOT}.1/", f"/studies/{ROOT}.2/")
+    equal(world.web(other, Accept="application/dicom")[0], 404)
+    equal(world.web(other + "/file")[0], 404)
+
+
+def case_what_the_client_has_is_not_sent_again(world):
+    path = instance_path(world.made["multi"][0])
+    for place, accept in (("/frames/3", OCTETS), ("/frames/1,2", OCTETS), ("/metadata", "*/*"), ("/rendered", "image/png"),
+                          ("/thumbnail", "*/*"), ("/file", "*/*")):
+        status, headers, _ = world.web(path + place, Accept=accept)
+        equal((status, headers["ETag"] is not None), (200, True), place)
+        status, again, body = world.web(path + place, Accept=accept, If_None_Match=headers["ETag"])
+        equal((status, body, again["ETag"]), (304, b"", headers["ETag"]), place)
+        equal(world.web(path + place, Accept=accept, If_None_Match='"another"')[0], 200, place)
+    tags = {world.web(path + p, Accept=a)[1]["ETag"] for p, a in (("/frames/1", OCTETS), ("/frames/2", OCTETS), ("/rendered", "image/png"),
+                                                                   ("/rendered", "image/jpeg"), ("/rendered?quality=5", "image/jpeg"))}
+    equal(len(tags), 5, "each answer has its own")
+
+
+def case_compressed_frames_are_decoded_for_who_takes_octets_only(world):
+    from PIL import Image
+    ds = pydicom.dcmread(world.made["jpeg"][0])
+    pictures = [Image.new("L", (16, 16), 40 * k) for k in (1, 2, 3)]
+    frames = []
+    for picture in pictures:
+        out = io.BytesIO()
+        picture.save(out, "JPEG", quality=95)
+        frames.append(out.getvalue())
+    ds.PixelData = pydicom.encaps.encapsulate(frames)
+    ds["PixelData"].is_undefined_length = True
+    ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = f"{ROOT}.4.1.9"
+    out = io.BytesIO()
+    pydicom.dcmwrite(out, ds, write_like_original=False)
+    body, kind = multipart([("application/dicom", out.getvalue())])
+    equal(world.web("/studies", "POST", body, Content_Type=kind)[0], 200)
+    path = f"/studies/{ROOT}.4/series/{ROOT}.4.1/instances/{ROOT}.4.1.9"
+    for accept in ("application/octet-stream", "application/octet-stream; transfer-syntax=" + raw.EXPLICIT):
+        status, headers, body = world.web(path + "/frames/2", Accept=accept)
+        equal((status, headers["Content-Type"]), (200, "application/octet-stream;transfer-syntax=" + raw.EXPLICIT), body[:200])
+        equal((len(body), max(abs(b - 80) for b in body) < 4), (256, True))
+    status, headers, body = world.web(path + "/frames/1,3", Accept="multipart/related; type=application/octet-stream")
+    equal([len(d) for _, d in parts_of(headers, body)], [256, 256])
+    status, headers, body = world.web(path + "/frames/2", Accept="application/octet-stream, image/jpeg;q=0.1")
+    equal((headers["Content-Type"], body[:len(frames[1])] == frames[1]), ("image/jpeg;transfer-syntax=" + raw.JPEG_BASELINE, True), "as stored")
+    made_up = instance_path(world.made["jpeg"][0])
+    equal(world.web(made_up + "/frames/1", Accept="application/octet-stream")[0] in (400, 406, 500), True)
+    status, headers, body = world.web(path + "/frames/2/rendered", Accept="image/png")
+    equal((status, headers["Content-Type"], Image.open(io.BytesIO(body)).size), (200, "image/png", (16, 16)))
+
+
+def case_long_lists_of_frames_are_streamed(world):
+    path = instance_path(world.made["multi"][0])
+    pixels = pydicom.dcmread(world.made["multi"][0]).PixelData
+    numbers = [1 + i * 7 % 10 for i in range(100)]
+    status, headers, body = world.web(path + "/frames/" + ",".join(map(str, numbers)), Accept=OCTETS)
+    equal((status, [d for _, d in parts_of(headers, body)] == [pixels[1024 * (n - 1):1024 * n] for n in numbers]), (200, True))
+
+
+def case_json_is_packed_as_the_client_likes(world):
+    for asked, coding, begin in (("zstd, gzip", "zstd", b"\x28\xb5\x2f\xfd"), ("gzip, zstd;q=0.5", "gzip", b"["), ("br", None, b"["), ("gzip;q=0, zstd;q=0", None, b"[")):
+        _, headers, body = world.web(f"/studies/{ROOT}.1/instances", Accept_Encoding=asked)
+        equal((headers["Content-Encoding"], body[:len(begin)]), (coding, begin), asked)
+
+
+# ---- delete ----
+
+def case_a_deleted_study_is_in_the_trash(world):
+    ds = pydicom.dcmread(world.made["mr"][0])
+    ds.StudyInstanceUID, ds.SeriesInstanceUID = f"{ROOT}.99", f"{ROOT}.99.1"
+    ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = f"{ROOT}.99.1.1"
+    out = io.BytesIO()
+    pydicom.dcmwrite(out, ds, write_like_original=False)
+    body, kind = multipart([("application/dicom", out.getvalue())])
+    equal(world.web("/studies", "POST", body, Content_Type=kind)[0], 200)
+    equal(world.web(f"/studies/{ROOT}.99", "DELETE", Origin="http://evil.example")[0], 403)
+    equal(world.web(f"/studies/{ROOT}.99?reason=" + "x" * 300, "DELETE")[0], 400)
+    equal(world.web(f"/studies/{ROOT}.99?reason=wrong%20patient", "DELETE")[::2], (204, b""))
+    equal(world.web(f"/studies/{ROOT}.99", Accept=AS_STORED)[0], 404)
+    equal(world.web(f"/studies/{ROOT}.99", "DELETE")[0], 404)
+    trash = json.loads(world.ask("/api/trash")[2])["rows"]
+    equal(f"{ROOT}.99" in json.dumps(trash), True)
+
+
+# ---- slides ----
+
+def case_the_original_of_a_slide_comes_in_ranges(world):
+    import slides
+    slide = slides.pyramid(world.folder / "made.svs")
+    done = world.node.cli("import", slide)
+    equal(done.returncode, 0, done.stderr)
+    whole = slide.read_bytes()
+    study = next(value(s, "0020000D") for s in world.search("/studies?ModalitiesInStudy=SM"))
+    raw_data = next(i for i in world.search(f"/studies/{study}/instances") if value(i, "00080016") == "1.2.840.10008.5.1.4.1.1.66")
+    status, headers, body = world.web(f"/studies/{study}/original")
+    equal((status, body == whole), (200, True))
+    one = f"/studies/{study}/series/{value(raw_data, '0020000E')}"
+    for place in (f"/studies/{study}/original", one + "/original", f"{one}/instances/{value(raw_data, '00080018')}/original"):
+        status, headers, body = world.web(place, Range="bytes=1000-4999")
+        equal((status, headers["Content-Range"], body == whole[1000:5000]), (206, f"bytes 1000-4999/{len(whole)}", True))
+        equal(world.web(place, If_None_Match=headers["ETag"])[0], 304)
+    equal(world.web(f"/studies/{study}/original", Range="bytes=-7")[2], whole[-7:])
+    equal(world.web(f"/studies/{ROOT}.1/original")[0], 404)
+    equal(world.web("/studies/abc/original")[0], 400)
+    equal(world.web(instance_path(world.made["ct"][0]) + "/original")[0], 404)
+
+
 # ---- who may ----
 
 def case_without_a_user_everybody_on_loopback_is_an_admin(world):
@@ -277,6 +402,7 @@ def case_nonsense_is_answered_in_a_sentence(world):
         equal(got, status, path[:60])
         equal(isinstance(json.loads(body)["error"], str), True)
     equal(world.ask("/dicom-web/studies", "DELETE")[0], 405)
+    equal(world.ask(f"/dicom-web/studies/{ROOT}.1/series/{ROOT}.1.1", "DELETE")[0], 405, "whole studies only")
 
 
 if __name__ == "__main__":
