@@ -1,5 +1,6 @@
 /* The rows of the queue: the SQL, reading and copying, listing. */
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -83,17 +84,23 @@ static uint64_t count_at(struct sqlite3_stmt *stmt, int column)
     return (uint64_t)sqlite3_column_int64(stmt, column);
 }
 
+/* In the order of their columns, the first of which is 1. */
+static const size_t texts[] = {
+    offsetof(struct vt_job, kind),   offsetof(struct vt_job, key),
+    offsetof(struct vt_job, subject), offsetof(struct vt_job, arguments),
+    offsetof(struct vt_job, cursor), offsetof(struct vt_job, who),
+    offsetof(struct vt_job, reason),
+};
+
+static const char **text_of(struct vt_job *job, size_t i)
+{
+    return (const char **)(void *)((char *)job + texts[i]);
+}
+
 void vt_jobs_read_row(struct sqlite3_stmt *stmt, struct vt_job *out)
 {
     *out = (struct vt_job){
         .id = sqlite3_column_int64(stmt, 0),
-        .kind = text_at(stmt, 1),
-        .key = text_at(stmt, 2),
-        .subject = text_at(stmt, 3),
-        .arguments = text_at(stmt, 4),
-        .cursor = text_at(stmt, 5),
-        .who = text_at(stmt, 6),
-        .reason = text_at(stmt, 7),
         .priority = sqlite3_column_int(stmt, 8),
         .state = (enum vt_job_state)sqlite3_column_int(stmt, 9),
         .attempts = (unsigned)sqlite3_column_int(stmt, 10),
@@ -107,6 +114,8 @@ void vt_jobs_read_row(struct sqlite3_stmt *stmt, struct vt_job *out)
         .total_bytes = count_at(stmt, 18),
         .failed = count_at(stmt, 19),
     };
+    for (size_t i = 0; i < VT_COUNT(texts); i++)
+        *text_of(out, i) = text_at(stmt, (int)i + 1);
     if (out->state >= VT_JOB_STATES)
         out->state = VT_JOB_FAILED;
 }
@@ -114,23 +123,20 @@ void vt_jobs_read_row(struct sqlite3_stmt *stmt, struct vt_job *out)
 /* The struct and behind it its texts. */
 struct vt_job *vt_jobs_copy_row(const struct vt_job *job)
 {
-    const char *const texts[] = { job->kind,   job->key, job->subject, job->arguments,
-                                  job->cursor, job->who, job->reason };
+    struct vt_job from = *job;
     size_t room = sizeof *job;
 
     for (size_t i = 0; i < VT_COUNT(texts); i++)
-        room += strlen(texts[i]) + 1;
+        room += strlen(*text_of(&from, i)) + 1;
     struct vt_job *copy = malloc(room);
     if (!copy)
         return NULL;
-    *copy = *job;
-    const char **const into[] = { &copy->kind,   &copy->key, &copy->subject, &copy->arguments,
-                                  &copy->cursor, &copy->who, &copy->reason };
+    *copy = from;
     char *at = (char *)(copy + 1);
     for (size_t i = 0; i < VT_COUNT(texts); i++) {
-        size_t size = strlen(texts[i]) + 1;
-        memcpy(at, texts[i], size);
-        *into[i] = at;
+        size_t size = strlen(*text_of(&from, i)) + 1;
+        memcpy(at, *text_of(&from, i), size);
+        *text_of(copy, i) = at;
         at += size;
     }
     return copy;

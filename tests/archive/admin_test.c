@@ -510,39 +510,24 @@ static void the_status_counts(void **state)
     vt_archive_free(archive);
 }
 
-static int set_up(void **state)
-{
-    *state = strdup(folder_new());
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    folder_remove(*state);
-    free(*state);
-    return 0;
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(studies_are_listed_and_shown),
-        TEST(a_deleted_study_lies_in_the_trash_and_comes_back),
-        TEST(a_study_with_versions_goes_and_comes_with_all_of_them),
-        TEST(a_restore_over_something_newer_is_refused),
-        TEST(a_restore_brings_what_is_left_of_the_trash_and_the_archive_opens_again),
-        TEST(a_restore_of_nothing_but_lost_files_is_refused),
-        TEST(a_version_that_cannot_be_read_is_not_kept),
-        TEST(an_arrival_never_overwrites_what_a_restore_brought_meanwhile),
-        TEST(a_purge_removes_only_what_is_past_retention_unless_told),
-        TEST(verify_finds_each_kind_of_fault),
-        TEST(verify_gives_sha256_when_asked),
-        TEST(a_reindex_beside_a_running_ingest_gives_the_same_rows),
-        TEST(a_backup_taken_while_storing_is_an_archive_of_its_own),
-        TEST(a_backup_takes_what_is_there_and_tells_what_is_not),
-        TEST(the_status_counts),
+        FOLDER_TEST(studies_are_listed_and_shown),
+        FOLDER_TEST(a_deleted_study_lies_in_the_trash_and_comes_back),
+        FOLDER_TEST(a_study_with_versions_goes_and_comes_with_all_of_them),
+        FOLDER_TEST(a_restore_over_something_newer_is_refused),
+        FOLDER_TEST(a_restore_brings_what_is_left_of_the_trash_and_the_archive_opens_again),
+        FOLDER_TEST(a_restore_of_nothing_but_lost_files_is_refused),
+        FOLDER_TEST(a_version_that_cannot_be_read_is_not_kept),
+        FOLDER_TEST(an_arrival_never_overwrites_what_a_restore_brought_meanwhile),
+        FOLDER_TEST(a_purge_removes_only_what_is_past_retention_unless_told),
+        FOLDER_TEST(verify_finds_each_kind_of_fault),
+        FOLDER_TEST(verify_gives_sha256_when_asked),
+        FOLDER_TEST(a_reindex_beside_a_running_ingest_gives_the_same_rows),
+        FOLDER_TEST(a_backup_taken_while_storing_is_an_archive_of_its_own),
+        FOLDER_TEST(a_backup_takes_what_is_there_and_tells_what_is_not),
+        FOLDER_TEST(the_status_counts),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -266,35 +266,20 @@ static void resolving_versions_keeps_the_chosen_one(void **state)
     vt_archive_free(archive);
 }
 
-static int set_up(void **state)
-{
-    *state = strdup(folder_new());
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    folder_remove(*state);
-    free(*state);
-    return 0;
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(the_same_bytes_again_are_a_duplicate_and_nothing_is_written),
-        TEST(other_attributes_make_a_version_that_is_served),
-        TEST(other_pixels_go_to_quarantine_once_and_are_refused),
-        TEST(the_same_uid_in_another_study_goes_to_quarantine_as_c011),
-        TEST(the_same_uid_of_another_class_is_refused_as_a902),
-        TEST(the_same_image_in_another_uncompressed_syntax_is_a_duplicate),
-        TEST(a_good_copy_mends_a_damaged_one),
-        TEST(a_study_of_another_patient_is_refused_when_the_site_wants_that),
-        TEST(policies_change_what_is_decided),
-        TEST(an_accepted_quarantine_is_served_and_a_discarded_one_is_trash),
-        TEST(resolving_versions_keeps_the_chosen_one),
+        FOLDER_TEST(the_same_bytes_again_are_a_duplicate_and_nothing_is_written),
+        FOLDER_TEST(other_attributes_make_a_version_that_is_served),
+        FOLDER_TEST(other_pixels_go_to_quarantine_once_and_are_refused),
+        FOLDER_TEST(the_same_uid_in_another_study_goes_to_quarantine_as_c011),
+        FOLDER_TEST(the_same_uid_of_another_class_is_refused_as_a902),
+        FOLDER_TEST(the_same_image_in_another_uncompressed_syntax_is_a_duplicate),
+        FOLDER_TEST(a_good_copy_mends_a_damaged_one),
+        FOLDER_TEST(a_study_of_another_patient_is_refused_when_the_site_wants_that),
+        FOLDER_TEST(policies_change_what_is_decided),
+        FOLDER_TEST(an_accepted_quarantine_is_served_and_a_discarded_one_is_trash),
+        FOLDER_TEST(resolving_versions_keeps_the_chosen_one),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

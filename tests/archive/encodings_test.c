@@ -222,30 +222,15 @@ static void what_differs_anywhere_is_kept(void **state)
     (void)state;
 }
 
-static int set_up(void **state)
-{
-    *state = strdup(folder_new());
-    return *state ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-    folder_remove(*state);
-    free(*state);
-    return 0;
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(the_same_pixels_in_every_lossless_encoding_keep_the_first_copy),
-        TEST(another_encoder_of_the_same_syntax_makes_no_other_pixels),
-        TEST(what_cannot_be_decoded_becomes_a_version),
-        TEST(a_private_syntax_becomes_a_version),
-        TEST(without_pixels_the_encoding_does_not_count_either),
-        TEST(what_differs_anywhere_is_kept),
+        FOLDER_TEST(the_same_pixels_in_every_lossless_encoding_keep_the_first_copy),
+        FOLDER_TEST(another_encoder_of_the_same_syntax_makes_no_other_pixels),
+        FOLDER_TEST(what_cannot_be_decoded_becomes_a_version),
+        FOLDER_TEST(a_private_syntax_becomes_a_version),
+        FOLDER_TEST(without_pixels_the_encoding_does_not_count_either),
+        FOLDER_TEST(what_differs_anywhere_is_kept),
     };
 
     return cmocka_run_group_tests_name("encodings", tests, NULL, NULL);

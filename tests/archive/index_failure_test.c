@@ -218,28 +218,13 @@ static void one_that_is_refused_takes_nobody_of_its_group_along(void **state)
     vt_archive_free(archive);
 }
 
-static int set_up(void **state)
-{
-    *state = strdup(folder_new());
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    folder_remove(*state);
-    free(*state);
-    return 0;
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_transaction_that_fails_answers_a703_and_leaves_nothing),
-        TEST(what_failed_does_not_come_back_with_replay),
-        TEST(what_failed_does_not_take_the_versions_along_that_came_to_its_place),
-        TEST(one_that_is_refused_takes_nobody_of_its_group_along),
+        FOLDER_TEST(a_transaction_that_fails_answers_a703_and_leaves_nothing),
+        FOLDER_TEST(what_failed_does_not_come_back_with_replay),
+        FOLDER_TEST(what_failed_does_not_take_the_versions_along_that_came_to_its_place),
+        FOLDER_TEST(one_that_is_refused_takes_nobody_of_its_group_along),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

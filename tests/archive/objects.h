@@ -117,6 +117,22 @@ static inline const char *folder_new(void)
     return mkdtemp(path);
 }
 
+/* Before and after a test whose state is the path of a fresh folder. */
+static inline int folder_set_up(void **state)
+{
+    *state = strdup(folder_new());
+    return *state ? 0 : -1;
+}
+
+static inline int folder_tear_down(void **state)
+{
+    folder_remove(*state);
+    free(*state);
+    return 0;
+}
+
+#define FOLDER_TEST(name) cmocka_unit_test_setup_teardown(name, folder_set_up, folder_tear_down)
+
 static inline struct vt_archive *archive_at(const char *path)
 {
     struct vt_archive_options options = {

@@ -399,38 +399,23 @@ static void opening_survives_every_failing_allocation(void **state)
     vt_archive_free(archive);
 }
 
-static int set_up(void **state)
-{
-    *state = strdup(folder_new());
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    folder_remove(*state);
-    free(*state);
-    return 0;
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(small_medium_and_large_objects_are_stored_as_received),
-        TEST(everything_is_there_after_a_clean_stop_and_nothing_is_replayed),
-        TEST(a_uid_that_differs_from_the_commands_is_refused_with_its_tag),
-        TEST(a_data_set_that_ends_within_pixel_data_is_refused_as_truncated),
-        TEST(objects_that_land_in_place_are_stored_as_received),
-        TEST(a_foreign_file_in_a_folder_of_ours_is_not_overwritten),
-        TEST(what_is_abandoned_leaves_nothing),
-        TEST(sixteen_associations_at_once_lose_nothing_across_segments),
-        TEST(the_same_instances_from_four_at_once_are_stored_once),
-        TEST(a_second_opener_is_told_who_holds_the_archive),
-        TEST(under_the_stop_mark_nothing_is_taken),
-        TEST(a_file_is_imported_with_the_uids_of_its_data_set),
-        TEST(receiving_survives_every_failing_allocation),
-        TEST(opening_survives_every_failing_allocation),
+        FOLDER_TEST(small_medium_and_large_objects_are_stored_as_received),
+        FOLDER_TEST(everything_is_there_after_a_clean_stop_and_nothing_is_replayed),
+        FOLDER_TEST(a_uid_that_differs_from_the_commands_is_refused_with_its_tag),
+        FOLDER_TEST(a_data_set_that_ends_within_pixel_data_is_refused_as_truncated),
+        FOLDER_TEST(objects_that_land_in_place_are_stored_as_received),
+        FOLDER_TEST(a_foreign_file_in_a_folder_of_ours_is_not_overwritten),
+        FOLDER_TEST(what_is_abandoned_leaves_nothing),
+        FOLDER_TEST(sixteen_associations_at_once_lose_nothing_across_segments),
+        FOLDER_TEST(the_same_instances_from_four_at_once_are_stored_once),
+        FOLDER_TEST(a_second_opener_is_told_who_holds_the_archive),
+        FOLDER_TEST(under_the_stop_mark_nothing_is_taken),
+        FOLDER_TEST(a_file_is_imported_with_the_uids_of_its_data_set),
+        FOLDER_TEST(receiving_survives_every_failing_allocation),
+        FOLDER_TEST(opening_survives_every_failing_allocation),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

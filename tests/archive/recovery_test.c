@@ -374,31 +374,16 @@ static void a_damaged_index_is_named_and_can_be_rebuilt_at_the_start(void **stat
     vt_archive_free(archive);
 }
 
-static int set_up(void **state)
-{
-    *state = strdup(folder_new());
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    folder_remove(*state);
-    free(*state);
-    return 0;
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(what_was_acknowledged_survives_a_crash_at_every_point),
-        TEST(unsynced_files_and_rows_are_made_again_from_the_journal),
-        TEST(a_deletion_happens_wholly_or_not_at_all),
-        TEST(a_lost_index_is_named_and_can_be_rebuilt_at_the_start),
-        TEST(a_lost_index_is_named_when_the_journal_holds_something),
-        TEST(a_reindex_that_is_cut_short_leaves_an_index_that_lacks_nothing),
-        TEST(a_damaged_index_is_named_and_can_be_rebuilt_at_the_start),
+        FOLDER_TEST(what_was_acknowledged_survives_a_crash_at_every_point),
+        FOLDER_TEST(unsynced_files_and_rows_are_made_again_from_the_journal),
+        FOLDER_TEST(a_deletion_happens_wholly_or_not_at_all),
+        FOLDER_TEST(a_lost_index_is_named_and_can_be_rebuilt_at_the_start),
+        FOLDER_TEST(a_lost_index_is_named_when_the_journal_holds_something),
+        FOLDER_TEST(a_reindex_that_is_cut_short_leaves_an_index_that_lacks_nothing),
+        FOLDER_TEST(a_damaged_index_is_named_and_can_be_rebuilt_at_the_start),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -149,6 +149,13 @@ static void an_uncompressed_instance_is_re_encoded_for_a_peer_that_takes_only_im
     fake_scp_fini(&world.scp);
 }
 
+static void fill(struct sending *sending)
+{
+    for (size_t i = 0; i < sending->count; i++)
+        sending->items[i] =
+            (struct item){ .sop_class = VT_UID_CT_IMAGE, .transfer_syntax = VT_UID_EXPLICIT_LE };
+}
+
 static void statuses_of_the_peer_are_told_with_their_comment(void **state)
 {
     (void)state;
@@ -158,9 +165,7 @@ static void statuses_of_the_peer_are_told_with_their_comment(void **state)
     struct sending sending = { .count = 4 };
     struct vt_err err = { 0 };
 
-    for (size_t i = 0; i < 4; i++)
-        sending.items[i] =
-            (struct item){ .sop_class = VT_UID_CT_IMAGE, .transfer_syntax = VT_UID_EXPLICIT_LE };
+    fill(&sending);
     open_world(&world);
     assert_true(store(&world, &sending, NULL, &err));
     assert_int_equal(sending.items[0].result, VT_SENT_OK);
@@ -220,9 +225,7 @@ static void a_lost_association_costs_one_instance_and_is_opened_again(void **sta
     struct sending sending = { .count = 4 };
     struct vt_err err = { 0 };
 
-    for (size_t i = 0; i < 4; i++)
-        sending.items[i] =
-            (struct item){ .sop_class = VT_UID_CT_IMAGE, .transfer_syntax = VT_UID_EXPLICIT_LE };
+    fill(&sending);
     open_world(&world);
     assert_true(store(&world, &sending, NULL, &err));
     fake_scp_stop(&world.scp);
@@ -241,9 +244,7 @@ static void a_peer_that_always_aborts_is_given_up(void **state)
     struct sending sending = { .count = 8 };
     struct vt_err err = { 0 };
 
-    for (size_t i = 0; i < 8; i++)
-        sending.items[i] =
-            (struct item){ .sop_class = VT_UID_CT_IMAGE, .transfer_syntax = VT_UID_EXPLICIT_LE };
+    fill(&sending);
     open_world(&world);
     assert_false(store(&world, &sending, NULL, &err));
     fake_scp_stop(&world.scp);
@@ -260,9 +261,7 @@ static void done_can_stop_the_sending(void **state)
     struct sending sending = { .count = 4, .stop_after = 2 };
     struct vt_err err = { 0 };
 
-    for (size_t i = 0; i < 4; i++)
-        sending.items[i] =
-            (struct item){ .sop_class = VT_UID_CT_IMAGE, .transfer_syntax = VT_UID_EXPLICIT_LE };
+    fill(&sending);
     open_world(&world);
     assert_false(store(&world, &sending, NULL, &err));
     fake_scp_stop(&world.scp);
@@ -271,8 +270,6 @@ static void done_can_stop_the_sending(void **state)
     assert_int_equal(world.scp.released, 1);
     fake_scp_fini(&world.scp);
 }
-
-/* ---- find ---- */
 
 int main(void)
 {
