@@ -13,6 +13,7 @@
 #include "core/err.h"
 #include "dicom/tags.h"
 #include "media/import.h"
+#include "media/slide_beside.h"
 #include "media/slide_folder.h"
 
 /* ---- shared ---- */
@@ -149,6 +150,28 @@ static void tell_converted(const struct vt_cli *cli, const struct vt_slide_resul
         fprintf(cli->out, "%u tiles had no bytes and are white\n", result->filled);
 }
 
+static bool convert_into(struct vt_cli *cli, struct vt_slide *slide, const char *folder_path,
+                         struct vt_slide_convert_options *options, struct vt_slide_result *out, struct vt_err *err)
+{
+    VT_AUTO(vt_slide_folder) folder = vt_slide_folder_new(folder_path, err);
+    struct vt_slide_beside beside;
+    struct vt_progress bar;
+
+    if (!folder)
+        return false;
+    const struct vt_slide_target target = vt_slide_folder_target(folder);
+    options->beside = &beside;
+    options->context = &bar;
+    vt_progress_init(&bar, cli->options->json);
+    bool done = vt_slide_beside_read(cli->args[0], &beside, err) &&
+                vt_slide_convert(slide, options, &target, out, err);
+    vt_progress_clear(&bar);
+    if (done && beside.note[0] && !cli->options->json)
+        fprintf(cli->out, "%s\n", beside.note);
+    vt_slide_beside_fini(&beside);
+    return done;
+}
+
 static bool convert(struct vt_cli *cli, const char *folder_path, struct vt_slide_result *out,
                     struct vt_err *err)
 {
@@ -156,7 +179,6 @@ static bool convert(struct vt_cli *cli, const char *folder_path, struct vt_slide
     struct vt_slide_metadata metadata = { 0 };
     struct vt_slide_convert_options options = { .progress = on_progress };
     struct vt_slide_options reading;
-    struct vt_progress bar;
 
     if (!read_slide_options(cli, &reading, &options.plan, err))
         return false;
@@ -164,16 +186,8 @@ static bool convert(struct vt_cli *cli, const char *folder_path, struct vt_slide
     if (!slide || (metadata_path && !vt_slide_metadata_read(&metadata, metadata_path, slide->name,
                                                             slide->facts.barcode, err)))
         return false;
-    VT_AUTO(vt_slide_folder) folder = vt_slide_folder_new(folder_path, err);
-    if (!folder)
-        return false;
-    const struct vt_slide_target target = vt_slide_folder_target(folder);
     options.plan.metadata = &metadata;
-    options.context = &bar;
-    vt_progress_init(&bar, cli->options->json);
-    bool done = vt_slide_convert(slide, &options, &target, out, err);
-    vt_progress_clear(&bar);
-    return done;
+    return convert_into(cli, slide, folder_path, &options, out, err);
 }
 
 int vt_cli_slide_convert(struct vt_cli *cli, struct vt_err *err)
@@ -216,6 +230,23 @@ static bool make_absolute(struct vt_cli *cli, const char *name, char room[static
     return true;
 }
 
+/* What lay beside the slide, beside the file. */
+static bool restore_beside(const struct vt_slide_folder *scanned, const struct vt_slide_finder *finder, const char *output,
+                           struct vt_err *err)
+{
+    struct vt_slide_part part = { .fd = -1 };
+    char path[PATH_MAX];
+    bool there;
+
+    if (!vt_slide_folder_beside(scanned))
+        return true;
+    if (!finder->open(finder->context, vt_slide_folder_beside(scanned), &part, err))
+        return false;
+    bool done = vt_slide_beside_save(&part, output, path, &there, err);
+    vt_slide_part_close(&part);
+    return done;
+}
+
 static bool restore_folder(struct vt_cli *cli, const char *output, struct vt_err *err)
 {
     struct vt_slide_part raw = { .fd = -1 };
@@ -231,7 +262,8 @@ static bool restore_folder(struct vt_cli *cli, const char *output, struct vt_err
     if (!original)
         return false;
     vt_progress_init(&bar, cli->options->json);
-    bool done = vt_slide_original_save(original, output, on_progress, &bar, err);
+    bool done = vt_slide_original_save(original, output, on_progress, &bar, err) &&
+                restore_beside(folder, &finder, output, err);
     vt_progress_clear(&bar);
     if (done && cli->options->json)
         fprintf(cli->out, "{\"file\":\"%s\",\"bytes\":%llu}\n", output,

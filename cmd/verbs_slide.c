@@ -1,5 +1,6 @@
 #include "cmd/verbs_slide.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -46,6 +47,8 @@ bool vt_verb_slide_restore(struct vt_admin_call *call, json_t *result, struct vt
 {
     const char *output = json_string_value(json_object_get(call->options, "output"));
     struct found found = { .count = 0 };
+    char beside[PATH_MAX];
+    bool there;
 
     if (!output || output[0] != '/')
         return vt_fail(err, VT_E_INVALID, "name the file to write: -o FILE");
@@ -60,6 +63,10 @@ bool vt_verb_slide_restore(struct vt_admin_call *call, json_t *result, struct vt
         return false;
     json_object_set_new(result, "file", json_string(output));
     put_sha256(result, original);
+    if (!vt_slide_beside_of(call->admin.archive, found.uid, output, beside, &there, err))
+        return vt_fail_context(err, "%s is there, its annotations are not", output);
+    if (there)
+        json_object_set_new(result, "annotations", json_string(beside));
     return true;
 }
 

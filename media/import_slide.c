@@ -8,10 +8,11 @@
 
 #include "core/err.h"
 #include "media/import.h"
+#include "media/slide_beside.h"
 #include "media/slide_facts.h"
 #include "media/slide_import.h"
 
-enum { CONCAT_MIN = 1 << 20 };
+enum { CONCAT_MIN = 1 << 20, SENTENCE = 512 };
 
 /* A DICOM file may carry a TIFF's magic in its preamble (dual personality). */
 static bool recognises(const char *path, const uint8_t *head, size_t size)
@@ -83,25 +84,40 @@ static bool progress(void *context, uint64_t done, uint64_t total)
            telling->call->progress(telling->call->context, done, total, "bytes");
 }
 
-static const char *sentence_of(const struct vt_slide_result *result)
+static const char *fate_of(const struct vt_slide_result *result)
 {
     if (result->verified)
         return "the original can be rebuilt from the archive (checked): it may be deleted";
     return result->kept ? "keep the original" : "the original cannot be given back: keep it";
 }
 
-static bool tell(const struct vt_import_call *call, const char *path, const struct vt_slide_result *result)
+static void sentence_of(const struct vt_slide_result *result, const struct vt_slide_beside *beside, char *out, size_t room)
 {
+    int size = snprintf(out, room, "%s", fate_of(result));
+
+    if (beside->there && !result->beside)
+        snprintf(out + size, room - (size_t)size, "; %.60s is left out with the label", beside->name);
+    else if (beside->there && result->annotations > 0)
+        size += snprintf(out + size, room - (size_t)size, "; %u annotations became DICOM", result->annotations);
+    if (result->beside && beside->note[0])
+        snprintf(out + size, room - (size_t)size, "; %s", beside->note);
+}
+
+static bool tell(const struct vt_import_call *call, const char *path, const struct vt_slide_result *result,
+                 const struct vt_slide_beside *beside)
+{
+    char text[SENTENCE];
     const struct vt_slide_tally *tally = &result->tally;
     const char *became = tally->quarantined ? "quarantined" : tally->stored ? "stored"
                          : tally->versions                                  ? "version"
                                                                             : "duplicate";
-    json_t *row = json_pack("{s:s%, s:s, s:s, s:s, s:s, s:i, s:i, s:I, s:b, s:s, s:s}", "file", path,
+    sentence_of(result, beside, text, sizeof text);
+    json_t *row = json_pack("{s:s%, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:I, s:b, s:s, s:s}", "file", path,
                             strlen(path), "result", became, "StudyInstanceUID", result->study_uid,
                             "SeriesInstanceUID", result->series_uid, "original_uid", result->raw_uid,
-                            "levels", (int)result->levels, "instances", (int)result->instances, "bytes",
-                            (json_int_t)result->bytes, "verified", result->verified, "sha256",
-                            result->sha256, "text", sentence_of(result));
+                            "levels", (int)result->levels, "instances", (int)result->instances,
+                            "annotations", (int)result->annotations, "bytes", (json_int_t)result->bytes, "verified", result->verified, "sha256",
+                            result->sha256, "text", text);
     bool more = !row || call->row(call->context, row);
 
     json_decref(row);
@@ -116,12 +132,12 @@ static bool may_be_a_picture(const char *path)
     return !dot || strcasecmp(dot, ".tif") == 0 || strcasecmp(dot, ".tiff") == 0 || strchr(dot, '/');
 }
 
-static bool store(const struct vt_import_call *call, const char *path, struct vt_slide_result *out,
-                  struct vt_err *err)
+static bool store(const struct vt_import_call *call, const char *path, const struct vt_slide_beside *beside,
+                  struct vt_slide_result *out, struct vt_err *err)
 {
     struct vt_slide_metadata metadata = { 0 };
     struct telling telling = { call };
-    struct vt_slide_convert_options options = { .progress = progress, .context = &telling };
+    struct vt_slide_convert_options options = { .beside = beside, .progress = progress, .context = &telling };
     struct vt_slide_options reading;
 
     if (!vt_import_slide_options(call->options, &reading, &options.plan, err) ||
@@ -131,11 +147,12 @@ static bool store(const struct vt_import_call *call, const char *path, struct vt
     return vt_slide_import(call->archive, path, &reading, &options, out, err);
 }
 
-static bool import(const struct vt_import_call *call, const char *path, struct vt_err *err)
+static bool import_beside(const struct vt_import_call *call, const char *path, const struct vt_slide_beside *beside,
+                          struct vt_err *err)
 {
     struct vt_slide_result result;
 
-    if (!store(call, path, &result, err)) {
+    if (!store(call, path, beside, &result, err)) {
         if (call->named || err->code != VT_E_INVALID || !may_be_a_picture(path))
             return false;
         vt_err_clear(err);
@@ -149,7 +166,16 @@ static bool import(const struct vt_import_call *call, const char *path, struct v
     if (call->studies && result.tally.stored + result.tally.versions > 0 &&
         !vt_import_studies_add(call->studies, result.study_uid, err))
         return false;
-    return tell(call, path, &result) || vt_fail(err, VT_E_CANCELLED, "stopped");
+    return tell(call, path, &result, beside) || vt_fail(err, VT_E_CANCELLED, "stopped");
+}
+
+static bool import(const struct vt_import_call *call, const char *path, struct vt_err *err)
+{
+    struct vt_slide_beside beside;
+
+    bool ok = vt_slide_beside_read(path, &beside, err) && import_beside(call, path, &beside, err);
+    vt_slide_beside_fini(&beside);
+    return ok;
 }
 
 const struct vt_import_kind vt_import_slide = { "slide", recognises, import };

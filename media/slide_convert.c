@@ -7,6 +7,7 @@
 
 #include "core/clock.h"
 #include "core/err.h"
+#include "media/slide_beside.h"
 #include "media/slide_hash.h"
 #include "media/slide_pipe.h"
 #include "media/slide_write.h"
@@ -87,7 +88,8 @@ static bool unchanged(const struct vt_slide *slide, struct vt_err *err)
 
 /* The images while SHA-256 is computed; the instance that holds it comes last. */
 static bool write_instances(const struct vt_slide_writing *writing, struct vt_slide_plan *plan,
-                            struct vt_slide_summing *summing, struct vt_err *err)
+                            const struct vt_slide_beside *beside, struct vt_slide_summing *summing,
+                            struct vt_err *err)
 {
     struct vt_slide_sums sums;
 
@@ -99,7 +101,8 @@ static bool write_instances(const struct vt_slide_writing *writing, struct vt_sl
     if (memcmp(sums.fingerprint, plan->fingerprint, VT_SLIDE_FINGERPRINT) != 0)
         return changed(writing->slide, err);
     memcpy(plan->sha256, sums.sha256, VT_SLIDE_SHA256);
-    return (!plan->original || vt_slide_write_raw(writing, &plan->instances[plan->count - 1], err)) &&
+    return (!beside || vt_slide_beside_write(writing, beside, err)) &&
+           (!plan->original || vt_slide_write_raw(writing, &plan->instances[plan->count - 1], err)) &&
            unchanged(writing->slide, err);
 }
 
@@ -111,7 +114,7 @@ static bool write_all(struct converting *converting, struct vt_slide_plan *plan,
     VT_AUTO(vt_slide_pipe) pipe = vt_slide_pipe_new(&taker, 1, err);
     const struct vt_slide_writing writing = { converting->slide, plan, target, pipe, passed, converting };
 
-    return pipe && write_instances(&writing, plan, summing, err);
+    return pipe && write_instances(&writing, plan, converting->options->beside, summing, err);
 }
 
 /* ---- checking ---- */
@@ -150,8 +153,10 @@ static bool verify(struct converting *converting, const struct vt_slide_plan *pl
 static void tell(const struct vt_slide *slide, const struct vt_slide_plan *plan, struct vt_slide_result *out)
 {
     *out = (struct vt_slide_result){ .bytes = slide->source.size,
-                                     .instances = (unsigned)plan->count,
+                                     .instances = (unsigned)plan->count + (plan->beside_uid[0] != '\0') +
+                                                  (plan->marks_uid[0] != '\0'),
                                      .levels = (unsigned)slide->level_count,
+                                     .beside = plan->beside_uid[0] != '\0',
                                      .kept = plan->original };
     memcpy(out->study_uid, plan->study_uid, sizeof out->study_uid);
     memcpy(out->series_uid, plan->series_uid, sizeof out->series_uid);
@@ -176,10 +181,13 @@ bool vt_slide_convert(struct vt_slide *slide, const struct vt_slide_convert_opti
     if (!summing || !take_fingerprint(&converting, &sums, err))
         return false;
     VT_AUTO(vt_slide_plan) plan = vt_slide_plan_new(slide, sums.fingerprint, &options->plan, err);
-    if (!plan || !write_all(&converting, plan, summing, err))
+    if (!plan || (options->beside && !vt_slide_beside_plan(options->beside, plan, err)) ||
+        !write_all(&converting, plan, summing, err))
         return false;
     struct vt_slide_result result;
     tell(slide, plan, &result);
+    if (result.beside && options->beside)
+        result.annotations = options->beside->marks.shapes;
     if (!target->settle(target->context, &result.tally, err))
         return false;
     if (plan->original) {

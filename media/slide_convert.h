@@ -14,6 +14,7 @@
 #include "media/slide_plan.h"
 
 struct vt_err;
+struct vt_slide_beside;
 
 struct vt_slide_arrival {
     const char *sop_class, *sop_uid, *transfer_syntax;
@@ -40,6 +41,7 @@ struct vt_slide_target {
 
 struct vt_slide_convert_options {
     struct vt_slide_plan_options plan;
+    const struct vt_slide_beside *beside;   /* NULL: nothing */
     /* done and total in bytes of work: looking at the file, writing and checking count its size each. false stops. NULL: none. */
     bool (*progress)(void *context, uint64_t done, uint64_t total);
     void *context;
@@ -54,6 +56,8 @@ struct vt_slide_result {
     bool verified;                    /* the original was rebuilt from what is stored, SHA-256 equal: it may be deleted */
     bool kept;                        /* restore data were written at all */
     bool reencoded;
+    unsigned annotations;             /* that became DICOM */
+    bool beside;                      /* the file beside the slide is kept */
     unsigned filled;                  /* tiles of no bytes that white stands for */
 };
 

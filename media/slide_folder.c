@@ -13,6 +13,8 @@
 #include "core/io.h"
 #include "dicom/element.h"
 #include "dicom/header.h"
+#include "media/slide_beside.h"
+#include "media/slide_residue.h"
 
 enum { META_MAX = 1024, BLOCK = 1 << 20 };
 
@@ -26,7 +28,7 @@ struct vt_slide_folder {
     char *path;
     struct file *files;
     size_t count;
-    size_t raw;          /* index of; SIZE_MAX: none */
+    size_t raw, beside;  /* indices of; SIZE_MAX: none */
     int fd;              /* of the file that is written */
     struct vt_buf block;
     uint64_t written;
@@ -38,7 +40,7 @@ struct vt_slide_folder *vt_slide_folder_new(const char *path, struct vt_err *err
 
     if (folder) {
         folder->fd = -1;
-        folder->raw = SIZE_MAX;
+        folder->raw = folder->beside = SIZE_MAX;
         vt_buf_init(&folder->block, BLOCK + META_MAX);
         folder->path = strdup(path);
     }
@@ -214,17 +216,20 @@ static bool look_at(struct vt_slide_folder *folder, const char *path, struct vt_
     struct vt_slide_part part = { .fd = -1 };
     struct vt_slide_value value;
     struct vt_err ignored = { 0 };
-    bool there = false;
+    bool there = false, beside = false;
 
     if (!vt_slide_part_open(path, &part, &ignored))
         return true;
-    bool readable = vt_slide_part_find(&part, VT_TAG(0x0029, 0x1001), &value, &there, &ignored);
+    bool readable = vt_slide_part_find(&part, VT_TAG_RESIDUE, &value, &there, &ignored) &&
+                    vt_slide_part_find(&part, VT_TAG_BESIDE, &value, &beside, &ignored);
     char *copy = strdup(path);
     struct file *file = add_file(folder, copy, part.name, err);
     vt_slide_part_close(&part);
     if (!file)
         return false;
     file->settled = true;
+    if (readable && beside)
+        folder->beside = folder->count - 1;
     if (readable && there) {
         if (folder->raw != SIZE_MAX)
             return vt_fail(err, VT_E_INVALID, "%s holds more than one slide: name the folder of one",
@@ -254,4 +259,9 @@ bool vt_slide_folder_scan(struct vt_slide_folder *folder, struct vt_err *err)
 const char *vt_slide_folder_raw(const struct vt_slide_folder *folder)
 {
     return folder->raw == SIZE_MAX ? NULL : folder->files[folder->raw].sop_uid;
+}
+
+const char *vt_slide_folder_beside(const struct vt_slide_folder *folder)
+{
+    return folder->beside == SIZE_MAX ? NULL : folder->files[folder->beside].sop_uid;
 }

@@ -26,3 +26,4 @@ struct vt_slide_target vt_slide_folder_target(struct vt_slide_folder *folder);
 bool vt_slide_folder_scan(struct vt_slide_folder *folder, struct vt_err *err);
 const char *vt_slide_folder_raw(const struct vt_slide_folder *folder);   /* SOP Instance UID */
 struct vt_slide_finder vt_slide_folder_finder(struct vt_slide_folder *folder);
+const char *vt_slide_folder_beside(const struct vt_slide_folder *folder);   /* what lay beside it, or NULL */

@@ -8,6 +8,8 @@
 #include "archive/archive.h"
 #include "archive/index.h"
 #include "core/err.h"
+#include "media/slide_beside.h"
+#include "media/slide_residue.h"
 
 /* One receiver for each instance, so that all are written before the first is committed. */
 struct importing {
@@ -179,29 +181,30 @@ struct vt_slide_original *vt_slide_original_of(struct vt_archive *archive, const
     return vt_slide_original_open(&raw, &finder, err);
 }
 
-/* Other Raw Data instances have no such element. */
-static bool holds_slide(struct vt_archive *archive, const char *sop_uid, bool *out_holds, struct vt_err *err)
+/* Does that instance have such an element? Raw Data of others has not. */
+static bool holds(struct vt_archive *archive, const char *sop_uid, uint32_t tag, bool *out_holds, struct vt_err *err)
 {
     struct vt_slide_part raw = { .fd = -1 };
     struct vt_slide_value value;
 
     if (!open_instance(archive, sop_uid, &raw, err))
         return false;
-    bool ok = vt_slide_part_find(&raw, VT_TAG(0x0029, 0x1001), &value, out_holds, err);
+    bool ok = vt_slide_part_find(&raw, tag, &value, out_holds, err);
     vt_slide_part_close(&raw);
     return ok;
 }
 
-bool vt_slide_originals(struct vt_archive *archive, const char *const words[], size_t word_count,
-                        bool (*found)(void *context, const char *raw_uid), void *context,
-                        struct vt_err *err)
+/* Calls back with the Raw Data instances that have the element. */
+static bool each_raw(struct vt_archive *archive, const char *const words[], size_t word_count, uint32_t tag,
+                     bool (*found)(void *context, const struct vt_index_entry *entry), void *context,
+                     struct vt_err *err)
 {
     const struct vt_query_rules rules = { .model = VT_MODEL_NONE };
     VT_AUTO(vt_query) query = vt_query_from_words(VT_LEVEL_IMAGE, words, word_count, &rules, err);
     VT_AUTO(vt_plan) plan = query ? vt_plan_make(query, err) : NULL;
     VT_AUTO(vt_cursor) cursor = plan ? vt_index_select(vt_archive_index(archive), plan, err) : NULL;
     struct vt_index_entry entry;
-    bool more, holds;
+    bool more, there;
 
     if (!cursor)
         return false;
@@ -210,10 +213,66 @@ bool vt_slide_originals(struct vt_archive *archive, const char *const words[], s
             return true;
         if (strcmp(entry.sop_class, VT_UID_RAW_DATA) != 0)
             continue;
-        if (!holds_slide(archive, entry.sop_uid, &holds, err))
+        if (!holds(archive, entry.sop_uid, tag, &there, err))
             return false;
-        if (holds && !found(context, entry.sop_uid))
+        if (there && !found(context, &entry))
             return true;
     }
     return false;
+}
+
+struct originals {
+    bool (*found)(void *context, const char *raw_uid);
+    void *context;
+};
+
+static bool found_original(void *context, const struct vt_index_entry *entry)
+{
+    const struct originals *originals = context;
+
+    return originals->found(originals->context, entry->sop_uid);
+}
+
+bool vt_slide_originals(struct vt_archive *archive, const char *const words[], size_t word_count,
+                        bool (*found)(void *context, const char *raw_uid), void *context,
+                        struct vt_err *err)
+{
+    struct originals originals = { found, context };
+
+    return each_raw(archive, words, word_count, VT_TAG_RESIDUE, found_original, &originals, err);
+}
+
+/* ---- what lay beside ---- */
+
+static bool keep_newest(void *context, const struct vt_index_entry *entry)
+{
+    struct vt_index_entry *newest = context;
+
+    if (!newest->sop_uid[0] || entry->arrived > newest->arrived)
+        *newest = *entry;
+    return true;
+}
+
+bool vt_slide_beside_of(struct vt_archive *archive, const char *raw_uid, const char *slide_path,
+                        char out_path[static PATH_MAX], bool *out_there, struct vt_err *err)
+{
+    struct vt_index_entry raw, newest = { .arrived = 0 };
+    struct vt_slide_part part = { .fd = -1 };
+    char series[sizeof "SeriesInstanceUID=" + VT_UID_MAX];
+    const char *const words[] = { series };
+
+    *out_there = false;
+    if (!vt_index_lookup(vt_archive_index(archive), raw_uid, &raw, out_there, err) || !*out_there)
+        return !vt_failed(err);
+    *out_there = false;
+    snprintf(series, sizeof series, "SeriesInstanceUID=%s", raw.series_uid);
+    if (!each_raw(archive, words, 1, VT_TAG_BESIDE, keep_newest, &newest, err))
+        return false;
+    if (!newest.sop_uid[0])
+        return true;
+    if (!open_instance(archive, newest.sop_uid, &part, err))
+        return false;
+    bool ok = vt_slide_beside_save(&part, slide_path, out_path, out_there, err);
+    vt_slide_part_close(&part);
+    return ok;
 }

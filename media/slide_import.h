@@ -2,6 +2,7 @@
  * all of it has been written; the original is declared deletable only when it was rebuilt from what the archive holds. */
 #pragma once
 
+#include <limits.h>
 #include <stdbool.h>
 
 #include "core/auto.h"
@@ -25,6 +26,9 @@ bool vt_slide_sidecar(const char *path, char *out, size_t room);
 /* A slide that the archive holds, by the SOP Instance UID of its Raw Data instance. Borrowed: the archive. */
 struct vt_slide_original *vt_slide_original_of(struct vt_archive *archive, const char *raw_uid,
                                                struct vt_err *err);
+/* What lay beside that slide (media/slide_beside.h), the newest of its series, beside the path that the slide was given back to. */
+bool vt_slide_beside_of(struct vt_archive *archive, const char *raw_uid, const char *slide_path,
+                        char out_path[static PATH_MAX], bool *out_there, struct vt_err *err);
 /* The Raw Data instances of slides below what the words (KEY=VALUE) match; the callback gets their SOP Instance UIDs; false stops. */
 bool vt_slide_originals(struct vt_archive *archive, const char *const words[], size_t count,
                         bool (*found)(void *context, const char *raw_uid), void *context,

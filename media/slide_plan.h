@@ -40,6 +40,8 @@ struct vt_slide_plan {
     uint8_t fingerprint[VT_SLIDE_FINGERPRINT];
     uint8_t sha256[VT_SLIDE_SHA256];      /* known when the images are written */
     enum vt_slide_label label;
+    char marks_series_uid[VT_UID_MAX + 1], marks_uid[VT_UID_MAX + 1];   /* annotations (media/slide_beside.h); "": none */
+    char beside_uid[VT_UID_MAX + 1];      /* the file beside the slide; "": none */
     bool original;                        /* a Raw Data instance, the last one, keeps the rest of the file */
     struct vt_slide_metadata metadata;    /* filled up with the slide's own facts */
     struct vt_slide_instance instances[VT_SLIDE_INSTANCES_MAX];

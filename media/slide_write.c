@@ -248,17 +248,17 @@ bool vt_slide_write_image(const struct vt_slide_writing *writing, const struct v
 
 /* ---- what is outside the tiles ---- */
 
-static void put_raw_header(struct vt_slide_put *put, const struct vt_slide_writing *writing,
-                           const struct vt_slide_instance *instance)
+void vt_slide_put_raw_header(struct vt_slide_put *put, const struct vt_slide_writing *writing, const char *sop_uid,
+                             const char *description, int number)
 {
     const struct vt_slide_common common = {
         .sop_class = VT_UID_RAW_DATA,
-        .sop_uid = instance->sop_uid,
+        .sop_uid = sop_uid,
         .series_uid = writing->plan->raw_series_uid,
         .modality = "SM",
-        .series_description = "Original slide file, without its tiles",
+        .series_description = description,
         .series_number = 2,
-        .instance_number = 1,
+        .instance_number = number,
     };
 
     vt_put_text(put, VT_TAG_SPECIFIC_CHARACTER_SET, "CS", "ISO_IR 192");
@@ -268,7 +268,6 @@ static void put_raw_header(struct vt_slide_put *put, const struct vt_slide_writi
     vt_slide_put_0018(put, writing->slide, "Kept what is outside the tiles");
     vt_slide_put_0020(put, writing->plan, &common);
     vt_put_text(put, 0x00200060, "CS", "");
-    vt_put_text(put, VT_TAG_RESIDUE_CREATOR, "LO", VT_RESIDUE_CREATOR);
 }
 
 static bool send_raw(const struct vt_slide_writing *writing, const struct vt_slide_instance *instance,
@@ -277,7 +276,8 @@ static bool send_raw(const struct vt_slide_writing *writing, const struct vt_sli
     struct vt_slide_put put = { .w = { piece, VT_EXPLICIT_LE }, .err = err };
     uint64_t size, spooled = vt_slide_spool_size(residue->chunks);
 
-    put_raw_header(&put, writing, instance);
+    vt_slide_put_raw_header(&put, writing, instance->sop_uid, "Original slide file, without its tiles", 1);
+    vt_put_text(&put, VT_TAG_RESIDUE_CREATOR, "LO", VT_RESIDUE_CREATOR);
     if (put.failed || !vt_slide_residue_size(residue, &size, err) ||
         !put_header(piece, VT_TAG_RESIDUE, "OB", (uint32_t)(size + size % 2), err) ||
         !vt_buf_append(piece, VT_RESIDUE_MAGIC, 8, err) || !put_number(piece, residue->head_size, 8, err) ||
