@@ -1,8 +1,7 @@
 /* archive/last_access.h: the day on which each study was last retrieved, for rules that move what nobody looks at.
  *
  * Told by whoever hands instances out (vt_archive_accessed in archive/archive.h). A study is noted once a day, in memory;
- * state.db is written when so many have gathered, when a rule asks, at the daily chores and when the archive closes: a
- * crash may lose the newest days. Any thread. */
+ * state.db is written when so many have gathered, when a rule asks, once a minute and when the archive closes. Any thread. */
 #pragma once
 
 #include <stdbool.h>

@@ -13,6 +13,7 @@
 
 #include "archive/admin_rows.h"
 #include "archive/inside.h"
+#include "archive/peer_days.h"
 #include "archive/volume_inside.h"
 #include "core/clock.h"
 #include "core/err.h"
@@ -354,6 +355,21 @@ static json_t *days_until_full(const struct usages *usages, uint64_t free_bytes,
     return json_integer((json_int_t)(free_bytes > stop ? (free_bytes - stop) / rate : 0));
 }
 
+/* In all, and of each peer as if it were alone. */
+static bool add_forecast(struct vt_archive *archive, const struct usages *usages,
+                         uint64_t free_bytes, uint64_t total, json_t *row, struct vt_err *err)
+{
+    uint64_t stop = vt_volume_stop(archive, VT_VOLUME_MAIN, total);
+    json_t *peers =
+        vt_peer_days_rates(archive, free_bytes > stop ? free_bytes - stop : 0, err);
+
+    if (!peers)
+        return false;
+    json_object_set_new(row, "days_until_full", days_until_full(usages, free_bytes, stop));
+    json_object_set_new(row, "peers", peers);
+    return true;
+}
+
 static bool send_volume(const struct vt_admin *admin, const struct usages *usages,
                         const struct usage *usage, struct vt_err *err)
 {
@@ -382,10 +398,10 @@ static bool send_volume(const struct vt_admin *admin, const struct usages *usage
                   "instances", (json_int_t)usage->instances, "bytes", (json_int_t)usage->bytes,
                   "free", (json_int_t)free_bytes, "total", (json_int_t)total);
 
-    if (row && main_one)
-        json_object_set_new(row, "days_until_full",
-                            days_until_full(usages, free_bytes,
-                                            vt_volume_stop(archive, usage->name, total)));
+    if (row && main_one && !add_forecast(archive, usages, free_bytes, total, row, err)) {
+        json_decref(row);
+        return false;
+    }
     if (row && !known)
         json_object_set_new(row, "reason", json_string(away.text));
     return vt_admin_send(admin, row, err);

@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 
 #include "archive/archive.h"
+#include "archive/last_access.h"
 #include "cmd/control.h"
 #include "cmd/notify.h"
 #include "cmd/options.h"
@@ -38,6 +39,7 @@ enum {
     TRIM_LOOKS = 12,      /* ... and from time to time where bursts never end */
     PURGE_FIRST_S = 60,
     PURGE_EVERY_S = 86400,
+    NOTE_S = 60,
 };
 
 static const char usage[] =
@@ -205,11 +207,23 @@ static void trim(void *context, const atomic_bool *stopping)
 }
 
 static bool start_upkeep(struct node *node, struct vt_err *err)
+/* What would be lost with the process otherwise: counts of the day, days of last access. */
+static void note_usage(void *context, const atomic_bool *stopping)
+{
+    const struct node *node = context;
+    struct vt_err err = { 0 };
+
+    (void)stopping;
+    if (!vt_server_save(node->server, &err) || !vt_accesses_flush(node->archive, &err))
+        vt_log(VT_LOG_WARN, "usage.not-saved", "text=\"%s\"", err.text);
+}
+
 {
     static const struct vt_chore chores[] = {
         { PURGE_FIRST_S * VT_NS_PER_S, PURGE_EVERY_S * VT_NS_PER_S, purge },
         { TRIM_LOOK_S * VT_NS_PER_S, TRIM_LOOK_S * VT_NS_PER_S, trim },
     };
+        { NOTE_S * VT_NS_PER_S, NOTE_S * VT_NS_PER_S, note_usage },
 
     node->upkeep = vt_upkeep_start(chores, VT_COUNT(chores), node, err);
     return node->upkeep != NULL &&

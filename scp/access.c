@@ -1,10 +1,14 @@
 #include "scp/access.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "archive/peer_days.h"
+#include "core/auto.h"
 #include "core/clock.h"
+#include "core/err.h"
 #include "dicom/certificate.h"
 #include "scp/negotiate.h"
 #include "scp/session.h"
@@ -86,12 +90,15 @@ const struct vt_rejection *vt_access_identify(struct vt_session *session, const 
 
 /* ---- how much ---- */
 
+#define DAY (24 * 3600 * VT_NS_PER_S)
+
 enum { USAGE_PEERS_MAX = 4096 };
 
 struct spent {
     char ae_title[VT_AE_TITLE_MAX + 1];
     int64_t day;
     uint64_t instances, bytes;
+    bool changed; /* since it was written */
 };
 
 struct vt_usage {
@@ -125,13 +132,13 @@ static bool is_bounded(const struct vt_usage *usage, const struct vt_peer *peer)
 }
 
 /* Under the lock; its counters begin anew each day. NULL: no memory. */
-static struct spent *spent_of(struct vt_usage *usage, const struct vt_peer *peer, int64_t wall)
+static struct spent *spent_of(struct vt_usage *usage, const char *ae_title, int64_t wall)
 {
-    int64_t day = wall / (24 * 3600 * VT_NS_PER_S);
+    int64_t day = wall / DAY;
     struct spent *spent = NULL;
 
     for (size_t i = 0; i < usage->count && !spent; i++)
-        if (strcmp(usage->items[i].ae_title, peer->ae_title) == 0)
+        if (strcmp(usage->items[i].ae_title, ae_title) == 0)
             spent = &usage->items[i];
     if (!spent && usage->count == usage->capacity && usage->count < USAGE_PEERS_MAX) {
         size_t wanted = usage->capacity ? usage->capacity * 2 : 16;
@@ -144,7 +151,7 @@ static struct spent *spent_of(struct vt_usage *usage, const struct vt_peer *peer
     if (!spent && usage->count < usage->capacity) {
         spent = &usage->items[usage->count++];
         *spent = (struct spent){ .day = day };
-        memcpy(spent->ae_title, peer->ae_title, sizeof spent->ae_title);
+        snprintf(spent->ae_title, sizeof spent->ae_title, "%s", ae_title);
     }
     if (spent && spent->day != day) {
         spent->day = day;
@@ -158,7 +165,7 @@ bool vt_usage_may_store(struct vt_usage *usage, const struct vt_peer *peer, int6
     if (!is_bounded(usage, peer))
         return true;
     pthread_mutex_lock(&usage->lock);
-    const struct spent *spent = spent_of(usage, peer, wall);
+    const struct spent *spent = spent_of(usage, peer->ae_title, wall);
     bool may = spent &&
                (peer->instances_per_day == 0 || spent->instances < peer->instances_per_day) &&
                (peer->bytes_per_day == 0 || spent->bytes < peer->bytes_per_day);
@@ -168,13 +175,63 @@ bool vt_usage_may_store(struct vt_usage *usage, const struct vt_peer *peer, int6
 
 void vt_usage_add(struct vt_usage *usage, const struct vt_peer *peer, int64_t wall, uint64_t bytes)
 {
-    if (!is_bounded(usage, peer))
-        return;
+    if (is_bounded(usage, peer))
+        vt_usage_count(usage, peer->ae_title, wall, bytes);
+}
+
+void vt_usage_count(struct vt_usage *usage, const char *ae_title, int64_t wall, uint64_t bytes)
+{
     pthread_mutex_lock(&usage->lock);
-    struct spent *spent = spent_of(usage, peer, wall);
+    struct spent *spent = spent_of(usage, ae_title, wall);
     if (spent) {
         spent->instances++;
         spent->bytes += bytes;
+        spent->changed = true;
     }
     pthread_mutex_unlock(&usage->lock);
+}
+
+/* ---- over a restart ---- */
+
+static bool load_one(void *context, const struct vt_peer_day *day)
+{
+    struct vt_usage *usage = context;
+    struct spent *spent = spent_of(usage, day->ae_title, day->day * DAY);
+
+    if (spent) {
+        spent->instances += day->instances;
+        spent->bytes += day->bytes;
+    }
+    return true;
+}
+
+bool vt_usage_load(struct vt_usage *usage, struct vt_archive *archive, int64_t wall,
+                   struct vt_err *err)
+{
+    pthread_mutex_lock(&usage->lock);
+    bool ok = vt_peer_days_each(archive, wall / DAY, load_one, usage, err);
+    pthread_mutex_unlock(&usage->lock);
+    return ok;
+}
+
+/* What comes while it is written is written the next time. */
+bool vt_usage_save(struct vt_usage *usage, struct vt_archive *archive, struct vt_err *err)
+{
+    size_t count = 0;
+
+    pthread_mutex_lock(&usage->lock);
+    vt_autofree struct vt_peer_day *days = calloc(usage->count + 1, sizeof *days);
+    for (size_t i = 0; days && i < usage->count; i++) {
+        struct spent *spent = &usage->items[i];
+        if (!spent->changed)
+            continue;
+        days[count] = (struct vt_peer_day){ .day = spent->day,
+                                            .instances = spent->instances,
+                                            .bytes = spent->bytes };
+        memcpy(days[count++].ae_title, spent->ae_title, sizeof spent->ae_title);
+        spent->changed = false;
+    }
+    pthread_mutex_unlock(&usage->lock);
+    return days ? vt_peer_days_write(archive, days, count, err)
+                : vt_fail(err, VT_E_NOMEM, "no memory to note what peers sent");
 }

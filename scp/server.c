@@ -272,8 +272,11 @@ struct vt_server *vt_server_open(const struct vt_server_options *options, struct
     }
     server->options = *options;
     server->traffic.usage = vt_usage_new();
-    if (!server->traffic.usage) {
-        vt_fail(err, VT_E_NOMEM, "no memory for the server");
+    if (!server->traffic.usage ||
+        !vt_usage_load(server->traffic.usage, options->archive, vt_clock_wall(), err)) {
+        if (!server->traffic.usage)
+            vt_fail(err, VT_E_NOMEM, "no memory for the server");
+        vt_usage_free(server->traffic.usage);
         free(vt_take(&server));
         return NULL;
     }
@@ -335,10 +338,17 @@ void vt_server_free(struct vt_server *server)
     if (!server)
         return;
     vt_server_stop(server, 0);
+    struct vt_err ignored = { 0 };
+    vt_server_save(server, &ignored);
     vt_usage_free(server->traffic.usage);
     pthread_cond_destroy(&server->ended);
     pthread_mutex_destroy(&server->lock);
     free(server);
+}
+
+bool vt_server_save(struct vt_server *server, struct vt_err *err)
+{
+    return vt_usage_save(server->traffic.usage, server->options.archive, err);
 }
 
 void vt_server_set_tls(struct vt_server *server, struct ssl_ctx_st *tls)

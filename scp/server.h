@@ -92,6 +92,8 @@ struct vt_server *vt_server_open(const struct vt_server_options *options, struct
 void vt_server_stop(struct vt_server *server, int64_t grace);
 void vt_server_free(struct vt_server *server);
 VT_DEFINE_AUTO(vt_server)
+/* What each peer stored today goes to state.db: from time to time, and by vt_server_free. */
+bool vt_server_save(struct vt_server *server, struct vt_err *err);
 /* New TLS connections use another context, from now on (a reference is taken). */
 void vt_server_set_tls(struct vt_server *server, struct ssl_ctx_st *tls);
 uint16_t vt_server_port(const struct vt_server *server, size_t listener);

@@ -169,7 +169,9 @@ bool vt_serve_store(struct vt_session *session, uint8_t context_id,
         vt_receive_abandon(session->receive);
         return false;
     }
-    vt_usage_add(session->traffic->usage, session->peer, vt_clock_wall(), size);
+    vt_usage_count(session->traffic->usage,
+                   session->peer ? session->peer->ae_title : session->calling_ae_title,
+                   vt_clock_wall(), size);
     if (arrival.failed) {
         vt_receive_abandon(session->receive);
         return answer_failure(session, context_id, command, &arrival.why, err);

@@ -129,6 +129,12 @@ def case_the_first_copy_goes_and_what_is_held_or_has_no_copy_stays(world):
     world.ok("verify")
 
 
+def case_the_forecast_knows_who_fills_the_disk(world):
+    peers = next(v for v in world.rows("volume", "list") if v["volume"] == "MAIN")["peers"]
+    equal([p["peer"] for p in peers], ["RAWDICOM"], "peers, over restarts")
+    assert peers[0]["bytes_per_day"] > 12 * 90000 and peers[0]["instances_per_day"] == 12 and peers[0]["days_until_full"] >= 0, peers
+
+
 def case_what_somebody_retrieves_comes_back_and_stays_a_while(world):
     world.start("migrate.BACK.to=LT", "migrate.BACK.arrived_before=1ms", "migrate.BACK.every=1s")
     until(lambda: world.here(NEW) == (0, 4), "all is on the long-term volume")

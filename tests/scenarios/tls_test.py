@@ -14,7 +14,7 @@ import time
 
 import cases
 from cases import equal
-from node import BIN, SKIPPED, Node, free_port, object_files, work_folder
+from node import BIN, SKIPPED, Node, free_port, object_files, work_folder, json_lines
 from rawdicom import EXPLICIT, SECONDARY_CAPTURE, VERIFICATION, Association, Rejected, instance, part10
 
 WAIT = 60
@@ -297,9 +297,24 @@ def case_a_move_goes_to_a_destination_by_tls(world):
                                capture_output=True, text=True, timeout=WAIT)
         equal(moved.returncode, 0, moved.stderr)
         until("the instance is there", lambda: any(folder.iterdir()))
+        send_as_a_job(world, port, len(list(folder.iterdir())), folder)
     finally:
         storescp.terminate()
         storescp.wait(20)
+
+
+def send_as_a_job(world, port, before, folder):
+    """A job shows the node's certificate, and looks at the peer's: it must be the one that the entry names."""
+    world.current["peers"] += (f'[peer "RIGHT"]\nae_title = SINK2\nhost = localhost\nport = {port}\ntls = yes\ntls_subject = CN=ct2\n'
+                               f'[peer "WRONG"]\nae_title = SINK3\nhost = localhost\nport = {port}\ntls = yes\ntls_subject = CN=ct1\n')
+    world.reload()
+    sent = world.node.cli("send", "RIGHT", "StudyInstanceUID=1.2.3.4")
+    equal(sent.returncode, 0, sent.stdout + sent.stderr)
+    assert len(list(folder.iterdir())) >= before
+    queued = world.node.cli("send", "WRONG", "StudyInstanceUID=1.2.3.4", "--background")
+    equal(queued.returncode, 0, queued.stderr)
+    until("the job says why", lambda: any("certificate is another's" in j["reason"]
+                                          for j in json_lines(world.node.cli("job", "list", "--json").stdout)))
 
 
 def reachable(port):
@@ -308,6 +323,15 @@ def reachable(port):
         return True
     except OSError:
         return False
+
+
+def case_a_restart_gives_a_peer_no_second_day(world):
+    world.current["peers"] = world.peers()
+    world.write()
+    world.node.stop()
+    world.node.start()
+    with Association(world.node.port, calling="SMALL", contexts=[(SECONDARY_CAPTURE, [EXPLICIT])]) as a:
+        equal(a.store(SECONDARY_CAPTURE, "1.4.79", instance("1.4.79"))[0], 0xA700)
 
 
 def main():
