@@ -206,7 +206,6 @@ static void trim(void *context, const atomic_bool *stopping)
     malloc_trim(0);
 }
 
-static bool start_upkeep(struct node *node, struct vt_err *err)
 /* What would be lost with the process otherwise: counts of the day, days of last access. */
 static void note_usage(void *context, const atomic_bool *stopping)
 {
@@ -218,12 +217,13 @@ static void note_usage(void *context, const atomic_bool *stopping)
         vt_log(VT_LOG_WARN, "usage.not-saved", "text=\"%s\"", err.text);
 }
 
+static bool start_upkeep(struct node *node, struct vt_err *err)
 {
     static const struct vt_chore chores[] = {
         { PURGE_FIRST_S * VT_NS_PER_S, PURGE_EVERY_S * VT_NS_PER_S, purge },
         { TRIM_LOOK_S * VT_NS_PER_S, TRIM_LOOK_S * VT_NS_PER_S, trim },
-    };
         { NOTE_S * VT_NS_PER_S, NOTE_S * VT_NS_PER_S, note_usage },
+    };
 
     node->upkeep = vt_upkeep_start(chores, VT_COUNT(chores), node, err);
     return node->upkeep != NULL &&
