@@ -1,5 +1,7 @@
 """Runs the functions of a script whose names begin with case_, in order, with what the script hands them; each is a sentence that is
 false when the node is wrong. Prints one line for each; the exit status is 0 when all held."""
+import os
+import tempfile
 import time
 import traceback
 
@@ -23,3 +25,18 @@ def run(module, *arguments):
 def equal(a, b, what=""):
     if a != b:
         raise AssertionError(f"{what}: {a!r} is not {b!r}")
+
+
+def main(space, make, *arguments, **options):
+    """A scenario as a program: make(folder, ...) builds its world, the cases in space (globals()) run, world.close() takes it down.
+    With VT_VERBOSE set what the world has logged is printed."""
+    with tempfile.TemporaryDirectory() as folder:
+        begun = time.monotonic()
+        world = make(folder, *arguments, **options)
+        try:
+            return run(space, world)
+        finally:
+            world.close()
+            print(f"{time.monotonic() - begun:.1f} s")
+            if os.environ.get("VT_VERBOSE") and hasattr(world, "log"):
+                print(world.log())

@@ -1,9 +1,7 @@
 #!/usr/bin/python3
 """The network monitor against a simulated pool: each class of a loss, and what is no loss. What was done to the pool is asked with
 Debian's XenAPI.py."""
-import os
 import sys
-import tempfile
 import time
 
 import cases
@@ -172,16 +170,5 @@ def case_a_crashed_host_takes_its_vms_into_one_incident(world):
     world.ctl("restore-host", "host-03")
 
 
-def main():
-    with tempfile.TemporaryDirectory() as folder:
-        world = Monitored(folder)
-        try:
-            return cases.run(globals(), world)
-        finally:
-            world.close()
-            if os.environ.get("VT_VERBOSE"):
-                print(world.log())
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(cases.main(globals(), Monitored))

@@ -2,16 +2,15 @@
 """The network monitor when it is not the VM: the pool is away while VMs are fine and the other way round, the master dies during an
 incident, our own network is lost, clocks jump. Classes and actions, against a simulated pool."""
 import os
-import pathlib
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 
 import cases
 from cases import equal
 from monitored import BOUND, Monitored, until
+from pool_cli_test import VITRINE
 from simulator import free_port
 
 CLOCK = r"""
@@ -175,16 +174,37 @@ def case_when_the_pool_is_back_the_loss_gets_its_class_and_its_snapshot(world):
     equal(len(world.timeline("--open")), 2)
 
 
-def main():
-    with tempfile.TemporaryDirectory() as folder:
-        world = Monitored(pathlib.Path(folder))
-        try:
-            return cases.run(globals(), world)
-        finally:
-            world.close()
-            if os.environ.get("VT_VERBOSE"):
-                print(world.log())
+def promote(world, host):
+    """As somebody does who knows that the old master is off: without the daemon, which has no master to ask."""
+    done = subprocess.run([VITRINE, "-c", world.daemon_conf, "-o", "pool.socket=none", "pool", "emergency", "promote", host, "--confirm",
+                           "the old master is off"], capture_output=True, text=True, timeout=60, check=False, stdin=subprocess.DEVNULL,
+                          env={**os.environ, "VITRINE_CONF": ""})
+    equal(done.returncode, 0, done.stdout + done.stderr)
+
+
+def case_a_new_master_takes_over_and_the_incident_goes_on(world):
+    world.forget()
+    equal(world.end(), 0)
+    world.begin("-o", "watch.repeat=0")
+    lost, later = world.running("host-03")[:2]
+    world.ok("watch", "add", lost, later)
+    world.until_class(later, "reachable")
+    before, begun = len(world.timeline()), len(world.snapshots(lost))
+    world.ctl("cut-network", lost)
+    row = world.until_snapshot(lost)
+    world.ctl("kill-master")
+    world.until_incident("control-lost", seconds=60)
+    promote(world, "host-02")
+    world.until_incident("control-lost", open_=False, seconds=90)
+    world.ctl("cut-network", later)                 # under the new master all is as before
+    taken = world.until_snapshot(later, 60)
+    rows = {r["vm"]: r for r in world.timeline()[before:] if r["class"] == "network-lost"}
+    equal((rows[lost]["snapshot"], rows[lost]["closed"], rows[later]["snapshot"]), (row["snapshot"], None, taken["snapshot"]), rows)
+    equal(sorted(rows), sorted([lost, later]), rows)
+    equal([r["class"] for r in world.timeline("--open")], ["network-lost", "network-lost"])
+    world.master = 1
+    equal(len(world.snapshots(lost)), begun + 1, "one snapshot of the first")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(cases.main(globals(), Monitored))

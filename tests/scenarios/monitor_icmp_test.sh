@@ -1,5 +1,6 @@
 #!/bin/bash
-# ICMP and C-ECHO probes against a simulated pool in a network namespace of its own, where a packet filter loses one guest's packets.
+# ICMP and C-ECHO probes against a simulated pool in a network namespace of its own, where a packet filter loses one guest's packets, and
+# then all that we send: without anchors too that is our own network.
 # Left out where namespaces or nft may not be used.
 set -u
 if [ "${1:-}" != inside ]; then
@@ -43,3 +44,25 @@ is ws-0002 reachable "$@" || exit 1
 nft flush chain inet f in
 until_ok is ws-0001 reachable "$@"
 echo "ok   it is back"
+
+count() { vitrine "${@:2}" watch timeline --json | grep -c "\"class\":\"$1\""; }
+open() { vitrine "${@:2}" watch timeline --open --json | grep -q "\"class\":\"$1\""; }
+over() { ! open "$@"; }
+vitrine "$@" watch add --all >/dev/null || exit 1
+until_ok over network-lost "$@"
+snapshots() { vitrine "$@" vm list --json | grep -o '"snapshots":\[[^]]*\]' | grep -c '-'; }
+before=$(snapshots "$@")
+lost_before=$(count network-lost "$@")
+nft 'add rule inet f in drop'
+until_ok open monitor-isolated "$@"
+sleep 3
+nft flush chain inet f in
+until_ok over monitor-isolated "$@"
+until_ok over control-lost "$@"
+sleep 3
+[ "$(count network-lost "$@")" = "$lost_before" ] && [ "$(count link-lost "$@")" = 0 ] && [ "$(snapshots "$@")" = "$before" ] || {
+    vitrine "$@" watch timeline
+    echo "FAIL it was taken for a loss of VMs"
+    exit 1
+}
+echo "ok   when everything falls silent at once it is our own network, and nothing is taken"

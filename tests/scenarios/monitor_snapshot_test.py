@@ -1,11 +1,9 @@
 #!/usr/bin/python3
 """The network monitor's snapshots: each guard, what becomes of a failure, a hang and a crash, expiry; the hook, the numbers, the replay."""
 import json
-import os
 import signal
 import stat
 import sys
-import tempfile
 import time
 
 import cases
@@ -96,6 +94,25 @@ def case_a_long_chain_and_a_full_storage_are_refused(world):
     equal(world.snapshots("ws-0004"), [])
 
 
+def case_a_storage_that_is_full_gets_no_snapshot_until_there_is_room(world):
+    again(world, "-o", "watch.repeat=0")
+    storages = {row["uuid"]: row["size_bytes"] - row["free_bytes"] for row in world.rows("sr", "list")}
+    world.ok("watch", "add", "ws-0007")
+    for uuid in storages:
+        world.ctl("fill-sr", uuid)
+    until(lambda: not any(row["free_bytes"] for row in world.rows("sr", "list")), "the picture is full")
+    world.ctl("cut-network", "ws-0007")
+    row = world.until_refused("ws-0007", "storage-space")
+    equal((row["class"], row["snapshot"], world.snapshots("ws-0007")), ("network-lost", None, []), row)
+    world.ctl("restore-network", "ws-0007")
+    world.until_incident("network-lost", "ws-0007", open_=False)
+    for uuid, used in storages.items():
+        world.ctl("set", "SR.physical_utilisation", uuid, str(used))
+    until(lambda: all(row["free_bytes"] for row in world.rows("sr", "list") if row["size_bytes"]), "the picture has room")
+    world.ctl("cut-network", "ws-0007")
+    world.until_snapshot("ws-0007")
+
+
 def case_the_storm_budget_bounds_what_is_begun(world):
     again(world, "-o", "watch.share_min=100", "-o", "watch.storm_minute=2", "-o", "watch.running=2", "-o", "watch.running_storage=2",
           "-o", "watch.repeat=0")
@@ -183,16 +200,5 @@ def case_only_our_own_expired_snapshots_are_deleted(world):
     until(lambda: [s["name_label"] for s in world.snapshots(name)] == ["by hand"], "ours has expired", 60)
 
 
-def main():
-    with tempfile.TemporaryDirectory() as folder:
-        world = Monitored(folder)
-        try:
-            return cases.run(globals(), world)
-        finally:
-            world.close()
-            if os.environ.get("VT_VERBOSE"):
-                print(world.log())
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(cases.main(globals(), Monitored))

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 
@@ -100,16 +99,5 @@ def case_a_pool_that_never_answers_does_not_keep_it(world):
     world.ctl("delay", "0")
 
 
-def main():
-    with tempfile.TemporaryDirectory() as folder:
-        world = Monitored(folder)
-        try:
-            return cases.run(globals(), world)
-        finally:
-            world.close()
-            if os.environ.get("VT_VERBOSE"):
-                print(world.log())
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(cases.main(globals(), Monitored))

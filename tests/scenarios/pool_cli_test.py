@@ -9,7 +9,6 @@ import pathlib
 import ssl
 import subprocess
 import sys
-import tempfile
 import time
 import xmlrpc.client
 
@@ -24,6 +23,8 @@ VITRINE = SIMULATOR.parent / "vitrine"
 
 class World:
     """A simulator with TLS, a folder for the state, and vitrine called in several ways."""
+
+    master = 0      # the host that the foreign client asks
 
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
@@ -48,6 +49,9 @@ class World:
         self.process.terminate()
         equal(self.process.wait(20), 0, "the simulator's end")
         self.process.stderr.close()
+
+    def close(self):
+        self.stop()
 
     def anew(self, seed="1"):
         """Another world: other keys, nothing remembered."""
@@ -91,7 +95,7 @@ class World:
         """The same pool as Debian's client sees it."""
         context = ssl._create_unverified_context()
         transport = xmlrpc.client.SafeTransport(context=context)
-        session = XenAPI.Session(f"https://127.0.0.1:{self.port}", transport)
+        session = XenAPI.Session(f"https://127.0.0.{1 + self.master}:{self.port}", transport)
         session.login_with_password("root", "vitrine", "2.21", "foreign")
         return session
 
@@ -490,16 +494,5 @@ def case_a_member_becomes_the_master_and_the_others_follow(world):
     equal("HOST_IS_LIVE" in lines[1] and lines[2].endswith("outcome=done"), True, lines)
 
 
-def main():
-    with tempfile.TemporaryDirectory() as folder:
-        world = World(folder)
-        begun = time.monotonic()
-        try:
-            return cases.run(globals(), world)
-        finally:
-            world.stop()
-            print(f"{time.monotonic() - begun:.1f} s")
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(cases.main(globals(), World))

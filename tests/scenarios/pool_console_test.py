@@ -7,8 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
-import time
 
 import cases
 from cases import equal
@@ -131,17 +129,11 @@ def case_the_relay_ends_when_somebody_interrupts(world):
     equal(end(waiting)[0], FAILED)
 
 
-def main():
-    with tempfile.TemporaryDirectory() as folder:
-        world = World(folder)
-        begun = time.monotonic()
-        try:
-            world.ok("vm", "list")
-            return cases.run(globals(), world)
-        finally:
-            world.stop()
-            print(f"{time.monotonic() - begun:.1f} s")
+def prepare(folder):
+    world = World(folder)
+    world.ok("vm", "list")
+    return world
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(cases.main(globals(), prepare))

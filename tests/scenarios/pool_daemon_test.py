@@ -3,7 +3,6 @@
 command line alone (pool_cli_test.py), with a command line that has no password; so each verb, dry run, refusal, question, progress and
 exit status is the same."""
 import sys
-import tempfile
 import time
 
 import cases
@@ -58,18 +57,11 @@ def case_a_member_is_promoted_through_the_daemon_and_the_daemon_follows(world):
     equal([line.split()[1:3] for line in lines], [["root", "promote"], ["root", "declare-dead"]], lines)
 
 
-def main():
-    own = {name: f for name, f in globals().items() if name.startswith("case_")}
+def both():
+    """Our own cases behind those of the command line."""
     shared = {name: f for name, f in vars(pool_cli_test).items() if name.startswith("case_") and name[5:] not in DIRECT}
-    with tempfile.TemporaryDirectory() as folder:
-        world = poold.Daemon(folder, user="none")
-        try:
-            return cases.run({**shared, **own}, world)
-        finally:
-            world.close()
-            if len(sys.argv) > 1:
-                print(world.log())
+    return {**shared, **globals()}
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(cases.main(both(), poold.Daemon, user="none"))

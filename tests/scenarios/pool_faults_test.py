@@ -6,7 +6,6 @@ with Debian's XenAPI.py."""
 import json
 import subprocess
 import sys
-import tempfile
 import time
 
 import cases
@@ -236,17 +235,11 @@ def case_a_server_without_tls_gets_no_password(world):
     world.anew()
 
 
-def main():
-    with tempfile.TemporaryDirectory() as folder:
-        world = World(folder)
-        begun = time.monotonic()
-        try:
-            world.ok("vm", "list")
-            return cases.run(globals(), world)
-        finally:
-            world.stop()
-            print(f"{time.monotonic() - begun:.1f} s")
+def prepare(folder):
+    world = World(folder)
+    world.ok("vm", "list")
+    return world
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(cases.main(globals(), prepare))

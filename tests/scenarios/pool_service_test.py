@@ -7,7 +7,6 @@ import pathlib
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 
 import cases
@@ -314,18 +313,12 @@ def case_it_starts_without_a_master_and_shows_the_picture_with_its_age(world):
     equal(set(members.values()), {"silent"}, members)
 
 
-def main():
-    with tempfile.TemporaryDirectory() as folder:
-        os.chmod(folder, 0o755)
-        world = poold.Daemon(folder, "-o", "workstation.READ1.vm=ws-0003", user="none")
-        world.reloads = 0
-        try:
-            return cases.run(globals(), world)
-        finally:
-            world.close()
-            if len(sys.argv) > 1:
-                print(world.log())
+def prepare(folder):
+    os.chmod(folder, 0o755)
+    world = poold.Daemon(folder, "-o", "workstation.READ1.vm=ws-0003", user="none")
+    world.reloads = 0
+    return world
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(cases.main(globals(), prepare))

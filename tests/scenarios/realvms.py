@@ -7,7 +7,6 @@ import pathlib
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 
 import cases
@@ -148,7 +147,7 @@ class World:
     def state(self, name):
         return self.vm(name)["power_state"]
 
-    def end(self):
+    def close(self):
         for name in self.virsh("list", "--all", "--name").split():
             sh("virsh", "-q", "-c", "qemu:///system", "destroy", name, check=False)
         self.daemon.terminate()
@@ -196,22 +195,11 @@ def answers(daemon):
 
 # ---- a scenario's main program ----
 
-def inside(space, prepare):
-    with tempfile.TemporaryDirectory() as folder:
-        begun = time.monotonic()
-        world = prepare(folder)
-        try:
-            return cases.run(space, world)
-        finally:
-            world.end()
-            print(f"{time.monotonic() - begun:.1f} s")
-
-
 def main(space, prepare, tools=()):
     """space: globals() of the scenario; prepare(folder): its World. Calls the scenario once more, in namespaces."""
     file = space["__file__"]
     if "--inside" in sys.argv:
-        return inside(space, prepare)
+        return cases.main(space, prepare)
     missing = [tool for tool in (*TOOLS, *tools) if not shutil.which(tool)]
     if os.geteuid() != 0 or missing:
         print("skipped:", "wants root" if not missing else f"{' '.join(missing)} not installed")
