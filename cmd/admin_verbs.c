@@ -17,6 +17,7 @@
 #include "cmd/verbs_user.h"
 #include "cmd/verbs_volume.h"
 #include "cmd/verbs_worklist.h"
+#include "cmd/vitrined_print.h"
 #include "core/err.h"
 #include "dicom/command.h"
 
@@ -356,6 +357,7 @@ static const struct vt_admin_verb verbs[] = {
     { { "job", "retry" }, 0, 4096, true, vt_verb_job_retry },
     { { "fetch", NULL }, 2, 65, true, vt_verb_fetch },
     { { "send", NULL }, 2, 65, true, vt_verb_send },
+    { { "print", NULL }, 2, 65, true, vt_verb_print },
 };
 
 const struct vt_admin_verb *vt_admin_verb_at(size_t i)

@@ -121,6 +121,7 @@ int vt_cli_slide_info(struct vt_cli *cli, struct vt_err *err);
 int vt_cli_slide_convert(struct vt_cli *cli, struct vt_err *err);
 int vt_cli_slide_restore(struct vt_cli *cli, struct vt_err *err);
 int vt_cli_commit(struct vt_cli *cli, struct vt_err *err);
+int vt_cli_print(struct vt_cli *cli, struct vt_err *err);
 int vt_cli_peer_list(struct vt_cli *cli, struct vt_err *err);
 int vt_cli_peer_test(struct vt_cli *cli, struct vt_err *err);
 int vt_cli_peer_explain(struct vt_cli *cli, struct vt_err *err);

@@ -191,6 +191,7 @@ static const struct showing showings[] = {
     { { "job", "resume" }, ROWS, "{jobs} jobs go on", NULL, NULL },
     { { "job", "retry" }, ROWS, "{jobs} jobs are tried again", NULL, NULL },
     { { "fetch", NULL }, ROWS, "{text}", NULL, NULL },
+    { { "print", NULL }, ROWS, "{text}", NULL, NULL },
     { { "send", NULL }, ROWS, "{text}", NULL, NULL },
 };
 /* clang-format on */

@@ -145,6 +145,42 @@ const struct vt_cli_command vt_cli_commands[] = {
         .run = vt_cli_commit,
     },
     {
+        .words = { "print" },
+        .arguments = "PRINTER [FILE|DIR...|KEY=VALUE...]",
+        .help = "images on film by a DICOM printer; without images, how the printer is",
+        .more =
+            "PRINTER is a [printer \"NAME\"] of the configuration or AET@HOST:PORT. The window is --window, that of\n"
+            "--state, or the image's own. Options go before the printer's configuration; their words are the\n"
+            "standard's (14INX17IN, BLUE FILM, CUBIC). With keys, vitrined prints what matches in its archive, as a\n"
+            "job that goes on with the next film after an interruption; Ctrl-C ends the waiting, not the job.",
+        .examples =
+            "  vitrine print LASER1\n"
+            "  vitrine print LASER1 /data/ct --layout 4x5 --window 40/400\n"
+            "  vitrine print LASER1 AccessionNumber=A100 Modality=CR --copies 2 --film-size 14INX17IN",
+        .options = {
+            { "--layout", NULL, "LAYOUT", "images of a film: 2x3 (columns x rows), row:1,2 or col:2,1", NULL },
+            { "--copies", NULL, "N", "of each film", NULL },
+            { "--window", NULL, "CENTER/WIDTH", "for all images", NULL },
+            { "--state", NULL, "FILE|UID", "a presentation state whose windows count", "@file" },
+            { "--frame", NULL, "N", "of multi-frame images: its number, or all; default 1", NULL },
+            { "--text", NULL, "TEXT", "annotations, parted by '|'", NULL },
+            { "--film-size", NULL, "SIZE", "such as 14INX17IN", "8INX10IN 10INX12IN 11INX14IN 14INX14IN 14INX17IN A4 A3" },
+            { "--medium", NULL, "MEDIUM", "such as BLUE FILM", NULL },
+            { "--destination", NULL, "PLACE", "MAGAZINE, PROCESSOR or a bin", "MAGAZINE PROCESSOR" },
+            { "--orientation", NULL, "WAY", "of the film", "PORTRAIT LANDSCAPE" },
+            { "--magnification", NULL, "HOW", "of images to their boxes", "REPLICATE BILINEAR CUBIC NONE" },
+            { "--polarity", NULL, "HOW", "NORMAL or REVERSE", "NORMAL REVERSE" },
+            { "--priority", NULL, "HOW", "of the films at the printer", "HIGH MED LOW" },
+            { "--label", NULL, "TEXT", "of the film session", NULL },
+            { "--colour", NULL, NULL, "by the printer's Color service", NULL },
+            { "--background", NULL, NULL, "does not wait for the job", NULL },
+        },
+        .min_args = 1,
+        .max_args = VT_CLI_NO_LIMIT,
+        .complete = "@file @key",
+        .run = vt_cli_print,
+    },
+    {
         .words = { "fetch" },
         .arguments = "PEER KEY=VALUE...",
         .help = "studies of a remote archive into ours (C-MOVE to ourselves, else C-GET)",

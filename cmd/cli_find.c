@@ -5,6 +5,7 @@
 
 #include "cmd/cli.h"
 #include "cmd/cli_keys.h"
+#include "cmd/shs.h"
 #include "cmd/table.h"
 #include "core/buf.h"
 #include "core/err.h"
@@ -146,6 +147,7 @@ int vt_cli_find(struct vt_cli *cli, struct vt_err *err)
 
     /* The peer first: it loads the dictionary that keys need. */
     bool ready = vt_cli_peer_open(cli, cli->args[0], &peer, err) &&
+                 vt_shs_title_conf_read(cli->options->conf, peer.ae_title, err) &&
                  read_request(cli, &peer.peer, &request, &level, &identifier, err);
     bool usage = !ready && (err->code == VT_E_INVALID || err->code == VT_E_NOTFOUND);
     vt_buf_init(&showing.text, JSON_MAX);

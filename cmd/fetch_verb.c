@@ -89,7 +89,10 @@ static bool fetch(struct vt_admin_call *call, struct found *found, json_t *resul
     struct vt_job_peer peer;
     char text[96];
 
-    if (!vt_world_peer(call->world, call->args[0], &peer, err) || !search(call, &peer, found, err))
+    if (!vt_world_peer(call->world, call->args[0], &peer, err))
+        return false;
+    vt_world_ask_as_shs(call->world, &peer);
+    if (!search(call, &peer, found, err))
         return false;
     if (found->count == 0)
         return vt_fail(err, VT_E_NOTFOUND, "%s has nothing that matches", call->args[0]);

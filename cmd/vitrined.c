@@ -242,6 +242,7 @@ static bool open_world(struct node *node, struct vt_err *err)
         .audit = vt_node_audit_trail(node->audit),
         .failures = node->failures,
         .ae_title = node->dicom.ae_title,
+        .shs_ae_title = node->dicom.shs_ae_title,
         .max_pdu = node->dicom.options.max_pdu,
         .wake = node->dicom.options.wake,
         .wake_context = node->dicom.options.wake_context,

@@ -6,6 +6,7 @@
 
 #include "archive/query.h"
 #include "cmd/options.h"
+#include "cmd/shs.h"
 #include "core/clock.h"
 #include "core/err.h"
 
@@ -55,6 +56,7 @@ static bool read_titles(const struct vt_conf *conf, struct vt_dicom_conf *out, s
     size_t count = 0, chosen;
 
     if (!vt_ae_title_conf_read(conf, out->ae_title, err) ||
+        !vt_shs_title_conf_read(conf, out->shs_ae_title, err) ||
         !copy_value(conf, "more_titles", "", out->titles_text, err) ||
         !vt_conf_choice(conf, "dicom", NULL, "ae_compare", compare, 0, &chosen, err) ||
         !vt_conf_bool(conf, "dicom", NULL, "accept_any_called_ae", false,
@@ -69,6 +71,8 @@ static bool read_titles(const struct vt_conf *conf, struct vt_dicom_conf *out, s
                            VT_TITLES_MAX);
         out->titles[count++] = word;
     }
+    if (strcmp(out->shs_ae_title, out->ae_title) != 0)
+        out->titles[count] = out->shs_ae_title;
     out->options.ae_title = out->ae_title;
     out->options.more_titles = out->titles;
     out->options.title_nocase = chosen == 1;

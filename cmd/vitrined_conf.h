@@ -20,8 +20,9 @@ enum { VT_TITLES_MAX = 32, VT_CONF_TEXT_MAX = 4096 };
 
 struct vt_dicom_conf {
     char ae_title[VT_AE_TITLE_MAX + 1];
+    char shs_ae_title[VT_AE_TITLE_MAX + 1]; /* cmd/shs.h; ae_title when there is none */
     char titles_text[VT_CONF_TEXT_MAX]; /* more_titles, cut into words */
-    const char *titles[VT_TITLES_MAX + 1];
+    const char *titles[VT_TITLES_MAX + 2];
     struct vt_private_conf syntaxes;
     char listen_text[VT_CONF_TEXT_MAX];
     struct vt_door_listener listeners[VT_DOOR_LISTENERS_MAX];

@@ -196,7 +196,7 @@ static bool ask(struct fetching *fetching, struct vt_fetch_request *request, siz
 
     request->study_uid = fetching->study;
     request->sink = &sink;
-    request->destination = fetching->get ? NULL : ours ? ours : fetching->world->ae_title;
+    request->destination = fetching->get ? NULL : ours ? ours : fetching->world->shs_ae_title;
     if (!vt_fetch_run(&fetching->peer.client, request, on_progress, &asking, &counts, err))
         return false;
     if (counts.status == VT_STATUS_SUCCESS || vt_status_warning(counts.status) ||
@@ -368,8 +368,10 @@ static enum vt_job_end run(void *context, struct vt_job_run *run, struct vt_err 
 
     if (arguments && (!peer || !fetching.study))
         vt_fail(err, VT_E_CORRUPT, "the job names no peer or no study");
-    else if (arguments && vt_world_peer_of(context, run, peer, &fetching.peer, err))
+    else if (arguments && vt_world_peer_of(context, run, peer, &fetching.peer, err)) {
+        vt_world_ask_as_shs(context, &fetching.peer);
         end = fetch(&fetching, err);
+    }
     vt_receive_free(fetching.receive);
     free(fetching.list);
     json_decref(arguments);

@@ -13,6 +13,7 @@
 #include "cmd/vitrined_media.h"
 #include "cmd/vitrined_notify.h"
 #include "cmd/vitrined_prefetch.h"
+#include "cmd/vitrined_print.h"
 #include "cmd/vitrined_request.h"
 #include "cmd/vitrined_routes.h"
 #include "cmd/vitrined_send.h"
@@ -27,7 +28,7 @@ enum { WORKERS = 8, BACK_OFF_MAX = 16, BACK_OFF_TEXT_MAX = 256 };
 /* Each registers its kind of job. */
 static bool (*const kinds[])(struct vt_job_world *world, struct vt_err *err) = {
     vt_send_kind, vt_fetch_kind, vt_notify_kind, vt_prefetch_kind, vt_commit_kind,
-    vt_migrate_kind, vt_media_kinds, vt_expire_kind, vt_request_kind,
+    vt_migrate_kind, vt_print_kind, vt_media_kinds, vt_expire_kind, vt_request_kind,
 };
 
 /* "1m 5m 30m 1h" */
@@ -124,6 +125,11 @@ bool vt_world_peer_of(const struct vt_job_world *world, const struct vt_job_run 
         return false;
     out->client.stop_fd = vt_job_stop_fd(run);
     return true;
+}
+
+void vt_world_ask_as_shs(const struct vt_job_world *world, struct vt_job_peer *peer)
+{
+    peer->client.calling_ae_title = world->shs_ae_title;
 }
 
 enum vt_job_end vt_world_end(const struct vt_job_run *run)

@@ -29,6 +29,7 @@ struct vt_job_world {
     struct vt_audit *audit; /* NULL: no trail */
     struct vt_peer_failures *failures;
     const char *ae_title;
+    const char *shs_ae_title; /* cmd/shs.h: of what is asked and printed */
     struct ssl_ctx_st *tls; /* of associations that we ask for; NULL: plain */
     uint32_t max_pdu;
     /* Wake and wait (scp/server.h): before something is sent to a title. NULL: none. */
@@ -58,6 +59,8 @@ bool vt_world_peer(const struct vt_job_world *world, const char *text, struct vt
 /* The same for a run: when it is to stop, nothing is waited for any more (VT_E_CANCELLED). */
 bool vt_world_peer_of(const struct vt_job_world *world, const struct vt_job_run *run, const char *text,
                       struct vt_job_peer *out, struct vt_err *err);
+/* What is asked of others is asked by the SHS: queries, fetching. */
+void vt_world_ask_as_shs(const struct vt_job_world *world, struct vt_job_peer *peer);
 /* Of a run that failed for the time being: stopped, when it was told to. */
 enum vt_job_end vt_world_end(const struct vt_job_run *run);
 /* The key of jobs that load a peer: its name, cut to VT_JOB_NAME_MAX. */

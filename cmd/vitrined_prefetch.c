@@ -295,6 +295,7 @@ static enum vt_job_end prefetch(struct vt_job_world *world, struct vt_job_run *r
     enum vt_job_end end = VT_JOB_END_FAILED;
 
     if (read_rule(world, name, &rule, err) && vt_world_peer_of(world, run, rule.peer, &peer, err)) {
+        vt_world_ask_as_shs(world, &peer);
         snprintf(looking.patient, sizeof looking.patient, "%s", patient ? patient : "");
         bool ok = patient || look_at_study(world->archive, &rule, &looking, err);
         if (ok && looking.matches && *looking.patient && !strpbrk(looking.patient, "*?\\"))

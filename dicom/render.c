@@ -133,6 +133,8 @@ static bool draw(const struct vt_render *what, struct vt_render_image *image, co
     used->rows = part.rows;
     if (what->grey)
         return write_grey(&scaled, samples, jpeg, err);
+    if (what->plain)
+        return vt_buf_append(jpeg, scaled.data, scaled.size, err);
     if (what->png)
         return vt_render_write_png(scaled.data, part.columns, part.rows, samples, jpeg, err);
     return vt_render_write(scaled.data, part.columns, part.rows, samples,

@@ -39,6 +39,7 @@ struct vt_render {
     unsigned quality;                 /* 1 to 100; 0: VT_RENDER_QUALITY */
     bool png;                         /* a PNG instead of a JPEG */
     bool grey;                        /* no JPEG: a byte a pixel, colours as their brightness */
+    bool plain;                       /* no JPEG: a byte a sample, colours as RGB by pixel */
 };
 
 /* What was used, for who changes the window by hand. Grey only: colour has width 0. */

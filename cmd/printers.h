@@ -1,0 +1,42 @@
+/* cmd/printers.h: DICOM printers: [printer "NAME"] of the configuration, and what a print is asked to be.
+ *
+ *   [printer "LASER1"]
+ *   ae_title = LASER1           by default the name
+ *   host = 10.0.0.60
+ *   port = 104
+ *   layout = 2x3                columns x rows; row:1,2 and col:2,1 too
+ *   film_size = 14INX17IN       and orientation, medium, destination, magnification, smoothing, border, empty, trim,
+ *                               resolution, polarity, priority, copies, configuration, annotation, min_density, max_density,
+ *                               illumination, reflection: the standard's words, as the printer's conformance statement has them
+ *   colour = no                 a colour printer
+ *   presentation_lut = yes      asked for when the printer offers it
+ *
+ * The same words, with '-' for '_', are options of `vitrine print` and go before the configuration. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "scu/print.h"
+
+struct json_t;
+struct vt_conf;
+struct vt_err;
+struct vt_peers;
+
+struct vt_printer {
+    struct vt_peer peer;
+    char store[512];
+    struct vt_print_options options;
+    bool has_window;             /* asked for; else the image's own */
+    double center, width;
+    char state[1024];            /* a presentation state whose windows count; "" none */
+    long frame;                  /* of multi-frame images, from 1; 0: all */
+};
+
+/* A printer by its name, or AET@HOST:PORT. `asked`: an object of options as above, or NULL. Do not move it. VT_E_NOTFOUND: no such
+ * printer; VT_E_INVALID: which word is wrong. */
+bool vt_printer_read(const struct vt_conf *conf, const struct vt_peers *peers, const char *name, const struct json_t *asked,
+                     struct vt_printer *out, struct vt_err *err);
+/* All sections [printer "NAME"] make sense. */
+bool vt_printers_check(const struct vt_conf *conf, const struct vt_peers *peers, struct vt_err *err);
