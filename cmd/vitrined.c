@@ -77,6 +77,7 @@ struct node {
     struct vt_worklist_watch *worklist;
     struct vt_job_world world;
     struct vt_web web;
+    struct vt_control_options inside; /* of the verbs: over the control socket, and of the console */
 
     /* of the upkeep's thread: instances received at the last look and at the last trim */
     uint64_t seen, trimmed;
@@ -258,6 +259,8 @@ static bool start_web(struct node *node, struct vt_err *err)
     node->web.ae_title = node->dicom.ae_title;
     node->web.events = node->events;
     node->web.jobs = node->world.jobs;
+    node->web.peers = node->dicom.peers;
+    node->web.inside = &node->inside;
     return vt_web_start(&node->web, err);
 }
 
@@ -283,14 +286,14 @@ static bool start_node(struct node *node, struct vt_err *err)
     warn_of_unread_keys(node->options.conf);
     if (!start_server(node, err))
         return false;
-    struct vt_control_options control = {
+    node->inside = (struct vt_control_options){
         .archive = node->archive,
         .world = &node->world,
         .rules = node->rules,
         .status = add_status,
         .context = node,
     };
-    node->control = vt_control_start(&control, err);
+    node->control = vt_control_start(&node->inside, err);
     return node->control != NULL && start_upkeep(node, err) && vt_world_start(&node->world, err) &&
            start_web(node, err);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "archive/archive.h"
+#include "cmd/web_verbs.h"
 #include "console/console.h"
 #include "console/users.h"
 #include "core/buf.h"
@@ -112,6 +113,9 @@ bool vt_web_start(struct vt_web *web, struct vt_err *err)
         .events = web->events,
         .jobs = web->jobs,
         .users = web->users,
+        .peers = web->peers,
+        .verb = web->inside ? vt_web_verb : NULL,
+        .verb_context = web->inside,
         .origins = web->origins,
         .origin_count = web->origin_count,
         .pool_socket = vt_conf_text(web->conf, "pool", NULL, "socket", NULL),

@@ -9,9 +9,11 @@
 struct vt_archive;
 struct vt_conf;
 struct vt_console;
+struct vt_control_options;
 struct vt_err;
 struct vt_events;
 struct vt_jobs;
+struct vt_peers;
 struct vt_users;
 
 struct vt_web {
@@ -21,6 +23,8 @@ struct vt_web {
     const char *ae_title;
     struct vt_events *events;
     struct vt_jobs *jobs;
+    const struct vt_peers *peers;
+    struct vt_control_options *inside; /* what its verbs work on */
 
     struct vt_users *users;
     struct vt_console *console; /* NULL: http.port = none */

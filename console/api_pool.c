@@ -1,5 +1,4 @@
-/* The pool under /api, asked of vitrine-poold over its socket: lists, kept so that they can be shown with their age when it
- * is away, and what is done to virtual machines, by the name of the person who asks. */
+/* The pool under /api, asked of vitrine-poold over its socket: lists, kept so that they can be shown with their age when it is away. */
 #include "console/api_inside.h"
 #include "core/clock.h"
 #include "core/err.h"
@@ -9,22 +8,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { READ_S = 10, CHANGE_S = 600, ROWS_MAX = 50000, BODY_MAX = 4096, UUID_MAX = 64 };
+enum { READ_S = 10, EMERGENCY_S = 60, ROWS_MAX = 50000, FRESH_S = 60 };
 
+/* What a page may look at; the last answers are kept. Those for an emergency are kept fresh by whoever looks at anything. */
 static const struct {
-    const char *name, *verb;
+    const char *name, *verb, *arg;
+    int seconds;
+    enum vt_user_role role;
+    bool fresh;
 } reads[] = {
-    { "status", "pool.status" }, { "vms", "vm.list" },            { "hosts", "host.list" },
-    { "watch", "watch.list" },   { "incidents", "watch.timeline" },
-};
-
-/* Those that a page may ask for; what loses data for good is for the command line. */
-static const struct {
-    const char *name, *verb;
-} changes[] = {
-    { "start", "vm.start" },     { "shutdown", "vm.shutdown" }, { "reboot", "vm.reboot" },
-    { "suspend", "vm.suspend" }, { "resume", "vm.resume" },     { "pause", "vm.pause" },
-    { "unpause", "vm.unpause" }, { "snapshot", "vm.snapshot" },
+    { "status", "pool.status", NULL, READ_S, VT_USER_VIEWER, true },
+    { "vms", "vm.list", NULL, READ_S, VT_USER_VIEWER, true },
+    { "hosts", "host.list", NULL, READ_S, VT_USER_VIEWER, true },
+    { "storage", "sr.list", NULL, READ_S, VT_USER_VIEWER, false },
+    { "snapshots", "vm.snapshots", NULL, READ_S, VT_USER_VIEWER, false },
+    { "tasks", "task.list", NULL, READ_S, VT_USER_VIEWER, false },
+    { "watch", "watch.list", NULL, READ_S, VT_USER_VIEWER, false },
+    { "incidents", "watch.incident", "list", READ_S, VT_USER_VIEWER, false },
+    { "emergency", "pool.emergency", NULL, EMERGENCY_S, VT_USER_ADMIN, false },
 };
 
 struct vt_pool_view {
@@ -80,9 +81,68 @@ static void keep(struct vt_pool_view *view, size_t i, json_t *rows)
     json_decref(before);
 }
 
-static bool take_row(void *rows, const json_t *row)
+bool vt_api_take_row(void *rows, const json_t *row)
 {
     return json_array_size(rows) < ROWS_MAX && json_array_append_new(rows, json_deep_copy(row)) == 0;
+}
+
+const char *vt_api_person(const struct vt_request *request)
+{
+    const char *user = vt_request_user(request);
+
+    return *user ? user : "console";
+}
+
+bool vt_api_is_uuid(const char *text)
+{
+    size_t length = strlen(text);
+
+    return length > 0 && length <= VT_API_UUID_MAX && strspn(text, "0123456789abcdefABCDEF-") == length;
+}
+
+/* NULL: err. */
+static json_t *ask_rows(struct vt_request *request, const char *verb, const char *const *args, size_t count, int seconds,
+                        struct vt_err *err)
+{
+    const struct vt_console *console = vt_request_context(request);
+    const struct vt_pool_request ask = {
+        .verb = verb, .args = args, .arg_count = count, .user = vt_api_person(request), .json = true
+    };
+    json_t *rows = json_array();
+
+    if (rows && vt_pool_client_rows(console->options.pool_socket, &ask, vt_clock_mono() + seconds * VT_NS_PER_S, vt_api_take_row,
+                                    rows, NULL, err))
+        return rows;
+    json_decref(rows);
+    return NULL;
+}
+
+static bool is_due(struct vt_pool_view *view, size_t i)
+{
+    pthread_mutex_lock(&view->lock);
+    bool due = !view->kept[i].rows || vt_clock_mono() - view->kept[i].at > FRESH_S * VT_NS_PER_S;
+    pthread_mutex_unlock(&view->lock);
+    return due;
+}
+
+static void ask_and_keep(struct vt_request *request, size_t i, struct vt_err *err)
+{
+    const struct vt_console *console = vt_request_context(request);
+    json_t *rows = ask_rows(request, reads[i].verb, &reads[i].arg, reads[i].arg ? 1 : 0, reads[i].seconds, err);
+
+    if (rows)
+        keep(console->pool, i, rows);
+}
+
+/* The daemon answers now: later it may not. */
+static void freshen(struct vt_request *request)
+{
+    const struct vt_console *console = vt_request_context(request);
+    struct vt_err ignored = { 0 };
+
+    for (size_t i = 0; i < VT_COUNT(reads); i++)
+        if (reads[i].fresh && is_due(console->pool, i))
+            ask_and_keep(request, i, &ignored);
 }
 
 static void read_pool(struct vt_request *request)
@@ -94,110 +154,52 @@ static void read_pool(struct vt_request *request)
     while (i < VT_COUNT(reads) && strcmp(reads[i].name, vt_request_part(request, 0)) != 0)
         i++;
     if (i == VT_COUNT(reads)) {
-        vt_answer_error(request, 404, "Of the pool there are status, vms, hosts, watch and incidents.");
+        vt_answer_error(request, 404, "Of the pool there are status, vms, hosts, storage, snapshots, tasks, watch, incidents, emergency.");
         return;
     }
-    const char *user = vt_request_user(request);
-    struct vt_pool_request ask = { .verb = reads[i].verb, .user = *user ? user : "console", .json = true };
-    json_t *rows = json_array();
-    if (rows && vt_pool_client_rows(console->options.pool_socket, &ask, vt_clock_mono() + READ_S * VT_NS_PER_S, take_row,
-                                    rows, NULL, &err))
-        keep(console->pool, i, rows);
-    else
-        json_decref(rows);
+    if (vt_request_role(request) < reads[i].role) {
+        vt_answer_error(request, 403, "The members are asked one by one for an %s only.", vt_user_role_name(reads[i].role));
+        return;
+    }
+    ask_and_keep(request, i, &err);
+    if (!vt_failed(&err))
+        freshen(request);
     vt_answer_json(request, 200, answer_of(console->pool, i, &err));
 }
 
-/* ---- verbs ---- */
+/* ---- of one ---- */
 
-struct telling {
-    json_t *rows, *notes;
-    int status;
-    json_t *ask; /* NULL: done */
-};
-
-static bool hear(struct vt_pool_client *client, int64_t deadline, struct telling *out, struct vt_err *err)
+static void answer_rows(struct vt_request *request, const char *verb, const char *const *args, size_t count)
 {
-    struct vt_pool_answer answer;
-
-    for (;;) {
-        if (!vt_pool_client_next(client, deadline, &answer, err))
-            return false;
-        if (answer.kind == VT_POOL_ROW)
-            take_row(out->rows, answer.json);
-        else if (answer.kind == VT_POOL_NOTE && json_array_size(out->notes) < ROWS_MAX)
-            json_array_append_new(out->notes, json_string(answer.text));
-        else if (answer.kind == VT_POOL_ASK)
-            out->ask = json_pack("{s:s?, s:s?}", "question", answer.text, "word", answer.word);
-        else if (answer.kind == VT_POOL_RESULT)
-            out->status = answer.status;
-        if (answer.kind == VT_POOL_RESULT || answer.kind == VT_POOL_ASK)
-            return true;
-    }
-}
-
-/* {"confirmed":"word"} */
-static json_t *read_body(struct vt_request *request)
-{
-    const struct vt_buf *body = vt_request_body(request);
-
-    return body->size > 0 ? json_loadb((const char *)body->data, body->size, 0, NULL) : json_object();
-}
-
-static void change(struct vt_request *request, const char *verb, const char *confirmed)
-{
-    const struct vt_console *console = vt_request_context(request);
-    const char *uuid = vt_request_part(request, 0), *user = vt_request_user(request);
-    struct vt_pool_request ask = { .verb = verb,
-                                   .args = &uuid,
-                                   .arg_count = 1,
-                                   .confirmed = confirmed,
-                                   .user = *user ? user : "console",
-                                   .json = true };
-    int64_t deadline = vt_clock_mono() + CHANGE_S * VT_NS_PER_S;
-    struct telling telling = { .rows = json_array(), .notes = json_array() };
     struct vt_err err = { 0 };
-    VT_AUTO(vt_pool_client) client = vt_pool_client_open(console->options.pool_socket, deadline, &err);
+    json_t *rows = ask_rows(request, verb, args, count, READ_S, &err);
 
-    if (client && vt_pool_client_ask(client, &ask, deadline, &err) && hear(client, deadline, &telling, &err))
-        vt_answer_json(request, telling.ask ? 409 : 200,
-                       json_pack("{s:O, s:O, s:i, s:O*}", "rows", telling.rows, "notes", telling.notes, "status",
-                                 telling.status, "ask", telling.ask));
+    if (rows)
+        vt_answer_json(request, 200, json_pack("{s:o}", "rows", rows));
     else
         vt_answer_err(request, &err);
-    json_decref(telling.rows);
-    json_decref(telling.notes);
-    json_decref(telling.ask);
 }
 
-static bool is_uuid(const char *text)
+static void read_snapshots(struct vt_request *request)
 {
-    size_t length = strlen(text);
+    const char *vm = vt_request_part(request, 0);
 
-    return length > 0 && length <= UUID_MAX && strspn(text, "0123456789abcdefABCDEF-") == length;
-}
-
-static void change_vm(struct vt_request *request)
-{
-    const char *name = vt_request_part(request, 1), *verb = NULL;
-
-    for (size_t i = 0; i < VT_COUNT(changes); i++)
-        if (strcmp(changes[i].name, name) == 0)
-            verb = changes[i].verb;
-    if (!verb || !is_uuid(vt_request_part(request, 0))) {
-        vt_answer_error(request, 404, "There is no such verb for a virtual machine, or no such machine.");
-        return;
-    }
-    json_t *body = read_body(request);
-    if (json_is_object(body))
-        change(request, verb, json_string_value(json_object_get(body, "confirmed")));
+    if (vt_api_is_uuid(vm))
+        answer_rows(request, "vm.snapshots", &vm, 1);
     else
-        vt_answer_error(request, 400, "The body is a JSON object or nothing.");
-    json_decref(body);
+        vt_answer_error(request, 404, "There is no such virtual machine.");
+}
+
+static void read_incident(struct vt_request *request)
+{
+    const char *args[] = { "show", vt_request_part(request, 0) };
+
+    answer_rows(request, "watch.incident", args, VT_COUNT(args));
 }
 
 const struct vt_route vt_pool_routes[] = {
     { "GET", "/api/pool/*", VT_USER_VIEWER, read_pool, NULL, 0 },
-    { "POST", "/api/pool/vms/*/*", VT_USER_OPERATOR, change_vm, NULL, BODY_MAX },
+    { "GET", "/api/pool/vms/*/snapshots", VT_USER_VIEWER, read_snapshots, NULL, 0 },
+    { "GET", "/api/pool/incidents/*", VT_USER_VIEWER, read_incident, NULL, 0 },
     { NULL, NULL, VT_USER_NOBODY, NULL, NULL, 0 },
 };

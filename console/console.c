@@ -8,7 +8,8 @@
 #include "core/err.h"
 
 static const struct vt_route *const tables[] = { vt_qido_routes, vt_wado_routes, vt_stow_routes,    vt_api_routes,
-                                                vt_archive_routes, vt_jobs_routes, vt_pool_routes, vt_live_routes,
+                                                vt_archive_routes, vt_jobs_routes, vt_screen_routes, vt_vms_routes, vt_pool_routes, vt_live_routes,
+                                                vt_nodes_routes, vt_verbs_routes, vt_now_routes,
                                                 vt_page_routes };
 
 bool vt_console_base_url(const struct vt_request *request, char *out, size_t room)
@@ -32,6 +33,7 @@ struct vt_console *vt_console_start(const struct vt_console_options *options, st
     console->frames = vt_frame_cache_new(options->archive);
     console->login = vt_login_new(options->users);
     console->pool = vt_pool_view_new();
+    console->tickets = vt_tickets_new();
     struct vt_http_options http = {
         .listen = options->listen,
         .port = options->port,
@@ -48,9 +50,9 @@ struct vt_console *vt_console_start(const struct vt_console_options *options, st
         .gate_context = console->login,
         .context = console,
     };
-    if (!console->frames || !console->login || !console->pool)
+    if (!console->frames || !console->login || !console->pool || !console->tickets)
         vt_fail(err, VT_E_NOMEM, "no memory for the console");
-    else if (vt_live_listen(options->events, err))
+    else if (vt_live_listen(options->events, err) && vt_now_listen(options->events, err))
         console->http = vt_http_start(&http, err);
     if (console->http)
         return console;
@@ -71,5 +73,6 @@ void vt_console_stop(struct vt_console *console)
     vt_frame_cache_free(console->frames);
     vt_login_free(console->login);
     vt_pool_view_free(console->pool);
+    vt_tickets_free(console->tickets);
     free(console);
 }

@@ -10,12 +10,26 @@
 #include "console/http.h"
 #include "core/auto.h"
 
+struct json_t;
 struct vt_archive;
 struct vt_console;
 struct vt_err;
 struct vt_events;
 struct vt_jobs;
+struct vt_peers;
 struct vt_users;
+
+/* An archive verb of the command line, as words. */
+struct vt_console_verb {
+    const char *words[2];
+    size_t word_count;
+    const char *const *args;
+    size_t arg_count;
+    const struct json_t *options;    /* object or NULL */
+    const char *who;
+    bool (*row)(void *context, struct json_t *row);   /* borrows; NULL: nobody wants them */
+    void *row_context;
+};
 
 struct vt_console_options {
     const char *listen;              /* http.listen */
@@ -30,6 +44,10 @@ struct vt_console_options {
     struct vt_jobs *jobs;            /* NULL: none */
     struct vt_users *users;          /* console/users.h */
     const char *pool_socket;         /* pool.socket; NULL: the usual one */
+    const struct vt_peers *peers;    /* NULL: none */
+    /* Runs it inside the node; out_result is the caller's. NULL: there are none. */
+    bool (*verb)(void *context, const struct vt_console_verb *verb, struct json_t **out_result, struct vt_err *err);
+    void *verb_context;
     const char *const *origins;      /* http.origins: pages of others that may read by DICOMweb (CORS); "*" all */
     size_t origin_count;
 };

@@ -8,6 +8,7 @@
 #define VT_DICOM_WEB "/dicom-web"
 
 struct vt_pool_view;
+struct vt_tickets;
 
 struct vt_console {
     struct vt_console_options options;
@@ -15,6 +16,7 @@ struct vt_console {
     struct vt_frame_cache *frames;
     struct vt_login *login;
     struct vt_pool_view *pool;
+    struct vt_tickets *tickets;
 };
 
 extern const struct vt_route vt_qido_routes[], vt_wado_routes[], vt_stow_routes[], vt_api_routes[];

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #include "console/http_inside.h"
+#include "console/websocket.h"
 #include "core/err.h"
 #include "core/log.h"
 
@@ -284,7 +285,7 @@ static bool resolve(const char *text, uint16_t port, struct sockaddr_storage *ou
 static struct MHD_Daemon *start_daemon(struct vt_http *http, const struct sockaddr_storage *address, bool v6)
 {
     unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL |
-                     MHD_USE_ERROR_LOG | (v6 ? MHD_USE_IPv6 : 0) | (http->options.certificate ? MHD_USE_TLS : 0);
+                     MHD_ALLOW_UPGRADE | MHD_USE_ERROR_LOG | (v6 ? MHD_USE_IPv6 : 0) | (http->options.certificate ? MHD_USE_TLS : 0);
     struct MHD_OptionItem tls[] = {
         { MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)http->options.certificate },
         { MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)http->options.key },
@@ -342,6 +343,7 @@ void vt_http_stop(struct vt_http *http)
     if (!http)
         return;
     atomic_store(&http->ending, true);
+    vt_ws_wait(http);
     MHD_stop_daemon(http->daemon);
     free(http);
 }

@@ -12,6 +12,7 @@ struct vt_http {
     char address[64];
     uint16_t port;
     atomic_bool ending;
+    atomic_int upgraded; /* connections that are WebSockets now, with threads of their own */
 };
 
 struct header {

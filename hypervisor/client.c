@@ -254,6 +254,8 @@ static bool understand(struct vt_pool_client *client, const char *line, size_t s
     } else if ((value = json_object_get(answer, "result"))) {
         out->kind = VT_POOL_RESULT;
         out->status = (int)json_integer_value(json_object_get(value, "status"));
+    } else if (json_is_true(json_object_get(answer, "raw"))) {
+        out->kind = VT_POOL_RAW;
     } else {
         return vt_fail(err, VT_E_PROTOCOL, "vitrine-poold answers something unknown");
     }
@@ -276,6 +278,12 @@ bool vt_pool_client_next(struct vt_pool_client *client, int64_t deadline,
     return client->answer && understand(client, line, size, out, err);
 }
 
+const uint8_t *vt_pool_client_ahead(const struct vt_pool_client *client, size_t *out_size)
+{
+    *out_size = client->in.size - client->used;
+    return client->in.data + client->used;
+}
+
 bool vt_pool_client_rows(const char *path, const struct vt_pool_request *request, int64_t deadline,
                          bool (*row)(void *context, const json_t *row), void *context,
                          int *out_status, struct vt_err *err)
@@ -293,6 +301,8 @@ bool vt_pool_client_rows(const char *path, const struct vt_pool_request *request
         if (answer.kind == VT_POOL_ASK)
             return vt_fail(err, VT_E_DENIED, "%.150s: confirm with '%.60s'", answer.text,
                            answer.word);
+        if (answer.kind == VT_POOL_RAW)
+            return vt_fail(err, VT_E_PROTOCOL, "vitrine-poold answers with bytes instead of rows");
         if (answer.kind == VT_POOL_ROW && row && !row(context, answer.json))
             return vt_fail(err, VT_E_CANCELLED, "stopped");
     } while (answer.kind != VT_POOL_RESULT);

@@ -7,11 +7,13 @@
  *   <- {"progress":{"done":40,"total":100,"unit":"% of all tasks"}}                   any number
  *   <- {"result":{"status":0}}  {"error":{"code":"not-found","text":"...","xapi":""},"status":1}
  *      {"ask":{"question":"...","word":"..."}}                                        the last one
+ *      {"raw":true}                       the last one: behind it bytes go both ways as they are
  * `do` is a command of the command line with a dot ("vm.start", "pool.status", "watch.list"), or
  *   status   how the daemon is: a row for each pool
  *   events   stays open: {"event":{"kind":"vm.changed","pool":"MAIN","subject":uuid,"time":ns,
  *            "detail":{...}}}; a reader that is too slow gets kind "lost" and asks anew
  *   vm.wake  VM...: starts, resumes or unpauses what is needed, waits until it runs
+ *   vm.screen  VM: the bytes of its RFB server, raw, until one side hangs up
  * json: rows, one object each, with the fields of `vitrine ... --json`; without it, text as the
  * command line prints it. ask: the same request with "confirmed": word does it. While it runs,
  * {"cancel":true} ends it in good order, with a report for what was begun; who hangs up cancels.
@@ -71,6 +73,7 @@ enum vt_pool_answer_kind {
     VT_POOL_EVENT,    /* json */
     VT_POOL_RESULT,   /* the last one: status, 0 when all was done */
     VT_POOL_ASK,      /* the last one: nothing was done; text is the question, word the answer */
+    VT_POOL_RAW,      /* the last one: vt_pool_client_ahead, then the socket itself */
 };
 
 struct vt_pool_answer {
@@ -90,6 +93,10 @@ bool vt_pool_client_next(struct vt_pool_client *client, int64_t deadline,
 
 /* Asks for an end in good order; answers go on to come. */
 bool vt_pool_client_cancel(struct vt_pool_client *client, struct vt_err *err);
+
+/* Behind VT_POOL_RAW: what came with it already, borrowed until the client is freed; then read and
+ * write the (non-blocking) socket. */
+const uint8_t *vt_pool_client_ahead(const struct vt_pool_client *client, size_t *out_size);
 
 /* For poll(); vt_pool_client_next with a deadline in the past takes what has come. */
 int vt_pool_client_fd(const struct vt_pool_client *client);

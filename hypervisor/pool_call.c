@@ -118,6 +118,24 @@ void vt_call_status(struct vt_pool_call *call, int status)
     call->status = status;
 }
 
+bool vt_call_raw(struct vt_pool_call *call, int *out_fd)
+{
+    static const char line[] = "{\"raw\":true}\n";
+    struct vt_err err = { 0 };
+
+    if (call->in.size > call->in_used || !flush(call) ||
+        !vt_wire_send(call->fd, line, sizeof line - 1, vt_clock_mono() + VT_SERVICE_WRITE_WAIT_S * VT_NS_PER_S, &err))
+        return false;
+    call->raw = true;
+    *out_fd = call->fd;
+    return true;
+}
+
+bool vt_call_stopping(struct vt_pool_call *call)
+{
+    return atomic_load(&call->service->stopping);
+}
+
 /* ---- what still comes in ---- */
 
 static void hear(struct vt_pool_call *call)
@@ -376,6 +394,8 @@ static void finish(struct vt_pool_call *call, const struct vt_err *err)
 {
     bool ok = false;
 
+    if (call->raw)
+        return;
     if (call->asked)
         ok = put_json(call, "ask",
                       json_pack("{s:s, s:s}", "question", call->question ? call->question : "",

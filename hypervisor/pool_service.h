@@ -126,6 +126,11 @@ void vt_call_status(struct vt_pool_call *call, int status);
 /* Rows and text wait for a good size; this sends them now. Notes, progress and vt_call_cancelled do so
  * too. */
 bool vt_call_flush(struct vt_pool_call *call);
+/* The answer is bytes, both ways, over the (non-blocking) socket of the caller: lent until the verb returns. Nothing else may be
+ * answered behind it; an error is only in the audit. false: the caller is gone, or spoke out of turn. */
+bool vt_call_raw(struct vt_pool_call *call, int *out_fd);
+/* The service stops: for a verb that speaks raw. */
+bool vt_call_stopping(struct vt_pool_call *call);
 /* While held nothing is sent, whatever is said: for who reads a picture (vt_keeper_read) and must not
  * wait for a slow caller. At most VT_SERVICE_HELD_MAX bytes. */
 void vt_call_hold(struct vt_pool_call *call, bool hold);

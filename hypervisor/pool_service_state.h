@@ -32,6 +32,7 @@ struct vt_pool_call {
     struct vt_buf in, out;
     size_t in_used;
     bool gone, cancelled, hold, asked;
+    bool raw; /* the verb speaks to the caller itself */
     bool lost; /* something that was said, for lack of memory */
     int status;
     char *question, *word; /* asked instead of answered */

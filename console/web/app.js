@@ -3,14 +3,21 @@ import { useEffect, useState } from "preact/hooks";
 import { ask, follow, post, Problem, useData } from "./api.js";
 import { Studies } from "./studies.js";
 import { Viewer } from "./viewer.js";
-import { Monitor, Workstations } from "./pool.js";
+import { Emergency } from "./emergency.js";
+import { Monitor } from "./monitor.js";
+import { Nodes } from "./nodes.js";
+import { Now } from "./now.js";
+import { Workstations } from "./pool.js";
 import { System, Transfers } from "./system.js";
 
 const pages = [
+    ["now", "Now", Now],
     ["studies", "Studies", Studies],
     ["workstations", "Workstations", Workstations],
     ["monitor", "Network monitor", Monitor],
     ["transfers", "Transfers", Transfers],
+    ["nodes", "Nodes", Nodes],
+    ["emergency", "Emergency", Emergency],
     ["system", "System", System],
 ];
 
@@ -67,7 +74,7 @@ function App() {
     if (!inside)
         return html`<${Login} onDone=${setMe} />`;
     const key = where.path[0] || "studies";
-    const Page = key === "view" ? Viewer : (pages.find(row => row[0] === key) || pages[0])[2];
+    const Page = key === "view" ? Viewer : (pages.find(row => row[0] === key) || pages[1])[2];
     const leave = async () => { await ask("/api/logout", { method: "POST" }); location.reload(); };
     return html`<${Head} me=${me} current=${key === "view" ? "studies" : key} onLeave=${leave} />
         <main id="main" tabindex="-1"><${Page} me=${me} path=${where.path.slice(1)} query=${where.query} /></main>`;

@@ -3,15 +3,14 @@ import RFB from "@novnc/novnc";
 
 // onState("connected" | "ended", a sentence).
 export function openScreen(element, url, onState) {
-    const rfb = new RFB(element, url);
-    let connected = false;
+    const socket = new WebSocket(url);
+    let connected = false, why = "";
+    socket.binaryType = "arraybuffer";
+    socket.addEventListener("close", event => { why = event.reason; });
+    const rfb = new RFB(element, socket);
     rfb.scaleViewport = true;
-    rfb.addEventListener("connect", () => { connected = true; onState("connected", ""); });
-    rfb.addEventListener("disconnect", event => onState("ended", event.detail.clean ? "The screen was closed."
-        : connected ? "The connection to the screen was lost." : "The screen could not be opened."));
-    return {
-        keys: () => rfb.sendCtrlAltDel(),
-        focus: () => rfb.focus(),
-        close: () => rfb.disconnect(),
-    };
+    rfb.addEventListener("connect", () => { connected = true; onState("connected", ""); rfb.focus(); });
+    rfb.addEventListener("disconnect", () => setTimeout(() => onState("ended", why ||
+        (connected ? "The screen has ended." : "The screen could not be opened.")), 0));
+    return { keys: () => rfb.sendCtrlAltDel(), close: () => rfb.disconnect() };
 }

@@ -1,7 +1,7 @@
-// Search as you type, by QIDO-RS; series and instances below; delete to the trash; download.
+// Search as you type, by QIDO-RS; series and instances below; send to a node, take along as one file, delete to the trash.
 import { html } from "htm/preact";
-import { useEffect, useState } from "preact/hooks";
-import { ask, Confirm, day, person, Problem, text, useData, WEB } from "./api.js";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { ask, Confirm, day, person, post, Problem, text, useData, WEB } from "./api.js";
 
 const ROWS = 50;
 const MODALITIES = ["CR", "CT", "DX", "MG", "MR", "NM", "OT", "PT", "SM", "US", "XA"];
@@ -60,9 +60,42 @@ function Series({ study }) {
     })}</ul>`;
 }
 
+// To whom? Sending is a job: Transfers shows how far it is.
+function Send({ uid, name, onClose }) {
+    const box = useRef();
+    const [peer, setPeer] = useState("");
+    const [said, setSaid] = useState("");
+    const [failure, setFailure] = useState(null);
+    const { data, error } = useData(() => ask("/api/nodes"), []);
+    useEffect(() => { box.current.showModal(); }, []);
+    const peers = ((data && data.rows) || []).filter(row => row.host);
+    async function send() {
+        setFailure(null);
+        await post(`/api/studies/${uid}/send`, { peer }).then(answer => setSaid(answer.text || "It is on its way."), setFailure);
+    }
+    return html`<dialog ref=${box} onClose=${onClose} aria-label=${`Send the study of ${name}`}><h2>Send the study of ${name}</h2>
+        ${data && peers.length === 0 && html`<p>No node is configured that images could be sent to.</p>`}
+        <label>To <select value=${peer} onChange=${e => setPeer(e.target.value)}><option value="">which node?</option>
+            ${peers.map(row => html`<option value=${row.name}>${row.name} (${row.ae_title} at ${row.host})</option>`)}</select></label>
+        <${Problem} error=${error || failure} /><p role="status">${said}${said && html` <a href="#/transfers">Transfers</a>`}</p>
+        <p class="buttons"><button onClick=${onClose}>${said ? "Close" : "Cancel"}</button>
+            <button class="main" disabled=${!peer || !!said} onClick=${send}>Send</button></p></dialog>`;
+}
+
+function Deeds({ uid, name, me, onSend, onDelete }) {
+    const may = me.role === "operator" || me.role === "admin";
+    return html`<p class="buttons"><a class="button main" href=${`#/view/${uid}`}>Show images</a>
+        ${me.ohif && html`<a class="button" href=${`/ohif/viewer?StudyInstanceUIDs=${uid}`} target="_blank" rel="noreferrer">OHIF</a>`}
+        ${may && html`<button aria-label=${`Send the study of ${name}`} onClick=${onSend}>Send</button>`}
+        <a class="button" href=${`/api/studies/${uid}/export?as=zip`} download=${`study-${uid}.zip`}>ZIP</a>
+        <a class="button" href=${`/api/studies/${uid}/export?as=iso`} download=${`study-${uid}.iso`}>Disc image</a>
+        ${me.role === "admin" && html`<button class="danger" onClick=${onDelete}>Delete</button>`}</p>`;
+}
+
 function Study({ row, open, me, onToggle, onGone }) {
     const uid = text(row, "0020000D");
     const [asked, setAsked] = useState(false);
+    const [sending, setSending] = useState(false);
     const [error, setError] = useState(null);
     const name = person(text(row, "00100010")) || "(no name)";
     async function remove() {
@@ -79,8 +112,8 @@ function Study({ row, open, me, onToggle, onGone }) {
             <b>${name}</b><span>${text(row, "00100020")}</span><span>${day(text(row, "00080020"))}</span>
             <span>${text(row, "00080061")}</span><span>${text(row, "00080050")}</span><span>${text(row, "00081030")}</span></button>
         <${Problem} error=${error} />
-        ${open && html`<div class="below"><p class="buttons"><a class="button main" href=${`#/view/${uid}`}>Show images</a>
-            ${me.role === "admin" && html`<button class="danger" onClick=${() => setAsked(true)}>Delete</button>`}</p>
+        ${sending && html`<${Send} uid=${uid} name=${name} onClose=${() => setSending(false)} />`}
+        ${open && html`<div class="below"><${Deeds} uid=${uid} name=${name} me=${me} onSend=${() => setSending(true)} onDelete=${() => setAsked(true)} />
             <${Series} study=${uid} /></div>`}
         ${asked && html`<${Confirm} question=${`Move the study of ${name} (${day(text(row, "00080020"))}) to the trash?`}
             onYes=${remove} onNo=${() => setAsked(false)} />`}</li>`;

@@ -64,7 +64,31 @@ class World:
         pydicom.dcmwrite(self.folder / "odd.dcm", odd, write_like_original=False)
         self.measured()
         slides.pyramid(self.folder / "made.svs")
-        self.node = Node(self.folder / "archive", [f"pool.socket={self.pool.socket}"])
+        self.node = Node(self.folder / "archive", [f"pool.socket={self.pool.socket}", *self.peers()])
+
+    def peers(self):
+        """One that others wrote, and one that is not there."""
+        received = self.folder / "received"
+        received.mkdir()
+        port = free_port()
+        self.reader = subprocess.Popen(["storescp", "-aet", "READER", "-od", received, str(port)], stdout=subprocess.DEVNULL,
+                                       stderr=subprocess.DEVNULL)
+        return [f"peer.READER.{key}" for key in ("host=127.0.0.1", f"port={port}", "ae_title=READER")] + \
+               [f"peer.GONE.{key}" for key in ("host=127.0.0.1", "port=1", "ae_title=GONE")]
+
+    def store(self):
+        """Another instance, from a modality."""
+        ds = pydicom.dcmread(self.made["mr"][0])
+        ds.PatientName, ds.PatientID, ds.StudyInstanceUID = "Arriving^Anna", "ARR", f"{samples.ROOT}.97"
+        ds.SeriesInstanceUID, ds.SOPInstanceUID = f"{samples.ROOT}.97.1", f"{samples.ROOT}.97.1.1"
+        ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
+        pydicom.dcmwrite(self.folder / "arriving.dcm", ds, write_like_original=False)
+        subprocess.run(["storescu", "-aet", "STORER", "-aec", "VITRINE", "127.0.0.1", str(self.node.port), self.folder / "arriving.dcm"], check=True, timeout=60)
+
+    def close(self):
+        self.reader.terminate()
+        self.reader.wait(30)
+        self.pool.close()
 
     def measured(self):
         """A picture whose pixels are twice as high as wide, with two windows of its own."""
@@ -98,16 +122,18 @@ def run_node(*words, control=None, actions=None):
     with tempfile.TemporaryFile("w+") as said:
         process = subprocess.Popen(["node", *map(str, words)], cwd=WORK, stdout=said, stderr=subprocess.STDOUT)
         end = time.monotonic() + NODE_SECONDS
-        while process.poll() is None and time.monotonic() < end:
-            for name in os.listdir(control) if control else ():
-                actions[name]()
-                os.unlink(control / name)
-            time.sleep(0.05)
-        if process.poll() is None:
-            process.kill()
-        process.wait()
-        said.seek(0)
-        print(said.read(), end="", flush=True)
+        try:
+            while process.poll() is None and time.monotonic() < end:
+                for name in os.listdir(control) if control else ():
+                    actions[name]()
+                    os.unlink(control / name)
+                time.sleep(0.05)
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+            said.seek(0)
+            print(said.read(), end="", flush=True)
         equal(process.returncode, 0, words[0])
 
 
@@ -131,7 +157,7 @@ def case_the_pages_work_in_a_browser(world):
     world.pool.ctl("cut-network", name)
     control = world.folder / "control"
     control.mkdir()
-    actions = {"pool-away": world.pool.end, "pool-back": world.pool.begin}
+    actions = {"pool-away": world.pool.end, "pool-back": world.pool.begin, "store": world.store}
     run_node("browser.mjs", world.url(), WORK, chromium, name, control, control=control, actions=actions)
 
 
@@ -221,5 +247,5 @@ if __name__ == "__main__":
                 scene.fill()
                 result = run(dict(globals()), scene)
         finally:
-            scene.pool.close()
+            scene.close()
     sys.exit(result)

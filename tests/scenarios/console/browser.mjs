@@ -7,11 +7,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
 import { imageSteps } from "./images.mjs";
+import { machineSteps } from "./machines.mjs";
+import { placeSteps } from "./places.mjs";
 
 const [url, folder, executablePath, lost, control] = process.argv.slice(2);
 const user = mkdtempSync(join(tmpdir(), "vitrine-browser-"));
 const context = await chromium.launchPersistentContext(user, {
-    executablePath, headless: true, viewport: { width: 1200, height: 780 }, colorScheme: "light",
+    executablePath, headless: true, acceptDownloads: true, viewport: { width: 1200, height: 780 }, colorScheme: "light",
     args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run", "--disable-dev-shm-usage"],
 });
 context.setDefaultTimeout(60000);
@@ -31,11 +33,14 @@ async function outside(name) {
         await new Promise(later => setTimeout(later, 100));
     }
 }
-const world = { page, url, see, outside };
+const world = { page, url, see, outside, lost };
 const steps = {
     async "studies are found as one types"() {
         await page.goto(url);
         await page.getByText("Nobody has to log in").waitFor();
+        const bytes = await page.evaluate(() => [...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")]
+            .filter(entry => !entry.name.includes("/api/") && !entry.name.includes("/dicom-web/")).reduce((sum, entry) => sum + entry.transferSize, 0));
+        assert.ok(bytes > 1000 && bytes <= 150000, `the first page costs ${bytes} bytes`);
         await page.locator(".study").nth(3).waitFor();
         await page.getByRole("searchbox").fill("smith");
         await page.waitForFunction(() => document.querySelectorAll(".study").length === 2);
@@ -110,29 +115,8 @@ const steps = {
         await page.getByRole("link", { name: "Studies" }).click();
         await page.getByText("<script>").waitFor();
     },
-    async "a virtual machine is suspended and resumed"() {
-        await page.getByRole("link", { name: "Workstations" }).click();
-        await page.locator(".machine").nth(5).waitFor();
-        await see("workstations");
-        const name = await page.locator(".machine[data-state=Running] b").first().textContent();
-        await page.getByRole("searchbox").fill(name);
-        await page.waitForFunction(() => document.querySelectorAll(".machine").length === 1);
-        await page.getByRole("button", { name: `Suspend ${name}` }).click();
-        await page.getByRole("button", { name: "Yes, do it" }).click();
-        await page.locator(".machine[data-state=Suspended]").waitFor();
-        await page.getByRole("button", { name: `Resume ${name}` }).click();
-        await page.locator(".machine[data-state=Running]").waitFor();
-    },
-    async "an incident appears by itself, transfers answer"() {
-        await page.getByRole("link", { name: "Network monitor" }).click();
-        await page.getByText(/1 incidents?, 1 open; 1 virtual machines? watched/).waitFor();
-        const incident = page.locator(".incidents .now", { hasText: lost });
-        await incident.getByText("network-lost").waitFor();
-        await incident.getByText("still so").waitFor();
-        await see("monitor");
-        await page.getByRole("link", { name: "Transfers" }).click();
-        await page.getByText("No jobs").waitFor();
-    },
+    ...machineSteps(world),
+    ...placeSteps(world),
     async "phones and the dark have their own look"() {
         await page.emulateMedia({ colorScheme: "dark" });
         await page.setViewportSize({ width: 390, height: 800 });
