@@ -10,6 +10,7 @@
 #include "cmd/job_verbs.h"
 #include "cmd/peer_failures.h"
 #include "cmd/verbs_audit.h"
+#include "cmd/verbs_burn.h"
 #include "cmd/verbs_commitment.h"
 #include "cmd/verbs_export.h"
 #include "cmd/verbs_import.h"
@@ -334,6 +335,9 @@ static const struct vt_admin_verb verbs[] = {
     { { "status", NULL }, 0, 0, false, status },
     { { "import", NULL }, 1, 4096, true, vt_verb_import },
     { { "export", NULL }, 1, 64, true, vt_verb_export },
+    { { "burn", "list" }, 0, 0, false, vt_verb_burn_list },
+    { { "burn", "show" }, 1, 1, false, vt_verb_burn_show },
+    { { "burn", "cancel" }, 1, 64, true, vt_verb_burn_cancel },
     { { "volume", "list" }, 0, 0, false, vt_verb_volume_list },
     { { "volume", "add" }, 1, 1, true, vt_verb_volume_add },
     { { "volume", "drain" }, 1, 1, true, vt_verb_volume_drain },

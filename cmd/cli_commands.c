@@ -599,7 +599,7 @@ const struct vt_cli_command vt_cli_commands[] = {
     },
     {
         .words = { "export" },
-        .arguments = "KEY=VALUE... -o DIR|FILE.iso|FILE.zip",
+        .arguments = "KEY=VALUE... -o DIR|FILE.iso|FILE.zip|--burn BURNER",
         .help = "studies as a DICOM file-set: a folder, an ISO 9660 image, a ZIP file",
         .more =
             "With DICOMDIR, README.TXT and SHA256.TXT. It is read back before it gets its name; --capacity writes\n"
@@ -615,11 +615,37 @@ const struct vt_cli_command vt_cli_commands[] = {
                      { "--patient-name", NULL, "NAME", "of the de-identified patient; default: a pseudonym", NULL },
                      { "--patient-id", NULL, "ID", "of the de-identified patient; default: a pseudonym", NULL },
                      { "--icons", NULL, NULL, "small pictures in the DICOMDIR", NULL },
-                     { "--viewer", NULL, "DIR", "a folder that is copied to each medium as VIEWER", "@file" } },
+                     { "--viewer", NULL, "DIR", "a folder that is copied to each medium as VIEWER", "@file" },
+                     { "--background", NULL, NULL, "a job of vitrined, which begins again when it is restarted", NULL },
+                     { "--burn", NULL, "BURNER", "discs for a production centre ([burner] sections) instead of -o", NULL },
+                     { "--label", NULL, "TEXT", "a line for the label of burned discs", NULL },
+                     { "--copies", NULL, "N", "of each burned disc", NULL } },
         .min_args = 1,
         .max_args = 64,
         .complete = "@key",
         .run = vt_cli_export,
+    },
+    {
+        .words = { "burn", "list" },
+        .arguments = "",
+        .help = "discs for production centres: exporting, queued, burning, done, failed",
+        .run = vt_cli_archive,
+    },
+    {
+        .words = { "burn", "show" },
+        .arguments = "JOB",
+        .help = "each disc of a burn job",
+        .min_args = 1,
+        .max_args = 1,
+        .run = vt_cli_archive,
+    },
+    {
+        .words = { "burn", "cancel" },
+        .arguments = "JOB...",
+        .help = "takes discs back that nobody burns yet; 'vitrine job retry' tries failed ones again",
+        .min_args = 1,
+        .max_args = 64,
+        .run = vt_cli_archive,
     },
     {
         .words = { "worklist", "add" },

@@ -294,8 +294,8 @@ int vt_cli_export(struct vt_cli *cli, struct vt_err *err)
 {
     char path[PATH_MAX], viewer[PATH_MAX];
 
-    if (!vt_cli_value(cli, "--output")) {
-        vt_fail(err, VT_E_INVALID, "name what to write: -o FOLDER, FILE.iso or FILE.zip");
+    if (!vt_cli_value(cli, "--output") && !vt_cli_value(cli, "--burn")) {
+        vt_fail(err, VT_E_INVALID, "name what to write: -o FOLDER, FILE.iso or FILE.zip, or --burn BURNER");
         return VT_EXIT_USAGE;
     }
     return make_absolute(cli, "--output", path, err) && make_absolute(cli, "--viewer", viewer, err) ? vt_cli_archive(cli, err)

@@ -2,12 +2,15 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <jansson.h>
 
 #include "cmd/admin_verbs.h"
+#include "cmd/vitrined_burn.h"
+#include "cmd/vitrined_media.h"
 #include "core/err.h"
 #include "media/export.h"
 
@@ -27,33 +30,44 @@ static bool read_capacity(const char *text, uint64_t *out, struct vt_err *err)
     return true;
 }
 
-static const char *text(const struct vt_admin_call *call, const char *key)
+static const char *text(const json_t *options, const char *key)
 {
-    return json_string_value(json_object_get(call->options, key));
+    return json_string_value(json_object_get(options, key));
 }
 
-bool vt_verb_export(struct vt_admin_call *call, json_t *result, struct vt_err *err)
+bool vt_export_read_options(const json_t *options, struct vt_export_call *out, struct vt_err *err)
 {
-    const char *capacity = text(call, "capacity");
+    const char *capacity = text(options, "capacity");
+
+    out->output = text(options, "output");
+    out->profile = text(options, "profile");
+    out->deidentify = text(options, "deidentify");
+    out->patient_name = text(options, "patient-name");
+    out->patient_id = text(options, "patient-id");
+    out->viewer = text(options, "viewer");
+    out->icons = json_is_true(json_object_get(options, "icons"));
+    return !capacity || read_capacity(capacity, &out->capacity, err);
+}
+
+static bool export_now(struct vt_admin_call *call, json_t *result, struct vt_err *err)
+{
+    char said[160];
     struct vt_export_result done = { 0 };
     struct vt_export_call export = {
         .archive = call->admin.archive,
         .words = call->args,
         .word_count = call->arg_count,
-        .output = text(call, "output"),
-        .profile = text(call, "profile"),
-        .deidentify = text(call, "deidentify"),
-        .patient_name = text(call, "patient-name"),
-        .patient_id = text(call, "patient-id"),
-        .viewer = text(call, "viewer"),
-        .icons = json_is_true(json_object_get(call->options, "icons")),
         .row = call->admin.row,
         .progress = call->admin.progress,
         .context = call->admin.context,
     };
 
-    if ((capacity && !read_capacity(capacity, &export.capacity, err)) || !vt_export(&export, &done, err))
+    if (!vt_export_read_options(call->options, &export, err) || !vt_export(&export, &done, err))
         return false;
+    snprintf(said, sizeof said, "%llu instances on %llu media, read back; %llu transcoded, %llu left out, %llu failed",
+             (unsigned long long)done.instances, (unsigned long long)done.media, (unsigned long long)done.transcoded,
+             (unsigned long long)done.left_out, (unsigned long long)done.failed);
+    json_object_set_new(result, "text", json_string(said));
     json_object_set_new(result, "instances", json_integer((json_int_t)done.instances));
     json_object_set_new(result, "bytes", json_integer((json_int_t)done.bytes));
     json_object_set_new(result, "media", json_integer((json_int_t)done.media));
@@ -61,4 +75,12 @@ bool vt_verb_export(struct vt_admin_call *call, json_t *result, struct vt_err *e
     json_object_set_new(result, "left_out", json_integer((json_int_t)done.left_out));
     json_object_set_new(result, "failed", json_integer((json_int_t)done.failed));
     return true;
+}
+
+bool vt_verb_export(struct vt_admin_call *call, json_t *result, struct vt_err *err)
+{
+    if (text(call->options, "burn"))
+        return vt_burn_later(call, result, err);
+    return json_is_true(json_object_get(call->options, "background")) ? vt_media_export_later(call, result, err)
+                                                                      : export_now(call, result, err);
 }

@@ -259,6 +259,32 @@ static bool check(struct vt_exporting *exporting, struct vt_err *err)
     return true;
 }
 
+bool vt_export_check(const struct vt_export_call *call, struct vt_err *err)
+{
+    const struct vt_query_rules rules = { .model = VT_MODEL_NONE };
+    VT_AUTO(vt_query) query = vt_query_from_words(VT_LEVEL_IMAGE, call->words, call->word_count, &rules, err);
+    vt_autofree struct vt_exporting *exporting = query ? calloc(1, sizeof *exporting) : NULL;
+
+    if (query && !exporting)
+        return vt_fail(err, VT_E_NOMEM, "no memory for an export");
+    if (!exporting)
+        return false;
+    exporting->call = call;
+    bool ok = check(exporting, err);
+    vt_deid_free(exporting->deid);
+    return ok;
+}
+
+void vt_export_sweep(const struct vt_export_call *call)
+{
+    char name[PATH_MAX];
+    struct vt_err ignored = { 0 };
+
+    for (size_t i = 1; i <= VT_EXPORT_MEDIA_MAX; i++)
+        if (!name_medium(call->output, i, name, sizeof name, &ignored) || !vt_medium_sweep(name))
+            return;
+}
+
 static void fini(struct vt_exporting *exporting)
 {
     for (size_t i = 0; i < exporting->media_count; i++)
@@ -288,7 +314,10 @@ bool vt_export(const struct vt_export_call *call, struct vt_export_result *out, 
     vt_buf_init(&exporting->clean, 2 * (size_t)VT_DEID_HEADER_MAX);
     vt_buf_init(&exporting->frame, VT_EXPORT_FRAME_MAX);
     vt_buf_init(&exporting->icon, VT_DIRECTORY_ICON * VT_DIRECTORY_ICON);
-    bool ok = check(exporting, err) && run(exporting, err);
+    bool ok = check(exporting, err);
+    if (ok && call->again)
+        vt_export_sweep(call);
+    ok = ok && run(exporting, err);
     fini(exporting);
     *out = exporting->result;
     return ok;

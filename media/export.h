@@ -44,7 +44,12 @@ struct vt_export_result {
 /* VT_E_EXISTS: the output is there. VT_E_NOTFOUND: nothing matches. Instances that cannot go are counted in `failed`, and the rest
  * goes. */
 bool vt_export(const struct vt_export_call *call, struct vt_export_result *out, struct vt_err *err);
-/* The rest of an export of so many media that was stopped behind call->written: they get their names. */
+/* Only whether it could begin: words, profile, what is to be written. */
+bool vt_export_check(const struct vt_export_call *call, struct vt_err *err);
+/* Hidden names that a killed export left. */
+void vt_export_sweep(const struct vt_export_call *call);
+/* The rest of an export of so many media that was stopped behind call->written: they get their names. VT_E_NOTFOUND: it must be
+ * done anew. */
 bool vt_export_publish(const struct vt_export_call *call, size_t media, struct vt_err *err);
 /* The name of the i-th medium of so many, from 0. */
 bool vt_export_name(const struct vt_export_call *call, size_t i, size_t media, char *out, size_t room, struct vt_err *err);

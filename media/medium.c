@@ -12,6 +12,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -54,8 +55,14 @@ static bool trouble(const struct vt_medium *medium, struct vt_err *err)
 {
     const char *text = archive_error_string(medium->archive);
 
-    return vt_fail(err, archive_errno(medium->archive) == ENOSPC ? VT_E_FULL : VT_E_IO, "%.160s: %.60s",
-                   medium->temporary, text ? text : "cannot be written");
+    struct statvfs space;
+
+    /* The image writer forgets why its last write failed. */
+    if (fstatvfs(medium->fd, &space) == 0 && (uint64_t)space.f_bavail * space.f_frsize < BLOCK) {
+        errno = ENOSPC;
+        return vt_fail_errno(err, "%.160s", medium->temporary);
+    }
+    return vt_fail(err, VT_E_IO, "%.160s: %.60s", medium->temporary, text ? text : "cannot be written");
 }
 
 static const char *options_of(enum vt_medium_form form, unsigned flags)
@@ -380,4 +387,15 @@ bool vt_medium_publish_left(const char *target, const char *path, struct vt_err 
     if (access(temporary, F_OK) != 0)
         return access(path, F_OK) == 0 || vt_fail_errno(err, "%s", path);
     return rename_synced(temporary, path, err);
+}
+
+bool vt_medium_sweep(const char *target)
+{
+    char temporary[PATH_MAX];
+    struct vt_err ignored = { 0 };
+
+    if (!name_temporary(target, temporary, &ignored) || access(temporary, F_OK) != 0)
+        return false;
+    remove_tree(temporary);
+    return true;
 }

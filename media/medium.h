@@ -38,3 +38,5 @@ bool vt_medium_close(struct vt_medium *medium, struct vt_err *err);
 bool vt_medium_publish(struct vt_medium *medium, const char *path, struct vt_err *err);
 /* The same for one that was closed by a process that was killed then. VT_E_NOTFOUND: neither is there. */
 bool vt_medium_publish_left(const char *target, const char *path, struct vt_err *err);
+/* What it left under the temporary name goes. false: nothing was there. */
+bool vt_medium_sweep(const char *target);
