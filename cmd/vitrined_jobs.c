@@ -28,7 +28,7 @@ enum { WORKERS = 8, BACK_OFF_MAX = 16, BACK_OFF_TEXT_MAX = 256 };
 /* Each registers its kind of job. */
 static bool (*const kinds[])(struct vt_job_world *world, struct vt_err *err) = {
     vt_send_kind, vt_fetch_kind, vt_notify_kind, vt_prefetch_kind, vt_commit_kind,
-    vt_migrate_kind, vt_media_kinds, vt_print_kind, vt_media_kinds, vt_expire_kind, vt_request_kind,
+    vt_migrate_kind, vt_expire_kind, vt_request_kind, vt_media_kinds, vt_print_kind,
 };
 
 /* "1m 5m 30m 1h" */
