@@ -36,6 +36,10 @@ bool vt_admin_study_show(const struct vt_admin *admin, const char *study_uid, st
 bool vt_admin_study_delete(const struct vt_admin *admin, const char *study_uid, const char *reason, int64_t *out_trash_id,
                            uint64_t *out_instances, struct vt_err *err);
 bool vt_admin_trash_list(const struct vt_admin *admin, struct vt_err *err);
+/* The instances that the newest deletion of a study moved to the trash, as far as they are still there. */
+bool vt_admin_trash_each(const struct vt_admin *admin, const char *study_uid,
+                         bool (*each)(void *context, const struct vt_instance *instance, struct vt_err *err), void *context,
+                         struct vt_err *err);
 /* By trash id, or by study UID when trash_id is 0. */
 bool vt_admin_study_restore(const struct vt_admin *admin, int64_t trash_id, const char *study_uid, uint64_t *out_instances,
                             struct vt_err *err);

@@ -282,6 +282,51 @@ static bool find_trash(struct vt_archive *archive, const char *study_uid, int64_
                                  study_uid ? study_uid : ""));
 }
 
+/* The next file of that deletion, which was served. */
+static bool next_trashed(struct vt_archive *archive, int64_t id, int64_t *n,
+                         char file[static VT_FILE_MAX], bool *out_more, struct vt_err *err)
+{
+    struct vt_db *db = vt_state_lock(archive->state);
+    struct sqlite3_stmt *stmt =
+        vt_db_prepare(db,
+                      "SELECT n, to_file FROM operation_file WHERE operation = ? AND n > ?"
+                      " AND action = ? AND to_file LIKE 'trash/%' ORDER BY n LIMIT 1",
+                      err);
+    bool ok = stmt && vt_stmt_bind(db, stmt, err, "iii", id, *n, (int64_t)VT_MOVE_REMOVE) &&
+              vt_stmt_step(db, stmt, out_more, err);
+
+    if (ok && *out_more) {
+        *n = sqlite3_column_int64(stmt, 0);
+        snprintf(file, VT_FILE_MAX, "%s", (const char *)sqlite3_column_text(stmt, 1));
+    }
+    vt_stmt_free(stmt);
+    vt_state_unlock(archive->state);
+    return ok;
+}
+
+bool vt_admin_trash_each(const struct vt_admin *admin, const char *study_uid,
+                         bool (*each)(void *context, const struct vt_instance *instance,
+                                      struct vt_err *err),
+                         void *context, struct vt_err *err)
+{
+    struct vt_archive *archive = admin->archive;
+    char kind[32], subject[80], file[VT_FILE_MAX];
+    struct vt_instance instance;
+    int64_t id = 0, n = -1;
+    bool more = true, ok = find_trash(archive, study_uid, &id, kind, subject, err);
+
+    vt_instance_init(&instance);
+    while (ok && (ok = next_trashed(archive, id, &n, file, &more, err)) && more) {
+        struct vt_err wrong = { 0 };
+        if (vt_archive_reread(archive, file, &instance, &wrong))
+            ok = each(context, &instance, err);
+        else if (wrong.code == VT_E_NOMEM)
+            ok = vt_fail(err, VT_E_NOMEM, "no memory to read the trash");
+    }
+    vt_instance_fini(&instance);
+    return ok;
+}
+
 struct restore {
     struct vt_archive *archive;
     int64_t id;

@@ -58,6 +58,10 @@ void vt_volumes_release(struct vt_archive *archive);
  * volume that says so; OFFLINE: on one that is away. Rows of patients stay as they are. */
 bool vt_volume_availability(struct vt_archive *archive, struct vt_row *row, struct vt_err *err);
 
+/* Of one instance: "ONLINE", "NEARLINE" or "OFFLINE"; a constant. false: err of state.db. */
+bool vt_volume_availability_of(struct vt_archive *archive, const struct vt_index_entry *entry, const char **out,
+                               struct vt_err *err);
+
 /* For operations (archive/operation.h): a file goes to another file system, durable there before it
  * goes here. What cannot be read any more stays where it is. */
 bool vt_volume_carry(struct vt_archive *archive, int from, const char *from_file,

@@ -62,6 +62,21 @@ static bool look(void *context, const struct vt_index_entry *entry, struct vt_er
     return looked->worst < OFFLINE || vt_fail(err, VT_E_CANCELLED, "nothing is worse");
 }
 
+static const char *const names[] = { "ONLINE", "NEARLINE", "OFFLINE" };
+
+bool vt_volume_availability_of(struct vt_archive *archive, const struct vt_index_entry *entry,
+                               const char **out, struct vt_err *err)
+{
+    char name[VT_VOLUME_NAME_MAX + 1];
+
+    vt_volume_of(entry->file, name);
+    enum speed speed = speed_of(archive, name);
+    if (speed == OFFLINE && !look_at_copy(archive, entry, &speed, err))
+        return false;
+    *out = names[speed];
+    return true;
+}
+
 static struct vt_query *query_below(const struct vt_row *row, struct vt_err *err)
 {
     static const struct vt_query_rules rules = { .model = VT_MODEL_STUDY_ROOT, .relational = true };
@@ -91,7 +106,6 @@ static bool all_online(struct vt_archive *archive)
 
 bool vt_volume_availability(struct vt_archive *archive, struct vt_row *row, struct vt_err *err)
 {
-    static const char *const names[] = { "ONLINE", "NEARLINE", "OFFLINE" };
     struct looked looked = { .archive = archive };
 
     if (!row->study_uid || all_online(archive))

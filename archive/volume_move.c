@@ -429,6 +429,24 @@ static bool move_chosen(struct move *move, const struct chosen *chosen, struct v
     return ok;
 }
 
+/* Who was told that it is ONLINE, or not, may want to hear of it. */
+static void tell_moved(const struct move *move, const struct chosen *chosen, const char *study_uid)
+{
+    const struct vt_volume *to = vt_volume_find(move->archive, move->name);
+    bool slow = to && to->nearline, changed = false;
+    char name[VT_VOLUME_NAME_MAX + 1];
+
+    if (move->way == VT_VOLUME_KEEP || move->moved->instances == 0)
+        return;
+    for (size_t i = 0; i < chosen->count && !changed; i++) {
+        vt_volume_of(chosen->entries[i].file, name);
+        const struct vt_volume *from = vt_volume_find(move->archive, name);
+        changed = (from && from->nearline) != slow;
+    }
+    if (changed)
+        vt_events_publish(move->archive->options.events, "study.moved", study_uid, NULL);
+}
+
 static void count_chosen(const struct chosen *chosen, struct vt_volume_moved *moved)
 {
     moved->instances += chosen->count;
@@ -457,6 +475,7 @@ bool vt_admin_volume_turn_study(const struct vt_admin *admin, const char *study_
                                .root = -1,
                                .moved = moved };
         ok = open_move(move, err) && move_chosen(move, &chosen, err);
+        tell_moved(move, &chosen, study_uid);
         vt_folders_free(move->folders);
         if (move->root >= 0)
             close(move->root);

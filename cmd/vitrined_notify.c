@@ -6,11 +6,15 @@
 
 #include <jansson.h>
 
+#include "archive/admin.h"
 #include "archive/archive.h"
+#include "archive/volume.h"
 #include "cmd/arrivals.h"
 #include "cmd/vitrined_jobs.h"
 #include "core/conf.h"
 #include "core/err.h"
+#include "core/event.h"
+#include "core/log.h"
 #include "scu/notify.h"
 #include "scu/peers.h"
 
@@ -23,6 +27,69 @@ struct vt_notifications {
 };
 
 /* ---- when ---- */
+
+/* The instances that completed it stand in the job, so that a start after a crash knows them as
+ * told. */
+static char *make_arguments(const char *peer, const struct vt_arrivals_batch *batch)
+{
+    json_t *list = json_array();
+    json_t *object =
+        json_pack("{s:s, s:s, s:o}", "peer", peer, "study", batch->study_uid, "instances", list);
+
+    for (size_t i = 0; object && i < batch->count; i++)
+        json_array_append_new(list, json_string(batch->sop_uids[i]));
+    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    json_decref(object);
+    return text;
+}
+
+/* `once`: as long as nobody was told yet, the job that waits tells this as well. */
+static bool add_jobs(struct vt_notifications *notifications, const struct vt_arrivals_batch *batch,
+                     bool once, struct vt_err *err)
+{
+    struct vt_job_new jobs[PEERS_MAX];
+    char *arguments[PEERS_MAX] = { NULL };
+    char onces[PEERS_MAX][WORD_MAX];
+    bool ok = true;
+
+    for (size_t i = 0; i < notifications->count && ok; i++) {
+        arguments[i] = make_arguments(notifications->peers[i], batch);
+        jobs[i] = (struct vt_job_new){ .kind = "notify",
+                                       .key = notifications->peers[i],
+                                       .subject = batch->study_uid,
+                                       .arguments = arguments[i],
+                                       .once = once ? onces[i] : NULL,
+                                       .who = "notify" };
+        snprintf(onces[i], sizeof onces[i], "%s %.60s", batch->study_uid, notifications->peers[i]);
+        ok = arguments[i] != NULL && strlen(jobs[i].key) <= VT_JOB_NAME_MAX;
+    }
+    ok = ok ? vt_jobs_add_all(notifications->world->jobs, jobs, notifications->count, NULL, err)
+            : vt_fail(err, VT_E_NOMEM, "no memory for a notification");
+    for (size_t i = 0; i < notifications->count; i++)
+        free(arguments[i]);
+    return ok;
+}
+
+bool vt_notifications_complete(struct vt_notifications *notifications,
+                               const struct vt_arrivals_batch *batch, struct vt_err *err)
+{
+    return add_jobs(notifications, batch, false, err);
+}
+
+/* Deleted, restored, or on slower or faster storage. */
+static void on_change(void *context, const struct vt_event *event)
+{
+    static const char *const kinds[] = { "study.deleted", "study.restored", "study.moved" };
+    struct vt_arrivals_batch batch = { .count = 0 };
+    struct vt_err err = { 0 };
+    bool wanted = false;
+
+    for (size_t i = 0; i < VT_COUNT(kinds); i++)
+        wanted = wanted || strcmp(event->kind, kinds[i]) == 0;
+    snprintf(batch.study_uid, sizeof batch.study_uid, "%s", event->subject);
+    if (wanted && !add_jobs(context, &batch, true, &err))
+        vt_log(VT_LOG_ERROR, "notify.failed", "text=\"%s\"", err.text);
+}
 
 bool vt_notifications_open(struct vt_job_world *world, struct vt_notifications **out,
                            struct vt_err *err)
@@ -48,6 +115,10 @@ bool vt_notifications_open(struct vt_job_world *world, struct vt_notifications *
         free(all);
         return !vt_failed(err);
     }
+    if (!vt_events_subscribe(world->events, "study.", on_change, all, err)) {
+        free(all);
+        return false;
+    }
     *out = all;
     return true;
 }
@@ -57,44 +128,6 @@ void vt_notifications_free(struct vt_notifications *notifications)
     free(notifications);
 }
 
-/* The instances that completed it stand in the job, so that a start after a crash knows them as
- * told. */
-static char *make_arguments(const char *peer, const struct vt_arrivals_batch *batch)
-{
-    json_t *list = json_array();
-    json_t *object =
-        json_pack("{s:s, s:s, s:o}", "peer", peer, "study", batch->study_uid, "instances", list);
-
-    for (size_t i = 0; object && i < batch->count; i++)
-        json_array_append_new(list, json_string(batch->sop_uids[i]));
-    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
-    json_decref(object);
-    return text;
-}
-
-bool vt_notifications_complete(struct vt_notifications *notifications,
-                               const struct vt_arrivals_batch *batch, struct vt_err *err)
-{
-    struct vt_job_new jobs[PEERS_MAX];
-    char *arguments[PEERS_MAX] = { NULL };
-    bool ok = true;
-
-    for (size_t i = 0; i < notifications->count && ok; i++) {
-        arguments[i] = make_arguments(notifications->peers[i], batch);
-        jobs[i] = (struct vt_job_new){ .kind = "notify",
-                                       .key = notifications->peers[i],
-                                       .subject = batch->study_uid,
-                                       .arguments = arguments[i],
-                                       .who = "notify" };
-        ok = arguments[i] != NULL && strlen(jobs[i].key) <= VT_JOB_NAME_MAX;
-    }
-    ok = ok ? vt_jobs_add_all(notifications->world->jobs, jobs, notifications->count, NULL, err)
-            : vt_fail(err, VT_E_NOMEM, "no memory for a notification");
-    for (size_t i = 0; i < notifications->count; i++)
-        free(arguments[i]);
-    return ok;
-}
-
 /* ---- the job ---- */
 
 struct collected {
@@ -102,7 +135,8 @@ struct collected {
     size_t count, room;
 };
 
-static bool take(struct collected *all, const struct vt_index_entry *entry, struct vt_err *err)
+static bool take(struct collected *all, const char *series_uid, const char *sop_class,
+                 const char *sop_uid, const char *availability, struct vt_err *err)
 {
     if (all->count == VT_NOTIFY_INSTANCES_MAX)
         return vt_fail(err, VT_E_LIMIT, "the study has more than %d instances",
@@ -116,10 +150,40 @@ static bool take(struct collected *all, const struct vt_index_entry *entry, stru
         all->room = wanted;
     }
     struct vt_notify_instance *one = &all->list[all->count++];
-    memcpy(one->series_uid, entry->series_uid, sizeof one->series_uid);
-    memcpy(one->sop_class, entry->sop_class, sizeof one->sop_class);
-    memcpy(one->sop_uid, entry->sop_uid, sizeof one->sop_uid);
-    one->availability = "ONLINE";
+    snprintf(one->series_uid, sizeof one->series_uid, "%s", series_uid);
+    snprintf(one->sop_class, sizeof one->sop_class, "%s", sop_class);
+    snprintf(one->sop_uid, sizeof one->sop_uid, "%s", sop_uid);
+    one->availability = availability;
+    return true;
+}
+
+static bool take_served(struct vt_archive *archive, struct collected *all,
+                        const struct vt_index_entry *entry, struct vt_err *err)
+{
+    const char *availability;
+
+    return vt_volume_availability_of(archive, entry, &availability, err) &&
+           take(all, entry->series_uid, entry->sop_class, entry->sop_uid, availability, err);
+}
+
+/* In the order in which they were deleted: those of a series stand together. */
+static bool take_deleted(void *context, const struct vt_instance *instance, struct vt_err *err)
+{
+    return take(context, instance->series_uid, instance->sop_class, instance->sop_uid,
+                "UNAVAILABLE", err);
+}
+
+/* Of a study that is not here, what was deleted of it; nothing, when that is gone for good. */
+static bool collect_deleted(struct vt_archive *archive, const char *study, struct collected *all,
+                            struct vt_err *err)
+{
+    const struct vt_admin admin = { .archive = archive };
+
+    if (vt_admin_trash_each(&admin, study, take_deleted, all, err))
+        return true;
+    if (err->code != VT_E_NOTFOUND)
+        return false;
+    vt_err_clear(err);
     return true;
 }
 
@@ -137,7 +201,7 @@ static bool collect(struct vt_archive *archive, const char *study, struct collec
     VT_AUTO(vt_cursor) cursor = plan ? vt_index_select(vt_archive_index(archive), plan, err) : NULL;
     while (cursor && more) {
         struct vt_index_entry entry;
-        if (!vt_cursor_select_next(cursor, &entry, &more, err) || (more && !take(all, &entry, err)))
+        if (!vt_cursor_select_next(cursor, &entry, &more, err) || (more && !take_served(archive, all, &entry, err)))
             return false;
     }
     return cursor != NULL;
@@ -150,7 +214,9 @@ static enum vt_job_end notify(struct vt_job_world *world, struct vt_job_run *run
     struct vt_job_peer peer;
     enum vt_job_end end = VT_JOB_END_FAILED;
 
-    if (vt_world_peer_of(world, run, peer_name, &peer, err) && collect(world->archive, study, &all, err)) {
+    bool known = vt_world_peer_of(world, run, peer_name, &peer, err);
+    if (known && collect(world->archive, study, &all, err) &&
+        (all.count > 0 || collect_deleted(world->archive, study, &all, err))) {
         const struct vt_notify what = { .study_uid = study,
                                         .retrieve_ae_title = peer.peer.local_ae_title
                                                                  ? peer.peer.local_ae_title

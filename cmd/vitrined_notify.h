@@ -1,5 +1,5 @@
 /* cmd/vitrined_notify.h: peers with `notify = yes` are told when a study is complete (scu/notify.h): nothing more of
- * it has come for jobs.study_idle. The kind of job "notify", arguments {"peer":"NAME","study":"1.2.3",
+ * it has come for jobs.study_idle; and when one was deleted, restored, or moved to slower or faster storage. The kind of job "notify", arguments {"peer":"NAME","study":"1.2.3",
  * "instances":[]}. */
 #pragma once
 

@@ -15,26 +15,41 @@
 
 enum { IDENTIFIER_MAX = 1024, PRIORITY = 10 };
 
+/* yes is the older word for empty. */
+enum through { THROUGH_NO, THROUGH_YES, THROUGH_EMPTY, THROUGH_ALWAYS };
+
+static bool read_through(const struct vt_conf *conf, const char *name, enum through *out,
+                         struct vt_err *err)
+{
+    static const char *const words[] = { "no", "yes", "empty", "always", NULL };
+    size_t word;
+
+    if (!vt_conf_choice(conf, "peer", name, "query_through", words, THROUGH_NO, &word, err))
+        return false;
+    *out = (enum through)word;
+    return true;
+}
+
 static bool is_through(const struct vt_job_world *world, const struct vt_peer *peer,
-                       const char *calling)
+                       const char *calling, bool always)
 {
     struct vt_err err = { 0 };
-    bool through = false;
+    enum through through = THROUGH_NO;
 
     return peer->host && strcmp(peer->ae_title, calling) != 0 &&
-           vt_conf_bool(world->conf, "peer", peer->name, "query_through", false, &through, &err) &&
-           through;
+           read_through(world->conf, peer->name, &through, &err) &&
+           (through == THROUGH_ALWAYS || (through != THROUGH_NO && !always));
 }
 
 /* The i-th that is to be asked, with what its client needs; *i goes behind it. */
-static bool next_peer(const struct vt_job_world *world, const char *calling, size_t *i,
-                      struct vt_job_peer *out)
+static bool next_peer(const struct vt_job_world *world, const char *calling, bool always,
+                      size_t *i, struct vt_job_peer *out)
 {
     const struct vt_peer *peer;
     struct vt_err err = { 0 };
 
     while ((peer = vt_peers_at(world->peers, (*i)++)))
-        if (is_through(world, peer, calling) && vt_world_peer(world, peer->name, out, &err))
+        if (is_through(world, peer, calling, always) && vt_world_peer(world, peer->name, out, &err))
             return true;
     return false;
 }
@@ -54,9 +69,10 @@ static bool on_match(void *context, const uint8_t *identifier, size_t size, uint
     return !counting->match || counting->match(counting->context, identifier, size, status, err);
 }
 
-/* Of the first that has a match. */
-static bool find(void *context, const char *calling, enum vt_model model, const uint8_t *identifier,
-                 size_t size, vt_find_match match, void *match_context, struct vt_err *err)
+/* Of the first that has a match; when there are some here, of all that are always asked. */
+static bool find(void *context, const char *calling, bool matched, enum vt_model model,
+                 const uint8_t *identifier, size_t size, vt_find_match match, void *match_context,
+                 struct vt_err *err)
 {
     const struct vt_job_world *world = context;
     struct counting counting = { .match = match, .context = match_context };
@@ -67,7 +83,8 @@ static bool find(void *context, const char *calling, enum vt_model model, const 
     uint16_t status;
 
     vt_err_clear(err);
-    for (size_t i = 0; counting.count == 0 && next_peer(world, calling, &i, &peer);) {
+    for (size_t i = 0;
+         (counting.count == 0 || matched) && next_peer(world, calling, matched, &i, &peer);) {
         vt_err_clear(err);
         vt_client_find(&peer.client, &request, on_match, &counting, &status, err);
     }
@@ -102,7 +119,7 @@ static bool fetch(void *context, const char *calling, const char *study_uid, int
     struct vt_job_peer peer;
 
     vt_err_clear(err);
-    for (size_t i = 0; next_peer(world, calling, &i, &peer);) {
+    for (size_t i = 0; next_peer(world, calling, false, &i, &peer);) {
         const struct vt_fetch_new new = { .peer = peer.peer.name,
                                           .study_uid = study_uid,
                                           .who = "query-through",
@@ -127,19 +144,22 @@ static bool wait_for(void *context, int64_t job, int64_t deadline)
 bool vt_through_open(struct vt_job_world *world, struct vt_elsewhere *out, struct vt_err *err)
 {
     const struct vt_peer *peer;
-    bool through, any = false;
+    enum through through;
+    bool any = false, always = false;
 
     for (size_t i = 0; (peer = vt_peers_at(world->peers, i)); i++) {
-        if (!vt_conf_bool(world->conf, "peer", peer->name, "query_through", false, &through, err))
+        if (!read_through(world->conf, peer->name, &through, err))
             return false;
-        if (through && !peer->host)
+        if (through != THROUGH_NO && !peer->host)
             return vt_fail(err, VT_E_INVALID, "peer.%s.query_through: the peer has no host",
                            peer->name);
-        any = any || through;
+        any = any || through != THROUGH_NO;
+        always = always || through == THROUGH_ALWAYS;
     }
     if (any)
         *out = (struct vt_elsewhere){
-            .find = find, .fetch = fetch, .wait = wait_for, .context = world
+            .find = find, .fetch = fetch, .wait = wait_for, .context = world,
+            .always = always,
         };
     return true;
 }

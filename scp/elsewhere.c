@@ -9,6 +9,7 @@
 #include "dicom/element.h"
 #include "dicom/tags.h"
 #include "scp/retrieve.h"
+#include "scp/seen.h"
 #include "scp/session.h"
 #include "scp/tell.h"
 
@@ -42,6 +43,7 @@ struct relay {
     uint8_t context_id;
     const struct vt_command *command;
     uint64_t matches, max_matches;
+    struct vt_seen *seen;
     struct vt_buf answer;
     bool gone; /* the association, with why */
     struct vt_err why;
@@ -54,8 +56,12 @@ static bool on_match(void *context, const uint8_t *identifier, size_t size, uint
     struct vt_session *session = relay->session;
     struct vt_command response = vt_command_response(
         relay->command, status == VT_STATUS_PENDING_WARNING ? status : VT_STATUS_PENDING);
-    bool cancelled = false;
+    bool cancelled = false, new = true;
 
+    if (!vt_seen_add(relay->seen, identifier, size, VT_EXPLICIT_LE, &new, err))
+        return false;
+    if (!new)
+        return true;
     if (relay->matches >= relay->max_matches)
         return vt_fail(err, VT_E_LIMIT, "more matches than query.max_matches");
     if (!reencode(identifier, size, VT_EXPLICIT_LE, vt_session_encoding(session, relay->context_id),
@@ -72,14 +78,16 @@ static bool on_match(void *context, const uint8_t *identifier, size_t size, uint
 
 bool vt_elsewhere_find(struct vt_session *session, uint8_t context_id,
                        const struct vt_command *command, uint64_t max_matches,
-                       uint64_t *out_matches, struct vt_err *err)
+                       struct vt_seen *seen, uint64_t *in_out_matches, struct vt_err *err)
 {
     const struct vt_elsewhere *elsewhere = &session->options->elsewhere;
     const struct vt_context *context = vt_assoc_context(session->assoc, context_id);
     struct relay relay = { .session = session,
                            .context_id = context_id,
                            .command = command,
+                           .matches = *in_out_matches,
                            .max_matches = max_matches,
+                           .seen = seen,
                            .answer = { .limit = IDENTIFIER_MAX } };
     VT_AUTO_BUF(identifier, IDENTIFIER_MAX);
     struct vt_err why = { 0 };
@@ -87,11 +95,11 @@ bool vt_elsewhere_find(struct vt_session *session, uint8_t context_id,
     bool ok = reencode(session->identifier.data, session->identifier.size,
                        vt_session_encoding(session, context_id), VT_EXPLICIT_LE, NULL, &identifier,
                        &why) &&
-              elsewhere->find(elsewhere->context, session->calling_ae_title,
+              elsewhere->find(elsewhere->context, session->calling_ae_title, *in_out_matches > 0,
                               vt_sop_class_find(context->abstract_syntax)->model, identifier.data,
                               identifier.size, on_match, &relay, &why);
     vt_buf_fini(&relay.answer);
-    *out_matches = relay.matches;
+    *in_out_matches = relay.matches;
     if (relay.gone)
         *err = relay.why;
     else if (!ok && why.code != VT_E_CANCELLED)

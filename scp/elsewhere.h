@@ -10,6 +10,7 @@
 struct vt_command;
 struct vt_err;
 struct vt_retrieval;
+struct vt_seen;
 struct vt_session;
 
 enum {
@@ -17,10 +18,10 @@ enum {
     VT_ELSEWHERE_STUDIES = 16, /* fetched for one retrieval */
 };
 
-/* Passes the session's identifier on and answers each match as pending. A failure there is told as an event, and is
+/* Passes the session's identifier on and answers each match as pending that is not in `seen` (scp/seen.h). A failure there is told as an event, and is
  * no failure of the query. false: the association is of no more use. */
 bool vt_elsewhere_find(struct vt_session *session, uint8_t context_id, const struct vt_command *command,
-                       uint64_t max_matches, uint64_t *out_matches, struct vt_err *err);
+                       uint64_t max_matches, struct vt_seen *seen, uint64_t *in_out_matches, struct vt_err *err);
 
 /* Fetches the studies that the request names, with pending answers meanwhile. *out_fetched: look again. */
 bool vt_elsewhere_fetch(struct vt_retrieval *retrieval, bool *out_fetched, struct vt_err *err);

@@ -11,6 +11,7 @@
 #include "core/clock.h"
 #include "core/err.h"
 #include "scp/elsewhere.h"
+#include "scp/seen.h"
 #include "scp/session.h"
 #include "scp/tell.h"
 #include "scp/trail.h"
@@ -35,6 +36,7 @@ struct find {
     uint64_t matches, max_matches;
     int64_t looked; /* for a cancel, monotonic */
     bool availability; /* is asked for */
+    struct vt_seen seen; /* where others are asked as well */
     bool cancelled;
 };
 
@@ -44,6 +46,7 @@ static void find_fini(struct find *find)
     vt_plan_free(find->plan);
     vt_query_free(find->query);
     vt_buf_fini(&find->answer);
+    vt_seen_fini(&find->seen);
 }
 
 static bool answer_failure(struct find *find, const struct vt_err *why, struct vt_err *err)
@@ -80,6 +83,8 @@ static bool open_cursor(struct find *find, struct vt_err *why)
     find->query = vt_query_parse(session->identifier.data, session->identifier.size,
                                  find->rules.encoding, &rules, why);
     if (find->query)
+        find->seen.level = vt_query_level(find->query);
+    if (find->query)
         find->plan = vt_plan_make(find->query, why);
     if (find->plan)
         find->cursor = vt_index_find(vt_archive_index(options->archive), find->plan, why);
@@ -97,6 +102,11 @@ static bool send_match(struct find *find, const struct vt_row *row, struct vt_er
 
     vt_buf_reset(&find->answer);
     if (!vt_answer_write(find->query, row, &find->rules, &find->answer, why))
+        return false;
+    bool new;
+    if (find->session->options->elsewhere.always &&
+        !vt_seen_add(&find->seen, find->answer.data, find->answer.size, find->rules.encoding, &new,
+                     why))
         return false;
     response.has_data_set = true;
     if (!vt_assoc_queue(find->session->assoc, find->context_id, &response, find->answer.data,
@@ -154,13 +164,21 @@ static void tell_answered(const struct find *find, uint16_t status)
             "status", code, NULL);
 }
 
+static bool is_for_others(const struct find *find)
+{
+    const struct vt_elsewhere *elsewhere = &find->session->options->elsewhere;
+
+    return elsewhere->find && (find->matches == 0 || elsewhere->always);
+}
+
 static bool run(struct find *find, struct vt_err *err)
 {
     struct vt_err why = { 0 };
 
     if (open_cursor(find, &why) && send_matches(find, &why, err)) {
-        if (find->matches == 0 && !find->cancelled && find->session->options->elsewhere.find &&
-            !vt_elsewhere_find(find->session, find->context_id, find->command, find->max_matches, &find->matches, err))
+        if (is_for_others(find) && !find->cancelled &&
+            !vt_elsewhere_find(find->session, find->context_id, find->command, find->max_matches,
+                               &find->seen, &find->matches, err))
             return false;
         uint16_t status = find->cancelled ? VT_STATUS_CANCEL : VT_STATUS_SUCCESS;
         tell_answered(find, status);

@@ -37,8 +37,9 @@ enum vt_identity_policy {
 /* What others have, for those who ask us (scp/elsewhere.h): each may take long, and is called from the threads of
  * associations. `calling` is who asks. */
 struct vt_elsewhere {
-    /* An identifier in Explicit VR LE; `match` has the type of vt_find_match. NULL: nobody is asked. */
-    bool (*find)(void *context, const char *calling, enum vt_model model, const uint8_t *identifier, size_t size,
+    /* An identifier in Explicit VR LE; `match` has the type of vt_find_match. NULL: nobody is asked. `matched`: there were matches
+     * here; then only those are asked that `always` means. */
+    bool (*find)(void *context, const char *calling, bool matched, enum vt_model model, const uint8_t *identifier, size_t size,
                  bool (*match)(void *context, const uint8_t *identifier, size_t size, uint16_t status,
                                struct vt_err *err),
                  void *match_context, struct vt_err *err);
@@ -46,6 +47,7 @@ struct vt_elsewhere {
     bool (*fetch)(void *context, const char *calling, const char *study_uid, int64_t *out_job, struct vt_err *err);
     /* Until the deadline (monotonic ns); false: not yet. */
     bool (*wait)(void *context, int64_t job, int64_t deadline);
+    bool always; /* somebody is asked also when there are matches here */
     void *context;
 };
 

@@ -886,6 +886,31 @@ static void what_was_looked_at_is_left_by_a_rule_and_asked_back(void **state)
     reopen(world);
 }
 
+static void only_a_move_to_or_from_slow_storage_is_told(void **state)
+{
+    struct world *world = *state;
+    VT_AUTO(vt_events) events = vt_events_new();
+    struct vt_archive_options options = archive_options(world->folder);
+    struct vt_err err = { 0 };
+
+    fill(world, 2);
+    OK(vt_events_subscribe(events, "study.moved", count_recall, NULL, &err));
+    options.events = events;
+    for (int slow = 0; slow < 2; slow++) {
+        volume.nearline = slow == 1;
+        world_close(world);
+        world->archive = vt_archive_open(&options, &err);
+        assert_non_null(world->archive);
+        world->admin.archive = world->archive;
+        recalls = 0;
+        drain(world, "MAIN", "LT");
+        drain(world, "LT", "MAIN");
+        assert_int_equal(recalls, 2 * slow);
+    }
+    volume.nearline = false;
+    reopen(world);
+}
+
 static void a_reserve_is_left_to_recalls(void **state)
 {
     struct world *world = *state;
@@ -999,6 +1024,7 @@ int main(void)
         VOLUME_TEST(a_kill_while_copies_are_made_leaves_all_whole),
         VOLUME_TEST(a_copy_without_memory_leaves_the_first_one),
         VOLUME_TEST(what_was_looked_at_is_left_by_a_rule_and_asked_back),
+        VOLUME_TEST(only_a_move_to_or_from_slow_storage_is_told),
         VOLUME_TEST(a_reserve_is_left_to_recalls),
         VOLUME_TEST(the_list_names_class_and_contents),
         VOLUME_TEST(a_name_that_could_leave_the_folder_is_refused),

@@ -42,7 +42,7 @@ class World:
         options = ["jobs.back_off=300ms", "jobs.quiet=300ms", "jobs.study_idle=500ms",
                    "peer.ORTHANC.host=127.0.0.1", f"peer.ORTHANC.port={self.ports['orthanc']}", "peer.ORTHANC.fetch=get",
                    "peer.QR.host=127.0.0.1", f"peer.QR.port={self.ports['qr']}",
-                   "peer.OTHER.host=127.0.0.1", f"peer.OTHER.port={self.other.port}", "peer.OTHER.query_through=yes",
+                   "peer.OTHER.host=127.0.0.1", f"peer.OTHER.port={self.other.port}", "peer.OTHER.query_through=always",
                    "peer.KEEP.host=127.0.0.1", f"peer.KEEP.port={self.ports['keep']}",
                    "peer.TOLD.host=127.0.0.1", f"peer.TOLD.port={self.told.port}", "peer.TOLD.notify=yes",
                    "route.CT.match=PatientID=PAT1", "route.CT.modality=CT", "route.CT.to=ORTHANC KEEP",
@@ -188,6 +188,21 @@ def case_peers_that_want_it_are_told_when_a_study_is_complete(world):
           (f"{PRIORS}.9.1", "ONLINE", "VITRINE"), "the instance")
 
 
+def case_peers_are_told_what_was_deleted_and_restored(world):
+    def last():
+        """The availabilities of the last notification about that study, by instance."""
+        with world.told.lock:
+            told = [data for values, data in world.told.instances.values()
+                    if raw.us(values, 0x0100) == 0x0140 and f"{PRIORS}.9".encode() in data]
+        found = pydicom.dcmread(io.BytesIO(raw.part10(told[-1], raw.EXPLICIT, raw.SECONDARY_CAPTURE, "1.2.3")))
+        return {str(item.ReferencedSOPInstanceUID): item.InstanceAvailability for series in found.ReferencedSeriesSequence
+                for item in series.ReferencedSOPSequence}
+    equal(world.node.cli("study", "delete", f"{PRIORS}.9").returncode, 0, "deleted")
+    until(lambda: last() == {f"{PRIORS}.9.1": "UNAVAILABLE"}, "that it is gone")
+    equal(world.node.cli("study", "restore", f"{PRIORS}.9").returncode, 0, "restored")
+    until(lambda: last() == {f"{PRIORS}.9.1": "ONLINE"}, "that it is back")
+
+
 def case_a_fetch_goes_on_after_kill_minus_9(world):
     folder = world.folder / "many"
     folder.mkdir()
@@ -226,6 +241,19 @@ def case_what_only_the_archive_behind_has_is_found_and_fetched_on_retrieve(world
     equal({f"1.2.3.44.{n}" for n in (1, 2, 3)} - held(world), set(), "what is held now")
     found = json_lines(world.node.cli("find", f"VITRINE@127.0.0.1:{world.node.port}", "PatientID=NOWHERE", "--json").stdout)
     equal(found, [], "what nobody has")
+
+
+def case_what_is_here_and_behind_is_answered_once(world):
+    folder = world.folder / "both"
+    folder.mkdir()
+    for number in (1, 2):
+        uid = f"1.2.3.45.{number}.1"
+        data_set = raw.instance(uid, f"1.2.3.45.{number}", f"1.2.3.45.{number}.0", patient_id="BOTH")
+        (folder / uid).write_bytes(raw.part10(data_set, raw.EXPLICIT, raw.SECONDARY_CAPTURE, uid))
+    equal(world.other.cli("import", folder).returncode, 0, "two studies there")
+    equal(world.node.cli("import", folder / "1.2.3.45.1.1").returncode, 0, "one of them here")
+    found = json_lines(world.node.cli("find", f"VITRINE@127.0.0.1:{world.node.port}", "PatientID=BOTH", "--json").stdout)
+    equal(sorted(f["0020000D"]["Value"][0] for f in found), ["1.2.3.45.1", "1.2.3.45.2"], "each study once")
 
 
 def case_a_fetch_through_the_archive_behind_does_not_go_in_circles(world):
