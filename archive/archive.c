@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "archive/inside.h"
 #include "archive/commit.h"
@@ -25,7 +26,7 @@
 #define DEFAULT_MAX_INSTANCE (UINT64_C(64) << 30)
 #define DEFAULT_RETENTION (30 * 24 * 3600 * VT_NS_PER_S)
 
-enum { SMALL_MIN = 4096, SMALL_SHARE = 8, IMPORT_BLOCK = 256 << 10, PID_TEXT = 32 };
+enum { SMALL_MIN = 4096, SMALL_SHARE = 8, IMPORT_BLOCK = 256 << 10, PID_TEXT = 32, MOVES_WAIT_MS = 10000, MOVES_LOOK_MS = 5 };
 
 /* ---- open ---- */
 
@@ -300,6 +301,13 @@ static bool is_away(struct vt_archive *archive, const char *file, struct vt_err 
     return true;
 }
 
+/* A deletion moves files before the index forgets them: a row without its file says nothing until that is over. */
+static void wait_for_moves(struct vt_archive *archive)
+{
+    for (unsigned i = 0; i < MOVES_WAIT_MS / MOVES_LOOK_MS && atomic_load(&archive->moving) > 0; i++)
+        usleep(1000 * MOVES_LOOK_MS);
+}
+
 /* The first copy, which may have been deleted or moved since the row was read. */
 static bool open_first(struct vt_archive *archive, struct vt_stored *stored, struct vt_err *err)
 {
@@ -311,6 +319,7 @@ static bool open_first(struct vt_archive *archive, struct vt_stored *stored, str
     if (!missing)
         return err->code == VT_E_CORRUPT ? corrupt(archive, &stored->entry, err) : false;
     vt_err_clear(err);
+    wait_for_moves(archive);
     memcpy(sop_uid, stored->entry.sop_uid, sizeof sop_uid);
     if (!vt_index_lookup(atomic_load(&archive->index), sop_uid, &stored->entry, &found, err))
         return false;

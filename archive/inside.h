@@ -87,6 +87,7 @@ struct vt_archive {
     bool cutter_runs;
     pthread_cond_t cut_wanted; /* with journal_lock */
 
+    atomic_uint moving;         /* operations that move files before the index knows */
     atomic_bool read_only;      /* a sync failed; for good */
     pthread_mutex_t fault_lock; /* guards fault */
     char fault[160];

@@ -303,7 +303,10 @@ static bool carry_out(struct vt_archive *archive, int64_t id, struct vt_err *err
 
     if (!vt_index_begin(index, err))
         return false;
-    if (!do_moves(archive, id, err) || !vt_exclusive_commit(archive, err)) {
+    atomic_fetch_add(&archive->moving, 1);
+    bool moved = do_moves(archive, id, err) && vt_exclusive_commit(archive, err);
+    atomic_fetch_sub(&archive->moving, 1);
+    if (!moved) {
         vt_index_rollback(index);
         return false;
     }

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #include "console/http_inside.h"
+#include "core/clock.h"
 #include "console/websocket.h"
 #include "core/err.h"
 #include "core/log.h"
@@ -16,6 +17,8 @@ enum {
     STACK_BYTES = 1 << 20,
     BACKLOG = 256,
     DROP_MAX = 64 << 20, /* bytes of a body that was answered already */
+    RESERVE = 64,        /* places that are made free before there are none */
+    PATIENCE_S = 2 * VT_HTTP_IDLE_S,
 };
 
 static void request_free(struct vt_request *request)
@@ -172,6 +175,8 @@ static bool take_piece(struct vt_request *request, const char *bytes, size_t siz
  * then, and what still comes is dropped, up to a bound. */
 static enum MHD_Result take_body(struct vt_request *request, const char *bytes, size_t *size)
 {
+    if (vt_body_is_too_slow(request->body_seen + request->dropped + *size, vt_clock_mono() - request->begun))
+        return MHD_NO;
     if (request->answered) {
         request->dropped += *size;
     } else {
@@ -210,9 +215,31 @@ static struct vt_request *request_new(struct vt_http *http, struct MHD_Connectio
     request->connection = connection;
     request->url = url;
     request->method = method;
+    request->begun = vt_clock_mono();
     vt_buf_init(&request->body, VT_HTTP_BODY_MAX);
     read_address(request);
     return request;
+}
+
+/* ---- connections ---- */
+
+static struct vt_place *place_of(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+    return info ? info->socket_context : NULL;
+}
+
+static void on_connection(void *context, struct MHD_Connection *connection, void **socket_context,
+                          enum MHD_ConnectionNotificationCode what)
+{
+    const struct vt_http *http = context;
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+
+    if (what == MHD_CONNECTION_NOTIFY_STARTED)
+        *socket_context = info ? vt_place_enter(http->places, info->connect_fd) : NULL;
+    else
+        vt_place_leave(http->places, *socket_context);
 }
 
 static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *url,
@@ -226,6 +253,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
         *state = request = request_new(context, connection, url, method);
         if (!request)
             return MHD_NO;
+        vt_place_works(request->http->places, place_of(connection));
         admit(request);
         return MHD_YES;
     }
@@ -236,12 +264,13 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 static void on_completed(void *context, struct MHD_Connection *connection, void **state,
                          enum MHD_RequestTerminationCode why)
 {
-    (void)context;
-    (void)connection;
+    const struct vt_http *http = context;
+
     (void)why;
     if (*state)
         request_free(*state);
     *state = NULL;
+    vt_place_waits(http->places, place_of(connection));
 }
 
 /* Left as it came: decoded by vt_http_decode, which checks what comes out. */
@@ -301,7 +330,7 @@ static struct MHD_Daemon *start_daemon(struct vt_http *http, const struct sockad
                             MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)VT_HTTP_MEMORY, MHD_OPTION_THREAD_STACK_SIZE,
                             (size_t)STACK_BYTES, MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u,
                             MHD_OPTION_LISTEN_BACKLOG_SIZE, (unsigned)BACKLOG, MHD_OPTION_NOTIFY_COMPLETED,
-                            on_completed, NULL, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
+                            on_completed, http, MHD_OPTION_NOTIFY_CONNECTION, on_connection, http, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
 }
 
 struct vt_http *vt_http_start(const struct vt_http_options *options, struct vt_err *err)
@@ -321,8 +350,10 @@ struct vt_http *vt_http_start(const struct vt_http_options *options, struct vt_e
         free(http);
         return NULL;
     }
-    http->daemon = start_daemon(http, &address, v6);
+    http->places = vt_places_new(VT_HTTP_CONNECTIONS - RESERVE, PATIENCE_S * VT_NS_PER_S);
+    http->daemon = http->places ? start_daemon(http, &address, v6) : NULL;
     if (!http->daemon) {
+        vt_places_free(http->places);
         vt_fail_errno(err, "HTTP on %s:%u", options->listen, options->port);
         free(http);
         return NULL;
@@ -345,5 +376,6 @@ void vt_http_stop(struct vt_http *http)
     atomic_store(&http->ending, true);
     vt_ws_wait(http);
     MHD_stop_daemon(http->daemon);
+    vt_places_free(http->places);
     free(http);
 }

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "console/http.h"
+#include "console/places.h"
 
 struct vt_http {
     struct MHD_Daemon *daemon;
@@ -12,6 +13,7 @@ struct vt_http {
     char address[64];
     uint16_t port;
     atomic_bool ending;
+    struct vt_places *places;
     atomic_int upgraded; /* connections that are WebSockets now, with threads of their own */
 };
 
@@ -31,6 +33,7 @@ struct vt_request {
     size_t query_count, query_room;
     struct vt_buf body;
     uint64_t body_seen;
+    int64_t begun;              /* monotonic ns */
     void *state;
     void (*state_free)(void *state);
     char user[64], address[64];

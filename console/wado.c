@@ -245,6 +245,7 @@ static void instance(struct vt_request *request)
 #define INSTANCE SERIES "/instances/*"
 
 const struct vt_route vt_wado_routes[] = {
+    { "GET", VT_DICOM_WEB, VT_USER_VIEWER, vt_capabilities, NULL, 0 },
     { "GET", STUDY, VT_USER_VIEWER, study, NULL, 0 },
     { "GET", SERIES, VT_USER_VIEWER, series, NULL, 0 },
     { "GET", INSTANCE, VT_USER_VIEWER, instance, NULL, 0 },

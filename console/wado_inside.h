@@ -20,6 +20,8 @@ void vt_original_of_instance(struct vt_request *request);
 void vt_delete_study(struct vt_request *request);
 /* Of the stored data set and what was made of it. weak: the bytes may differ (boundaries). */
 void vt_instance_etag(const struct vt_index_entry *entry, bool weak, const char *what, const char *how, char out[VT_ETAG_MAX]);
+/* console/capabilities.c */
+void vt_capabilities(struct vt_request *request);
 /* console/wado_rendered.c */
 void vt_rendered_instance(struct vt_request *request);
 void vt_rendered_frame(struct vt_request *request);

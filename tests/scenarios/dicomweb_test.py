@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import sys
+import threading
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import pydicom
@@ -319,6 +320,44 @@ def case_long_lists_of_frames_are_streamed(world):
     equal((status, [d for _, d in parts_of(headers, body)] == [pixels[1024 * (n - 1):1024 * n] for n in numbers]), (200, True))
 
 
+def case_many_at_once_see_the_same(world):
+    """Eight clients, while instances of another study come and go."""
+    ct, multi = (instance_path(world.made[k][0]) for k in ("ct", "multi"))
+    places = [(ct + "/frames/1", OCTETS), (multi + "/frames/1,5,9", OCTETS), (ct + "/metadata", "*/*"), (ct + "/rendered", "image/png"),
+              (f"/studies/{ROOT}.1/thumbnail", "image/jpeg"), (ct + "/bulkdata/7FE00010", "*/*"), (ct, "application/dicom"), ("/studies?PatientID=PAT1", "*/*")]
+
+    def look(place, accept):
+        status, headers, body = world.web(place, Accept=accept)
+        return status, parts_of(headers, body) if "boundary" in headers["Content-Type"] else body
+    expected = {place: look(place, accept) for place, accept in places}
+    ds = pydicom.dcmread(world.made["mr"][1])
+    ds.StudyInstanceUID, ds.SeriesInstanceUID = f"{ROOT}.98", f"{ROOT}.98.1"
+    ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = f"{ROOT}.98.1.1"
+    out = io.BytesIO()
+    pydicom.dcmwrite(out, ds, write_like_original=False)
+    body, kind = multipart([("application/dicom", out.getvalue())])
+    wrong = []
+
+    def work(number):
+        for i in range(60):
+            place, accept = places[(i * 3 + number) % len(places)]
+            if look(place, accept) != expected[place]:
+                wrong.append(place)
+            if number < 2 and i % 10 == 0:
+                for ask, more in ((("/studies", "POST", body), {"Content_Type": kind}), ((f"/studies/{ROOT}.98/metadata",), {}),
+                                  ((f"/studies/{ROOT}.98", "DELETE"), {})):
+                    status = world.web(*ask, **more)[0]
+                    if status not in (200, 204, 404, 409):
+                        wrong.append((ask[0], status))
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    equal(wrong, [])
+    world.web(f"/studies/{ROOT}.98", "DELETE")
+
+
 def case_json_is_packed_as_the_client_likes(world):
     for asked, coding, begin in (("zstd, gzip", "zstd", b"\x28\xb5\x2f\xfd"), ("gzip, zstd;q=0.5", "gzip", b"["), ("br", None, b"["), ("gzip;q=0, zstd;q=0", None, b"[")):
         _, headers, body = world.web(f"/studies/{ROOT}.1/instances", Accept_Encoding=asked)
@@ -409,4 +448,8 @@ if __name__ == "__main__":
     with work_folder("dicomweb") as work:
         scene = World(work)
         with scene.node:
-            sys.exit(run(globals(), scene))
+            failed = run(globals(), scene)
+            ended = scene.node.stop()
+            if ended:   # a sanitizer has something to say
+                print("\n".join(scene.node.lines[-60:]))
+            sys.exit(failed or ended)
