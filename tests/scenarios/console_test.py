@@ -42,13 +42,18 @@ def install():
 
 class Pool(Daemon):
     """Its guests listen, so that their network can be watched."""
+    vms = 12
 
     def start(self, seed="1"):
         self.guest_port = free_port()
-        self.process = subprocess.Popen([SIMULATOR, "--port", str(self.port), "--hosts", "3", "--spares", "1", "--vms", "12", "--guest-port",
+        self.process = subprocess.Popen([SIMULATOR, "--port", str(self.port), "--hosts", "3", "--spares", "1", "--vms", str(self.vms), "--guest-port",
                                          str(self.guest_port), "--pace", "0.05", "--tls", "--seed", seed], stderr=subprocess.PIPE, text=True)
         if "ready" not in self.process.stderr.readline():
             raise RuntimeError("the simulator did not start")
+
+
+class Crowd(Pool):
+    vms = 5000
 
 
 class World:
@@ -161,6 +166,22 @@ def case_the_pages_work_in_a_browser(world):
     run_node("browser.mjs", world.url(), WORK, chromium, name, control, control=control, actions=actions)
 
 
+def case_five_thousand_machines_scroll(world):
+    chromium = shutil.which("chromium")
+    if not chromium:
+        return
+    folder, name = world.folder / "crowd", "<img src=x onerror=alert(1)>"
+    folder.mkdir()
+    pool = Crowd(folder)
+    try:
+        with Node(folder / "archive", [f"pool.socket={pool.socket}"]) as node:
+            until(lambda: len(pool.rows("vm", "list")) == 5000, "the pool is known", 60)
+            pool.ok("vm", "clone", next(vm["name"] for vm in pool.rows("vm", "list") if vm["power_state"] == "Halted"), name)
+            run_node("crowd.mjs", f"http://127.0.0.1:{node.http_port()}", WORK, chromium, name)
+    finally:
+        pool.close()
+
+
 def case_dicomweb_client_reads_the_archive(world):
     root = samples.ROOT
     run_node("client.mjs", world.url() + "/dicom-web", f"{root}.1", f"{root}.1.1", f"{root}.1.1.1")
@@ -203,6 +224,27 @@ def case_the_last_picture_stays_with_its_age(world):
     world.pool.begin()
 
 
+def case_a_screen_is_for_our_own_pages_with_a_ticket(world):
+    vm = next(vm for vm in world.ask("/api/pool/vms")[2]["rows"] if vm["power_state"] == "Running")
+
+    def open_screen(ticket, **headers):
+        shake = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec_WebSocket_Version": "13",
+                 "Sec_WebSocket_Key": "dGhlIHNhbXBsZSBub25jZQ==", **headers}
+        return world.ask(f"/api/screen?ticket={ticket}", **shake)[0]
+
+    def ticket():
+        return world.ask(f"/api/pool/vms/{vm['uuid']}/screen", "POST")[2]["ticket"]
+    equal(world.ask("/api/pool/vms/../screen", "POST")[0] in (400, 404), True)
+    equal(open_screen("0" * 48), 403, "a guess")
+    equal(world.ask("/api/screen")[0], 403, "no ticket")
+    equal(open_screen(ticket(), Origin="http://evil.example"), 403, "a page of others")
+    equal(open_screen(ticket(), Sec_WebSocket_Version="8"), 400, "another version")
+    equal(open_screen(ticket(), Sec_WebSocket_Key="short"), 400, "a key that is none")
+    once = ticket()
+    equal(world.ask(f"/api/screen?ticket={once}")[0], 400, "no WebSocket")
+    equal(open_screen(once), 403, "a second time")
+
+
 def case_users_have_their_roles(world):
     def add(name, role, password=PASSWORD):
         return subprocess.run([BIN / "vitrine", *world.node.options, "user", "add", name, "--role", role], input=password + "\n",
@@ -221,7 +263,11 @@ def case_users_have_their_roles(world):
     equal(world.ask("/")[0], 200, "the page that asks for the login")
     for path, method, allowed in (("/dicom-web/studies", "GET", "anna otto vera"), ("/api/jobs/77/cancel", "POST", "anna otto"),
                                   ("/api/users", "GET", "anna"), ("/api/studies/1.2.3", "DELETE", "anna"), ("/api/trash", "GET", "anna"),
-                                  ("/api/pool/vms/aaaa/explode", "POST", "anna otto")):
+                                  ("/api/pool/vms/aaaa/explode", "POST", "anna otto"),
+                                   ("/api/now", "GET", "anna otto vera"), ("/api/nodes", "GET", "anna otto vera"),
+                                   ("/api/nodes/GONE/echo", "POST", "anna otto"), ("/api/nodes/NOBODY/explain", "POST", "anna otto"),
+                                   ("/api/studies/1.2/send", "POST", "anna otto"), ("/api/studies/1.2/export", "GET", "anna otto vera"),
+                                   ("/api/pool/emergency", "GET", "anna"), ("/api/pool/vms/aaaa/screen", "POST", "anna otto")):
         equal(world.ask(path, method)[0], 401, path)
         for name in ("anna", "otto", "vera"):
             status = world.ask(path, method, Authorization=basic(name))[0]
@@ -231,6 +277,9 @@ def case_users_have_their_roles(world):
     equal((status, me["role"]), (200, "viewer"))
     cookie = headers["Set-Cookie"].split(";")[0]
     equal(world.ask("/api/jobs", Cookie=cookie)[0], 200)
+    vm = world.ask("/api/pool/vms", Authorization=basic("vera"))[2]["rows"][0]["uuid"]
+    ticket = world.ask(f"/api/pool/vms/{vm}/screen", "POST", Authorization=basic("otto"))[2]["ticket"]
+    equal(world.ask(f"/api/screen?ticket={ticket}", Authorization=basic("anna"))[0], 403, "the ticket is otto's")
     world.node.cli("user", "remove", "vera")
     equal(world.ask("/api/jobs", Cookie=cookie)[0], 401, "removed, though the session runs")
     equal(world.node.cli("user", "remove", "nobody").returncode, 1)
