@@ -148,6 +148,7 @@ bool vt_monitor_is_isolated(const struct vt_monitor *monitor)
     count_beacons(monitor, VT_MONITOR_HOSTS_MAX, VT_BEACONS_MAX, false, &asked, &silent);
     if (asked > 0)
         return silent == asked;
+    /* Whether the pool answers does not count: its session may wait for minutes before it notices. */
     count_beacons(monitor, 0, VT_MONITOR_HOSTS_MAX, true, &hosts, &silent_hosts);
-    return !monitor->control && hosts >= 2 && silent_hosts == hosts && most_are_silent(monitor);
+    return hosts >= 2 && silent_hosts == hosts && most_are_silent(monitor);
 }

@@ -54,21 +54,36 @@ static bool number(const char *text, long min, long max, long *out, struct vt_er
     return true;
 }
 
+/* A switch that dies: every VM at once. */
+static void all_guests(struct vt_sim_world *world, enum vt_sim_guest_fault fault, bool on)
+{
+    for (uint32_t i = 0; i < world->pool_count; i++)
+        VT_SIM_EACH(world->pools[i]->db, VT_SIM_VM, vm)
+        {
+            if (vt_sim_vm_is_real(vm))
+                vt_sim_guests_fault(world->pools[i], vm, fault, on);
+        }
+}
+
 static bool guest(struct request *request, struct vt_err *err)
 {
     struct vt_sim_pool *pool = NULL;
-    struct vt_sim_object *vm = vm_named(request, &pool, err);
     const char *command = request->argv[0];
-
-    if (!vm)
-        return false;
-    bool network = strstr(command, "network");
     bool on = strncmp(command, "cut", 3) == 0 || strncmp(command, "stop", 4) == 0;
+    enum vt_sim_guest_fault fault =
+        strstr(command, "network") ? VT_SIM_GUEST_CUT : VT_SIM_GUEST_STOPPED;
+
     if (!request->world->guests)
         return vt_fail(err, VT_E_UNSUPPORTED,
                        "guests do not listen: the simulator was started with --guest-port 0");
-    vt_sim_guests_fault(pool, vm, network ? VT_SIM_GUEST_CUT : VT_SIM_GUEST_STOPPED, on);
-    return true;
+    if (strcmp(request->argv[1], "all") == 0) {
+        all_guests(request->world, fault, on);
+        return true;
+    }
+    struct vt_sim_object *vm = vm_named(request, &pool, err);
+    if (vm)
+        vt_sim_guests_fault(pool, vm, fault, on);
+    return vm;
 }
 
 static bool fail_host(struct request *request, struct vt_err *err)
@@ -396,10 +411,10 @@ static const struct command {
     int count;
     command_fn run;
 } commands[] = {
-    { "cut-network", "VM", 1, guest },
-    { "restore-network", "VM", 1, guest },
-    { "stop-guest", "VM", 1, guest },
-    { "start-guest", "VM", 1, guest },
+    { "cut-network", "VM|all", 1, guest },
+    { "restore-network", "VM|all", 1, guest },
+    { "stop-guest", "VM|all", 1, guest },
+    { "start-guest", "VM|all", 1, guest },
     { "fail-host", "HOST", 1, fail_host },
     { "restore-host", "HOST", 1, restore_host },
     { "restart-agent", "HOST", 1, restart_agent },
