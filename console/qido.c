@@ -6,17 +6,12 @@
 #include "archive/archive.h"
 #include "archive/volume.h"
 #include "console/console_inside.h"
+#include "console/qido_words.h"
 #include "core/err.h"
 #include "dicom/element.h"
 #include "dicom/json.h"
 
-enum {
-    WORDS_MAX = VT_QUERY_KEYS_MAX,
-    WORD_MAX = VT_HTTP_TEXT_MAX + 128,
-    RESULTS_USUAL = 1000, /* without a limit: so many, and a warning when there were more */
-    RESULTS_MAX = 100000,
-    BODY_MAX = 256 << 20,
-};
+enum { BODY_MAX = 256 << 20 };
 
 struct search {
     struct vt_request *request;
@@ -24,10 +19,7 @@ struct search {
     enum vt_level level;
     bool with_study, with_series; /* attributes of these levels as well */
     char base[512];
-    char *words[WORDS_MAX];
-    size_t word_count;
-    uint64_t limit, offset;
-    bool fuzzy, ignored; /* a parameter that is not supported */
+    struct vt_qido_words ask;
     struct vt_buf out;
 };
 
@@ -35,111 +27,14 @@ static const struct vt_json_rules row_rules = { .utf8 = true };
 
 /* ---- what is asked ---- */
 
-static bool add_word(struct search *search, struct vt_err *err, const char *key, const char *value)
-{
-    char *word = NULL;
-
-    if (search->word_count == WORDS_MAX)
-        return vt_fail(err, VT_E_LIMIT, "more than %d attributes are asked for", WORDS_MAX);
-    int length = value ? asprintf(&word, "%s=%s", key, value) : asprintf(&word, "%s", key);
-    if (length < 0)
-        return vt_fail(err, VT_E_NOMEM, "no memory for a query");
-    search->words[search->word_count++] = word;
-    return true;
-}
-
-static bool is_attribute(const char *key)
-{
-    char first[128];
-    uint32_t tag;
-
-    snprintf(first, sizeof first, "%.*s", (int)strcspn(key, "."), key);
-    return vt_dict_tag(first, &tag);
-}
-
-static bool read_number(const char *text, uint64_t max, uint64_t *out, struct vt_err *err)
-{
-    char *end = NULL;
-    unsigned long long number = strtoull(text, &end, 10);
-
-    if (end == text || *end || *text == '-')
-        return vt_fail(err, VT_E_INVALID, "'%s' is not a number", text);
-    *out = number < max ? number : max;
-    return true;
-}
-
-/* Lists of UIDs come with commas (PS3.18 8.3.4.1); the archive's words have backslashes. */
-static bool add_match(struct search *search, const char *key, const char *value, struct vt_err *err)
-{
-    char text[VT_HTTP_TEXT_MAX + 1];
-    uint32_t tag;
-
-    snprintf(text, sizeof text, "%s", value);
-    bool is_uid = vt_dict_tag(key, &tag) && strcmp(vt_dict_vr(tag), "UI") == 0;
-    for (char *p = text; is_uid && *p; p++)
-        if (*p == ',')
-            *p = '\\';
-    return add_word(search, err, key, text);
-}
-
-static bool add_fields(struct search *search, const char *list, struct vt_err *err)
-{
-    char key[128];
-
-    while (*list) {
-        size_t length = strcspn(list, ",");
-        snprintf(key, sizeof key, "%.*s", (int)length, list);
-        if (is_attribute(key) && !add_word(search, err, key, NULL))
-            return false;
-        list += length + (list[length] == ',');
-    }
-    return true;
-}
-
-static bool read_parameter(struct search *search, const char *key, const char *value, struct vt_err *err)
-{
-    if (strcmp(key, "limit") == 0)
-        return read_number(value, RESULTS_MAX, &search->limit, err);
-    if (strcmp(key, "offset") == 0)
-        return read_number(value, UINT64_MAX, &search->offset, err);
-    if (strcmp(key, "fuzzymatching") == 0) {
-        search->fuzzy = strcmp(value, "true") == 0;
-        return true;
-    }
-    if (strcmp(key, "includefield") == 0)
-        return strcmp(value, "all") == 0 || add_fields(search, value, err);
-    if (is_attribute(key))
-        return add_match(search, key, value, err);
-    search->ignored = true;
-    return true;
-}
-
-/* Counts and lists are computed only for who asks. */
-static bool add_usual(struct search *search, struct vt_err *err)
-{
-    static const char *const usual[VT_LEVELS][6] = {
-        [VT_LEVEL_STUDY] = { "ModalitiesInStudy", "NumberOfStudyRelatedSeries", "NumberOfStudyRelatedInstances",
-                             "InstanceAvailability" },
-        [VT_LEVEL_SERIES] = { "NumberOfSeriesRelatedInstances" },
-        [VT_LEVEL_IMAGE] = { "InstanceAvailability" },
-    };
-    bool ok = true;
-
-    for (size_t i = 0; ok && usual[search->level][i]; i++)
-        ok = add_word(search, err, usual[search->level][i], NULL);
-    for (size_t i = 0; ok && search->with_study && search->level != VT_LEVEL_STUDY && usual[VT_LEVEL_STUDY][i]; i++)
-        ok = add_word(search, err, usual[VT_LEVEL_STUDY][i], NULL);
-    return ok;
-}
-
 static bool read_request(struct search *search, struct vt_err *err)
 {
     const char *key, *value;
 
     for (size_t i = 0; vt_request_query_at(search->request, i, &key, &value); i++)
-        if (!read_parameter(search, key, value, err))
+        if (!vt_qido_words_parameter(&search->ask, key, value, err))
             return false;
-    return add_usual(search, err);
+    return vt_qido_words_usual(&search->ask, search->level, search->with_study, err);
 }
 
 /* ---- what is found ---- */
@@ -228,11 +123,11 @@ static bool put_rows(struct search *search, struct vt_cursor *cursor, uint64_t *
     while (vt_cursor_next(cursor, &row, &there, err)) {
         if (!there)
             return true;
-        if (skipped < search->offset) {
+        if (skipped < search->ask.offset) {
             skipped++;
             continue;
         }
-        if (*count == search->limit) {
+        if (*count == search->ask.limit) {
             *more = true;
             return true;
         }
@@ -252,10 +147,10 @@ static bool run(struct search *search, uint64_t *count, bool *more, struct vt_er
         return false;
     rules.model = VT_MODEL_NONE;
     rules.relational = true;
-    rules.fuzzy = search->fuzzy;
+    rules.fuzzy = search->ask.fuzzy;
     rules.max_matches = 0;
     VT_AUTO(vt_query)
-    query = vt_query_from_words(search->level, (const char *const *)search->words, search->word_count, &rules, err);
+    query = vt_query_from_words(search->level, (const char *const *)search->ask.words, search->ask.count, &rules, err);
     VT_AUTO(vt_plan) plan = query ? vt_plan_make(query, err) : NULL;
     if (!plan)
         return false;
@@ -267,13 +162,13 @@ static void answer(struct search *search, uint64_t count, bool more)
 {
     struct vt_err err = { 0 };
 
-    if (search->ignored)
+    if (search->ask.ignored)
         vt_answer_header(search->request, "Warning",
                          "299 vitrine \"The parameters that are no attribute of DICOM were ignored\"");
     if (more)
         vt_answer_header(search->request, "Warning",
                          "299 vitrine \"There are more results than %llu: ask again with an offset\"",
-                         (unsigned long long)search->limit);
+                         (unsigned long long)search->ask.limit);
     vt_answer_header(search->request, "Cache-Control", "no-cache");
     if (count == 0) {
         vt_answer_bytes(search->request, 204, NULL, "", 0);
@@ -298,20 +193,19 @@ static void serve(struct vt_request *request, enum vt_level level, unsigned fixe
     search->level = level;
     search->with_study = fixed < 1;
     search->with_series = level == VT_LEVEL_IMAGE && fixed < 2;
-    search->limit = RESULTS_USUAL;
+    vt_qido_words_init(&search->ask);
     vt_buf_init(&search->out, BODY_MAX);
     vt_console_base_url(request, search->base, sizeof search->base);
     for (unsigned i = 0; ok && i < fixed; i++)
         ok = vt_uid_usable(vt_request_part(request, i))
-                 ? add_word(search, &err, keys[i], vt_request_part(request, i))
+                 ? vt_qido_words_add(&search->ask, keys[i], vt_request_part(request, i), &err)
                  : vt_fail(&err, VT_E_INVALID, "'%.80s' is not a UID", vt_request_part(request, i));
     ok = ok && run(search, &count, &more, &err);
     if (ok)
         answer(search, count, more);
     else
         vt_answer_err(request, &err);
-    for (size_t i = 0; i < search->word_count; i++)
-        free(search->words[i]);
+    vt_qido_words_fini(&search->ask);
     vt_buf_fini(&search->out);
 }
 
