@@ -62,7 +62,8 @@ enum vt_sop_kind {
     VT_SOP_MPPS,
 };
 
-enum vt_model { VT_MODEL_NONE, VT_MODEL_PATIENT_ROOT, VT_MODEL_STUDY_ROOT, VT_MODEL_PATIENT_STUDY_ONLY };
+enum vt_model { VT_MODEL_NONE, VT_MODEL_PATIENT_ROOT, VT_MODEL_STUDY_ROOT, VT_MODEL_PATIENT_STUDY_ONLY,
+                VT_MODEL_COMPOSITE_ROOT /* instances and frames by UID (PS3.4 Annex Y) */ };
 
 struct vt_sop_class {
     const char *uid;

@@ -101,11 +101,63 @@ static const char *destination_of(const struct vt_retrieval *retrieval)
                                                      : retrieval->session->calling_ae_title;
 }
 
+static void release(struct vt_retrieval *retrieval)
+{
+    vt_selection_free(retrieval->selection);
+    retrieval->selection = NULL;
+    if (!retrieval->by_uid)
+        return;
+    vt_frame_request_fini(&retrieval->asked);
+    if (retrieval->extracted.fd >= 0)
+        close(retrieval->extracted.fd);
+    retrieval->by_uid = false;
+}
+
 void vt_retrieval_fini(struct vt_retrieval *retrieval)
 {
     vt_trail_end_sent(retrieval->session, vt_take(&retrieval->trail), destination_of(retrieval));
-    vt_selection_free(retrieval->selection);
-    retrieval->selection = NULL;
+    release(retrieval);
+}
+
+static bool open_stored(const struct vt_retrieval *retrieval, size_t i, struct vt_stored *out,
+                        struct vt_err *err);
+
+/* Frames are taken out before the first answer: what cannot be done has statuses of its own. */
+static bool extract_frames(struct vt_retrieval *retrieval, struct vt_err *why)
+{
+    struct vt_stored stored;
+
+    if (vt_selection_count(retrieval->selection) == 0)
+        return vt_fail_dimse(why, VT_E_NOTFOUND, VT_STATUS_NO_SUCH_FRAMES,
+                             "the instance is not here");
+    if (!open_stored(retrieval, 0, &stored, why))
+        return false;
+    bool ok = vt_frames_extract(retrieval->session->options->archive, &stored, &retrieval->asked,
+                                &retrieval->extracted, why);
+    vt_stored_close(&stored);
+    return ok;
+}
+
+/* Composite Instance Root: by SOP Instance UID alone. */
+static bool select_by_uid(struct vt_retrieval *retrieval, struct vt_err *why)
+{
+    struct vt_session *session = retrieval->session;
+    const struct vt_query_rules rules = { .model = VT_MODEL_NONE };
+
+    retrieval->by_uid = true;
+    retrieval->extracted.fd = -1;
+    vt_frame_request_init(&retrieval->asked);
+    if (!vt_frame_request_read(session->identifier.data, session->identifier.size,
+                               vt_session_encoding(session, retrieval->context_id),
+                               &retrieval->asked, why))
+        return false;
+    const char *const words[] = { (const char *)retrieval->asked.word.data };
+    VT_AUTO(vt_query) query = vt_query_from_words(VT_LEVEL_IMAGE, words, 1, &rules, why);
+    VT_AUTO(vt_plan) plan = query ? vt_plan_make(query, why) : NULL;
+    if (plan)
+        retrieval->selection =
+            vt_selection_new(vt_archive_index(session->options->archive), plan, why);
+    return retrieval->selection && (!retrieval->asked.frames || extract_frames(retrieval, why));
 }
 
 static bool select_instances(struct vt_retrieval *retrieval, struct vt_query_offending *offending,
@@ -123,6 +175,8 @@ static bool select_instances(struct vt_retrieval *retrieval, struct vt_query_off
     };
     enum vt_encoding encoding = vt_session_encoding(session, retrieval->context_id);
 
+    if (rules.model == VT_MODEL_COMPOSITE_ROOT)
+        return select_by_uid(retrieval, why);
     VT_AUTO(vt_query)
     query =
         vt_query_parse(session->identifier.data, session->identifier.size, encoding, &rules, why);
@@ -163,7 +217,7 @@ bool vt_retrieval_begin(struct vt_retrieval *retrieval, bool *out_go, struct vt_
         return !vt_failed(err);
     retrieval->pending_time = vt_clock_mono();
     *out_go = select_instances(retrieval, &offending, &why);
-    if (*out_go && vt_selection_count(retrieval->selection) == 0 &&
+    if (*out_go && !retrieval->by_uid && vt_selection_count(retrieval->selection) == 0 &&
         retrieval->session->options->elsewhere.fetch) {
         bool fetched;
         if (!vt_elsewhere_fetch(retrieval, &fetched, err)) {
@@ -177,6 +231,8 @@ bool vt_retrieval_begin(struct vt_retrieval *retrieval, bool *out_go, struct vt_
     }
     if (*out_go)
         retrieval->trail = vt_trail_new(retrieval->session);
+    else
+        release(retrieval);
     return *out_go || answer_failure(retrieval, &offending, &why, err);
 }
 
@@ -303,6 +359,20 @@ static void look_ahead(struct vt_reader *reader, size_t i)
     ask_disk(&reader->ahead);
 }
 
+/* The frames instead of the whole. */
+static bool replace_by_frames(const struct vt_extracted *extracted, struct vt_stored *stored,
+                              struct vt_err *err)
+{
+    vt_stored_close(stored);
+    stored->fd = fcntl(extracted->fd, F_DUPFD_CLOEXEC, 0);
+    if (stored->fd < 0)
+        return vt_fail_errno(err, "the frames of %s", stored->entry.sop_uid);
+    stored->data_set_offset = 0;
+    stored->data_set_size = extracted->size;
+    memcpy(stored->entry.sop_uid, extracted->sop_uid, sizeof stored->entry.sop_uid);
+    return true;
+}
+
 bool vt_reader_open(struct vt_reader *reader, size_t i, struct vt_stored *out, struct vt_err *err)
 {
     if (reader->has_ahead && reader->ahead_at == i) {
@@ -319,5 +389,5 @@ bool vt_reader_open(struct vt_reader *reader, size_t i, struct vt_stored *out, s
     if (out->data_set_size > READ_AHEAD_MAX)
         (void)posix_fadvise(out->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
     look_ahead(reader, i + reader->step);
-    return true;
+    return !reader->retrieval->asked.frames || replace_by_frames(&reader->retrieval->extracted, out, err);
 }

@@ -9,6 +9,7 @@
 
 #include "archive/archive.h"
 #include "core/buf.h"
+#include "scp/frames.h"
 #include "scp/selection.h"
 #include "scp/session.h"
 
@@ -48,6 +49,9 @@ struct vt_retrieval {
     const struct vt_command *command;
     struct vt_selection *selection;
     struct vt_trail *trail; /* what goes out, for the audit trail */
+    bool by_uid;            /* Composite Instance Root: `asked` says what, level FRAME is `extracted` */
+    struct vt_frame_request asked;
+    struct vt_extracted extracted;
     size_t pending_at; /* sub-operations done when the last pending answer was sent */
     int64_t pending_time;
 };
