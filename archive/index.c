@@ -116,3 +116,8 @@ bool vt_index_counts(struct vt_index *index, struct vt_index_counts *out, struct
 {
     return index->driver->counts(index, out, err);
 }
+
+bool vt_index_empty(struct vt_index *index, bool *out_empty, struct vt_err *err)
+{
+    return index->driver->empty(index, out_empty, err);
+}

@@ -80,7 +80,10 @@ struct vt_index_driver {
     /* The instances below what a plan matches, in order study, series, instance number: for retrieval. */
     struct vt_cursor *(*select)(struct vt_index *index, const struct vt_plan *plan, struct vt_err *err);
     bool (*select_next)(struct vt_cursor *cursor, struct vt_index_entry *out, bool *out_more, struct vt_err *err);
+    /* Looks at every patient. */
     bool (*counts)(struct vt_index *index, struct vt_index_counts *out, struct vt_err *err);
+    /* No instance in it: as quick at any size. */
+    bool (*empty)(struct vt_index *index, bool *out_empty, struct vt_err *err);
 };
 
 extern const struct vt_index_driver vt_index_sqlite;
@@ -107,4 +110,5 @@ struct vt_cursor *vt_index_select(struct vt_index *index, const struct vt_plan *
 bool vt_cursor_select_next(struct vt_cursor *cursor, struct vt_index_entry *out, bool *out_more, struct vt_err *err);
 void vt_cursor_free(struct vt_cursor *cursor);
 VT_DEFINE_AUTO(vt_cursor)
+bool vt_index_empty(struct vt_index *index, bool *out_empty, struct vt_err *err);
 bool vt_index_counts(struct vt_index *index, struct vt_index_counts *out, struct vt_err *err);

@@ -305,6 +305,16 @@ static bool mem_counts(struct vt_index *base, struct vt_index_counts *out, struc
     return true;
 }
 
+static bool mem_empty(struct vt_index *base, bool *out_empty, struct vt_err *err)
+{
+    struct vt_index_counts counts;
+
+    if (!mem_counts(base, &counts, err))
+        return false;
+    *out_empty = counts.instances == 0;
+    return true;
+}
+
 const struct vt_index_driver vt_index_memory = {
     .name = "memory",
     .open = mem_open,
@@ -326,4 +336,5 @@ const struct vt_index_driver vt_index_memory = {
     .select = mem_find,
     .select_next = mem_select_next,
     .counts = mem_counts,
+    .empty = mem_empty,
 };

@@ -373,4 +373,5 @@ const struct vt_index_driver vt_index_sqlite = {
     .select = sq_select,
     .select_next = sq_select_next,
     .counts = sq_counts,
+    .empty = sq_empty,
 };

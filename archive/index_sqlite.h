@@ -235,3 +235,4 @@ struct vt_cursor *sq_select(struct vt_index *base, const struct vt_plan *plan, s
 bool sq_select_next(struct vt_cursor *base, struct vt_index_entry *out, bool *out_more,
                     struct vt_err *err);
 bool sq_counts(struct vt_index *base, struct vt_index_counts *out, struct vt_err *err);
+bool sq_empty(struct vt_index *base, bool *out_empty, struct vt_err *err);

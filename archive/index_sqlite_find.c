@@ -202,6 +202,23 @@ bool sq_counts(struct vt_index *base, struct vt_index_counts *out, struct vt_err
                     NULL, each_counts, out, &found, err);
 }
 
+static bool each_nothing(struct sq_index *index, struct sqlite3_stmt *stmt, void *context,
+                         struct vt_err *err)
+{
+    (void)index, (void)stmt, (void)context, (void)err;
+    return true;
+}
+
+bool sq_empty(struct vt_index *base, bool *out_empty, struct vt_err *err)
+{
+    bool found;
+
+    if (!with_row(base, "SELECT 1 FROM instance LIMIT 1", NULL, each_nothing, NULL, &found, err))
+        return false;
+    *out_empty = !found;
+    return true;
+}
+
 /* ---- matches ---- */
 
 static bool bind_all(struct sq_cursor *cursor, struct vt_err *err)

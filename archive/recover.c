@@ -291,14 +291,14 @@ static bool sweep(struct vt_archive *archive, struct vt_err *err)
 
 static bool check_index(struct vt_archive *archive, struct vt_err *err)
 {
-    struct vt_index_counts counts = { 0 };
+    bool empty = false;
     uint64_t ignored = 0;
 
     if (archive->options.rebuild_index)
         return vt_rebuild_index(archive, atomic_load(&archive->index), NULL, &ignored, err);
-    if (!vt_index_counts(atomic_load(&archive->index), &counts, err))
+    if (!vt_index_empty(atomic_load(&archive->index), &empty, err))
         return false;
-    return counts.instances > 0 || !vt_rebuild_has_objects(archive) || index_was_lost(archive, err);
+    return !empty || !vt_rebuild_has_objects(archive) || index_was_lost(archive, err);
 }
 
 /* Loud: what was acknowledged may be lost, and only verify can tell. */

@@ -69,8 +69,13 @@ static void counts_are_those_of_the_rows(void **state)
     struct world *world = *state;
     struct vt_index_counts counts;
     struct vt_err err = { 0 };
+    bool empty = false;
 
+    assert_true(vt_index_empty(world->index, &empty, &err));
+    assert_true(empty);
     fill(world);
+    assert_true(vt_index_empty(world->index, &empty, &err));
+    assert_false(empty);
     assert_true(vt_index_counts(world->index, &counts, &err));
     assert_int_equal(counts.patients, 2);
     assert_int_equal(counts.studies, 3);
