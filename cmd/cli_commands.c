@@ -172,6 +172,7 @@ const struct vt_cli_command vt_cli_commands[] = {
             { "--polarity", NULL, "HOW", "NORMAL or REVERSE", "NORMAL REVERSE" },
             { "--priority", NULL, "HOW", "of the films at the printer", "HIGH MED LOW" },
             { "--label", NULL, "TEXT", "of the film session", NULL },
+            { "--bits", NULL, "N", "of a grey value: 8 or 12", "8 12" },
             { "--colour", NULL, NULL, "by the printer's Color service", NULL },
             { "--background", NULL, NULL, "does not wait for the job", NULL },
         },

@@ -20,7 +20,8 @@ struct vt_print_images {
     size_t attributes;        /* bytes of it before the pixel data */
     const uint8_t *pixels;
     size_t frame_size, frames;
-    bool colour;
+    bool colour; /* of RGB, YBR or a palette */
+    unsigned bits;
     bool has_window; /* of the state, for this instance */
     double center, width;
 };
@@ -135,6 +136,16 @@ static uint64_t number_of(const struct vt_print_images *images, uint32_t tag, ui
     return (uint64_t)value;
 }
 
+static bool is_palette(const struct vt_print_images *images)
+{
+    struct vt_element element;
+    char text[32] = "";
+
+    if (vt_element_find(images->bytes.data, images->attributes, VT_EXPLICIT_LE, VT_TAG_PHOTOMETRIC_INTERPRETATION, &element))
+        vt_element_text(&element, text, sizeof text);
+    return strcmp(text, "PALETTE COLOR") == 0;
+}
+
 /* The instance decoded, as bytes. */
 static bool decode(struct vt_print_images *images, const char *path, struct vt_err *err)
 {
@@ -159,7 +170,8 @@ static bool decode(struct vt_print_images *images, const char *path, struct vt_e
         return vt_fail(err, VT_E_INVALID, "its pixel data is cut short");
     images->frame_size = (size_t)size;
     images->frames = (size_t)frames;
-    images->colour = samples == 3;
+    images->bits = (unsigned)number_of(images, VT_TAG_BITS_STORED, bits);
+    images->colour = samples == 3 || is_palette(images);
     return true;
 }
 
@@ -196,12 +208,14 @@ bool vt_print_images_draw(struct vt_print_images *images, size_t i, struct vt_pr
 {
     const struct vt_printer *printer = images->printer;
     bool colour = printer->options.colour;
+    bool deep = !colour && !images->colour && printer->bits == 12 && images->bits > 8;
     struct vt_rendered used;
     struct vt_render what = { .attributes = images->bytes.data,
                               .attributes_size = images->attributes,
                               .transfer_syntax = VT_UID_EXPLICIT_LE,
                               .number = (uint32_t)i,
                               .grey = !colour,
+                              .deep = deep,
                               .plain = colour };
 
     if (i >= images->frames)
@@ -217,7 +231,7 @@ bool vt_print_images_draw(struct vt_print_images *images, size_t i, struct vt_pr
         return false;
     out->columns = (uint16_t)used.columns;
     out->rows = (uint16_t)used.rows;
-    out->bits = 8;
+    out->bits = deep ? 12 : 8;
     out->samples = colour ? 3 : 1;
     bool grey = out->pixels.size == (size_t)used.columns * used.rows;
     return !colour || !grey || make_rgb(out, err);

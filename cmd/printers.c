@@ -82,7 +82,9 @@ static bool read_section(const struct vt_conf *conf, const char *name, struct vt
 {
     struct vt_print_options *options = &out->options;
     const char *layout = vt_conf_text(conf, "printer", name, "layout", "1x1");
+    static const char *const depths[] = { "8", "12", NULL };
     bool lut = true;
+    size_t depth;
 
     for (size_t i = 0; i < VT_COUNT(words); i++) {
         const char *text = vt_conf_text(conf, "printer", name, words[i].key, "");
@@ -92,8 +94,10 @@ static bool read_section(const struct vt_conf *conf, const char *name, struct vt
     if (!vt_print_layout(layout, options->layout, &options->boxes, err))
         return vt_fail_context(err, "printer.%s.layout", name);
     if (!vt_conf_bool(conf, "printer", name, "colour", false, &options->colour, err) ||
-        !vt_conf_bool(conf, "printer", name, "presentation_lut", true, &lut, err))
+        !vt_conf_bool(conf, "printer", name, "presentation_lut", true, &lut, err) ||
+        !vt_conf_choice(conf, "printer", name, "bits", depths, 0, &depth, err))
         return false;
+    out->bits = depth == 1 ? 12 : 8;
     options->no_presentation_lut = !lut;
     return true;
 }
@@ -187,6 +191,11 @@ static bool read_asked(const json_t *asked, struct vt_printer *out, struct vt_er
         if (out->frame < 0 || (out->frame == 0 && strcmp(text, "all") != 0))
             return vt_fail(err, VT_E_INVALID, "--frame '%.20s' is neither a number nor all", text);
     }
+    if ((text = asked_for(asked, "bits"))) {
+        out->bits = strcmp(text, "12") == 0 ? 12 : 8;
+        if (out->bits == 8 && strcmp(text, "8") != 0)
+            return vt_fail(err, VT_E_INVALID, "--bits '%.20s' is neither 8 nor 12", text);
+    }
     if (json_is_true(json_object_get(asked, "colour")))
         out->options.colour = true;
     return true;
@@ -196,6 +205,7 @@ bool vt_printer_read(const struct vt_conf *conf, const struct vt_peers *peers, c
                      struct vt_printer *out, struct vt_err *err)
 {
     *out = (struct vt_printer){ .frame = 1,
+                                .bits = 8,
                                 .options = { .copies = 1,
                                              .min_density = -1,
                                              .max_density = -1,

@@ -8,6 +8,7 @@
  *   film_size = 14INX17IN       and orientation, medium, destination, magnification, smoothing, border, empty, trim,
  *                               resolution, polarity, priority, copies, configuration, annotation, min_density, max_density,
  *                               illumination, reflection: the standard's words, as the printer's conformance statement has them
+ *   bits = 8                    of a grey value: 8, or 12 where the image has more than 8
  *   colour = no                 a colour printer
  *   presentation_lut = yes      asked for when the printer offers it
  *
@@ -28,6 +29,7 @@ struct vt_printer {
     struct vt_peer peer;
     char store[512];
     struct vt_print_options options;
+    int bits;                    /* of a grey value: 8 or 12 */
     bool has_window;             /* asked for; else the image's own */
     double center, width;
     char state[1024];            /* a presentation state whose windows count; "" none */

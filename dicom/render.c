@@ -126,6 +126,11 @@ static bool draw(const struct vt_render *what, struct vt_render_image *image, co
         (syntax->encoding == VT_EXPLICIT_BE && image->shape.bits_allocated > 8 && !swap(what, image, &plain, err)) ||
         !vt_render_map(what, image, &mapped, &samples, used, err))
         return false;
+    if (what->deep) {
+        used->columns = image->shape.columns;
+        used->rows = image->shape.rows;
+        return vt_buf_append(jpeg, mapped.data, mapped.size, err);
+    }
     vt_buf_fini(&plain);
     if (!vt_render_scale(mapped.data, image->shape.columns, samples, &part, &scaled, err))
         return false;

@@ -40,6 +40,7 @@ struct vt_render {
     bool png;                         /* a PNG instead of a JPEG */
     bool grey;                        /* no JPEG: a byte a pixel, colours as their brightness */
     bool plain;                       /* no JPEG: a byte a sample, colours as RGB by pixel */
+    bool deep;                        /* no JPEG, grey only, whole and not scaled: 12 bits in two bytes, little endian */
 };
 
 /* What was used, for who changes the window by hand. Grey only: colour has width 0. */

@@ -42,6 +42,7 @@ struct grey {
     const struct vt_render_lut *voi; /* NULL: the window */
     enum vt_window window;
     double center, width;
+    double top; /* white */
     bool inverse;
 };
 
@@ -50,7 +51,7 @@ static double rescale(const struct vt_render_image *image, double stored)
     return image->modality.count ? vt_render_look_up(&image->modality, stored) : stored * image->slope + image->intercept;
 }
 
-static uint8_t shade(const struct grey *grey, int64_t stored)
+static uint16_t shade(const struct grey *grey, int64_t stored)
 {
     double x = rescale(grey->image, (double)stored), y;
 
@@ -65,7 +66,7 @@ static uint8_t shade(const struct grey *grey, int64_t stored)
     else
         y = (x - (grey->center - 0.5)) / (grey->width - 1) + 0.5;
     y = y > 0 ? y < 1 ? y : 1 : 0; /* also of what is no number */
-    return (uint8_t)lround(255 * (grey->inverse ? 1 - y : y));
+    return (uint16_t)lround(grey->top * (grey->inverse ? 1 - y : y));
 }
 
 static void find_range(const struct vt_render_image *image, struct vt_rendered *used)
@@ -85,7 +86,9 @@ static void find_range(const struct vt_render_image *image, struct vt_rendered *
 static struct grey choose_window(const struct vt_render *what, const struct vt_render_image *image,
                                  struct vt_rendered *used)
 {
-    struct grey grey = { .image = image, .inverse = strcmp(image->photometric, "MONOCHROME1") == 0 };
+    struct grey grey = { .image = image,
+                         .top = what->deep ? 4095 : 255,
+                         .inverse = strcmp(image->photometric, "MONOCHROME1") == 0 };
 
     if (what->window != VT_WINDOW_OWN) {
         grey.window = what->window;
@@ -106,28 +109,39 @@ static struct grey choose_window(const struct vt_render *what, const struct vt_r
     return grey;
 }
 
+/* A byte, or two, little endian. */
+static void put_shade(uint8_t *out, size_t i, bool deep, uint16_t value)
+{
+    if (!deep) {
+        out[i] = (uint8_t)value;
+        return;
+    }
+    out[2 * i] = (uint8_t)value;
+    out[2 * i + 1] = (uint8_t)(value >> 8);
+}
+
 static bool map_grey(const struct vt_render *what, const struct vt_render_image *image, uint8_t *out,
                      struct vt_rendered *used, struct vt_err *err)
 {
     unsigned bits = image->shape.bits_stored;
-    vt_autofree uint8_t *table = NULL;
+    vt_autofree uint16_t *table = NULL;
 
     find_range(image, used);
     const struct grey grey = choose_window(what, image, used);
     if (bits > TABLE_BITS_MAX) {
         for (size_t i = 0; i < pixel_count(image); i++)
-            out[i] = shade(&grey, value_at(image, i));
+            put_shade(out, i, what->deep, shade(&grey, value_at(image, i)));
         return true;
     }
     size_t range = (size_t)1 << bits;
     int64_t least = image->shape.is_signed ? -(int64_t)(range / 2) : 0;
-    table = malloc(range);
+    table = malloc(range * sizeof *table);
     if (!table)
         return vt_fail(err, VT_E_NOMEM, "no memory to draw a frame");
     for (size_t i = 0; i < range; i++)
         table[i] = shade(&grey, (int64_t)i + least);
     for (size_t i = 0; i < pixel_count(image); i++)
-        out[i] = table[value_at(image, i) - least];
+        put_shade(out, i, what->deep, table[value_at(image, i) - least]);
     return true;
 }
 
@@ -179,8 +193,10 @@ bool vt_render_map(const struct vt_render *what, struct vt_render_image *image, 
 {
     bool colour = image->shape.samples == 3;
     unsigned samples = colour || image->palette ? 3 : 1;
-    size_t size = pixel_count(image) * samples;
+    size_t size = pixel_count(image) * (what->deep ? 2 : samples);
 
+    if (what->deep && samples != 1)
+        return vt_fail(err, VT_E_UNSUPPORTED, "colours are not drawn in 12 bits");
     if (image->size < vt_pixel_frame_size(&image->shape))
         return vt_fail(err, VT_E_INVALID, "a frame has %zu bytes where %llu are due", image->size,
                        (unsigned long long)vt_pixel_frame_size(&image->shape));

@@ -20,6 +20,7 @@ from node import Node, free_port, json_lines, work_folder
 from rawdicom import (EXPLICIT, NO_DATA_SET, SECONDARY_CAPTURE, Association, Closed, element, elements_of, instance, part10, pdu,
                       item, text, us)
 
+GSPS = "1.2.840.10008.5.1.4.1.1.11.1"
 CT = "1.2.840.10008.5.1.4.1.1.2"
 WAIT = 60
 COLOUR_META, PRINT_JOB = "1.2.840.10008.5.1.1.18", "1.2.840.10008.5.1.1.14"
@@ -78,6 +79,11 @@ def until(what, condition, seconds=WAIT):
             return
         time.sleep(0.1)
     raise AssertionError(f"never: {what}")
+
+
+def wrap(data):
+    """An item."""
+    return struct.pack("<HHI", 0xFFFE, 0xE000, len(data)) + data
 
 
 class Laser:
@@ -178,6 +184,31 @@ def case_the_window_of_the_command_line_goes_before_the_image_s_own(node, work):
         until("it is stored", lambda: len(laser.films()) == 1)
         pixels = picture(laser, boxes_of(laser.films()[0])[0])
         equal((int(pixels[0, 0]), int(pixels[0, 15])), (0, 128))
+
+
+def case_twelve_bits_are_twelve_bits(node, work):
+    with Laser(work / "deep") as laser:
+        done = node.cli("print", *configuration(laser.port, "bits=12"), "LASER1", work / "ct/001.dcm", "--window", "1100/2001")
+        equal(done.returncode, 0, done.stderr)
+        until("it is stored", lambda: len(laser.films()) == 1)
+        box = boxes_of(laser.films()[0])[0]
+        stored = laser.hardcopies()[box.ReferencedImageSequence[0].ReferencedSOPInstanceUID]
+        pixels = picture(laser, box)
+        equal((stored.BitsAllocated, stored.BitsStored, int(pixels[0, 0]), int(pixels[0, 15])), (16, 12, 1, 2049))
+
+
+def case_a_presentation_state_gives_the_window(node, work):
+    window = element(0x00281050, "DS", "1100") + element(0x00281051, "DS", "2001")
+    other = element(0x00281050, "DS", "0") + element(0x00281051, "DS", "10")
+    named = element(0x00081140, "SQ", wrap(element(0x00081150, "UI", CT) + element(0x00081155, "UI", "1.2.77.9")))
+    data = element(0x00080016, "UI", GSPS) + element(0x00080018, "UI", "1.2.79.1") + \
+        element(0x00283110, "SQ", wrap(named + other) + wrap(window))
+    (work / "state.dcm").write_bytes(part10(data, EXPLICIT, GSPS, "1.2.79.1"))
+    with Laser(work / "stated") as laser:
+        done = node.cli("print", *configuration(laser.port), "LASER1", work / "ct/001.dcm", "--state", work / "state.dcm")
+        equal(done.returncode, 0, done.stderr)
+        until("it is stored", lambda: len(laser.films()) == 1)
+        equal(int(picture(laser, boxes_of(laser.films()[0])[0])[0, 15]), 128)
 
 
 def case_an_implicit_printer_without_presentation_luts_prints_too(node, work):
