@@ -7,6 +7,7 @@
 #include "core/auto.h"
 #include "core/err.h"
 #include "hypervisor/console.h"
+#include "hypervisor/driver.h"
 #include "hypervisor/explain.h"
 #include "hypervisor/line.h"
 
@@ -25,17 +26,27 @@ static bool find(struct vt_keeper *keeper, const char *uuid, char out_ref[static
     return found || vt_fail(err, VT_E_NOTFOUND, "the pool has no VM %.60s", uuid);
 }
 
-static struct vt_console *open_console(struct vt_keeper *keeper, const char *uuid, struct vt_err *err)
+/* NULL: err. */
+static struct vt_console *open_ref(struct vt_keeper *keeper, const char *ref, struct vt_err *err)
 {
+    void *session = NULL;
+    const struct vt_driver *driver = vt_keeper_driver(keeper, &session);
     struct vt_xapi *xapi = vt_keeper_xapi(keeper);
     VT_AUTO(vt_line) line = xapi ? vt_line_new(err) : NULL;
+
+    if (xapi)
+        return line ? vt_console_open(xapi, line, ref, err) : NULL;
+    int fd = driver->console(session, ref, err);
+    return fd >= 0 ? vt_console_take(fd, err) : NULL;
+}
+
+static struct vt_console *open_console(struct vt_keeper *keeper, const char *uuid, struct vt_err *err)
+{
     char ref[VT_XAPI_REF_MAX];
 
-    if (!xapi)
-        vt_fail(err, VT_E_UNSUPPORTED, "screens are shown of XenServer and XCP-ng pools only: use virt-viewer");
-    if (!line || !find(keeper, uuid, ref, err))
+    if (!find(keeper, uuid, ref, err))
         return NULL;
-    struct vt_console *console = vt_console_open(xapi, line, ref, err);
+    struct vt_console *console = open_ref(keeper, ref, err);
     if (!console) {
         vt_explain(err, vt_keeper_read(keeper));
         vt_keeper_done(keeper);

@@ -11,6 +11,7 @@
 
 #include "cmd/vm_commands.h"
 #include "cmd/vm_pool.h"
+#include "cmd/vm_relay.h"
 #include "core/auto.h"
 #include "core/clock.h"
 #include "core/err.h"
@@ -19,7 +20,7 @@
 #include "hypervisor/explain.h"
 #include "hypervisor/rfb.h"
 
-enum { PIECE = 65536, GRAB_S = 30, LOOK_MS = 200 };
+enum { GRAB_S = 30, LOOK_MS = 200 };
 
 #define CLASSES (VT_CLASS_BIT(VT_CLASS_VM) | VT_CLASS_BIT(VT_CLASS_HOST))
 
@@ -85,89 +86,10 @@ static bool screenshot(const struct vt_pool *pool, struct vt_console *console, c
     return ok;
 }
 
-/* ---- the relay ---- */
-
-/* Bytes on their way, from one side's read to the other side's write. */
-struct piece {
-    uint8_t bytes[PIECE];
-    size_t size, sent;
-};
-
-static bool is_empty(const struct piece *piece)
+static bool stopped(void *context)
 {
-    return piece->sent == piece->size;
-}
-
-static bool from_console(struct vt_console *console, struct piece *piece, struct vt_err *err)
-{
-    piece->size = piece->sent = 0;
-    return vt_console_read(console, piece->bytes, sizeof piece->bytes, &piece->size, err);
-}
-
-static bool to_console(struct vt_console *console, struct piece *piece, struct vt_err *err)
-{
-    size_t moved = 0;
-    bool ok =
-        vt_console_write(console, piece->bytes + piece->sent, piece->size - piece->sent, &moved, err);
-
-    piece->sent += moved;
-    return ok;
-}
-
-/* false with no error: the viewer has gone. */
-static bool from_viewer(int fd, struct piece *piece, struct vt_err *err)
-{
-    ssize_t size = read(fd, piece->bytes, sizeof piece->bytes);
-
-    if (size < 0)
-        return errno == EAGAIN || errno == EINTR || errno == ECONNRESET
-                   ? errno != ECONNRESET
-                   : vt_fail_errno(err, "the viewer's connection");
-    piece->size = (size_t)size;
-    piece->sent = 0;
-    return size > 0;
-}
-
-static bool to_viewer(int fd, struct piece *piece, struct vt_err *err)
-{
-    ssize_t size = write(fd, piece->bytes + piece->sent, piece->size - piece->sent);
-
-    if (size < 0)
-        return errno == EAGAIN || errno == EINTR ? true
-               : errno == EPIPE || errno == ECONNRESET
-                   ? false
-                   : vt_fail_errno(err, "the viewer's connection");
-    piece->sent += (size_t)size;
-    return true;
-}
-
-/* Until one side ends, which is no failure. */
-static bool relay(struct vt_console *console, int in, int out, struct vt_err *err)
-{
-    static struct piece down, up;
-    bool going = true;
-
-    down = up = (struct piece){ .size = 0 };
-    while (going && !vt_cli_interrupted()) {
-        if (is_empty(&down) && !from_console(console, &down, err))
-            break;
-        struct pollfd fds[] = {
-            { vt_console_socket(console), (short)((is_empty(&down) ? POLLIN : 0) |
-                                                  (is_empty(&up) ? 0 : POLLOUT)), 0 },
-            { is_empty(&up) ? in : -1, POLLIN, 0 },
-            { is_empty(&down) ? -1 : out, POLLOUT, 0 },
-        };
-        poll(fds, VT_COUNT(fds), LOOK_MS);
-        if (fds[1].revents)
-            going = from_viewer(in, &up, err);
-        if (going && !is_empty(&up))
-            going = to_console(console, &up, err);
-        if (going && fds[2].revents)
-            going = to_viewer(out, &down, err);
-    }
-    if (err->code == VT_E_CLOSED)
-        vt_err_clear(err); /* the VM was shut down, or the host ended it */
-    return !vt_failed(err);
+    (void)context;
+    return vt_cli_interrupted();
 }
 
 /* ---- where the viewer connects ---- */
@@ -272,7 +194,7 @@ static bool show(struct vt_pool *pool, const struct vt_object *vm, struct vt_err
     }
     if (file)
         return screenshot(pool, console, file, err);
-    return relay(console, stdio ? STDIN_FILENO : viewer, stdio ? STDOUT_FILENO : viewer, err);
+    return vt_vm_relay(console, stdio ? STDIN_FILENO : viewer, stdio ? STDOUT_FILENO : viewer, stopped, NULL, err);
 }
 
 static bool check_options(const struct vt_cli *cli, struct vt_err *err)

@@ -112,6 +112,15 @@ json_t *vt_row_of_vm(const struct vt_pool *pool, const struct vt_object *vm, boo
                      joined(addresses), "snapshots", count, "uuid", vt_object_text(vm, "uuid"));
 }
 
+/* Where it stands in the tree of its VM: behind which snapshot, and whether the VM goes on from it. */
+static void add_place(const struct vt_pool *pool, const struct vt_object *snapshot, const struct vt_object *vm, json_t *row)
+{
+    const struct vt_object *parent = vt_picture_follow(pool->picture, snapshot, "parent");
+
+    json_object_set_new(row, "parent", parent ? json_string(vt_object_text(parent, "uuid")) : json_null());
+    json_object_set_new(row, "current", json_boolean(vm && vt_picture_follow(pool->picture, vm, "parent") == snapshot));
+}
+
 json_t *vt_row_of_snapshot(const struct vt_pool *pool, const struct vt_object *snapshot)
 {
     const struct vt_object *vm = vt_picture_follow(pool->picture, snapshot, "snapshot_of");
@@ -120,11 +129,14 @@ json_t *vt_row_of_snapshot(const struct vt_pool *pool, const struct vt_object *s
     bool revertible = vt_object_list(snapshot, "allowed_operations", &allowed) == 0 ||
                       vt_object_has(snapshot, "allowed_operations", "revert");
 
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:b}", "name", name_of(snapshot), "time",
-                     vt_object_text(snapshot, "snapshot_time"), "kind",
-                     memory ? "checkpoint" : "snapshot", "vm", name_of(vm), "uuid",
-                     vt_object_text(snapshot, "uuid"), "description",
-                     vt_object_text(snapshot, "name_description"), "revertible", revertible);
+    json_t *row = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:b}", "name", name_of(snapshot), "time",
+                            vt_object_text(snapshot, "snapshot_time"), "kind",
+                            memory ? "checkpoint" : "snapshot", "vm", name_of(vm), "uuid",
+                            vt_object_text(snapshot, "uuid"), "description",
+                            vt_object_text(snapshot, "name_description"), "revertible", revertible);
+    if (row && pool->cli->options->json)
+        add_place(pool, snapshot, vm, row);
+    return row;
 }
 
 /* ---- hosts ---- */

@@ -128,7 +128,7 @@ export function Snapshots({ vm, may, run, doing, onClose }) {
     return html`<dialog class="wide" ref=${box} onClose=${onClose} aria-label=${`Snapshots of ${vm.name}`}><h2>Snapshots of ${vm.name}</h2>
         <${Problem} error=${error || (doing && doing.error)} />${data && rows.length === 0 && html`<p>There are none.</p>`}
         <ul class="tree" role="tree">${rows.map(row => html`<li role="treeitem" aria-level=${row.depth + 1} style=${{ marginLeft: `${row.depth * 1.5}rem` }}>
-            <b>${row.name}</b><span>${when(row.time)}</span><span>${row.kind}</span><span>${row.description}</span>
+            <span><b>${row.name}</b>${row.current ? " (it goes on from here)" : ""}</span><span>${when(row.time)}</span><span>${row.kind}</span><span>${row.description}</span>
             ${may && html`<span class="buttons">${row.revertible !== false && html`<button disabled=${busy} aria-label=${`Revert to ${row.name}`} onClick=${() => act("revert", row)}>Revert</button>`}
                 <button class="danger" disabled=${busy} aria-label=${`Delete ${row.name}`}
                     onClick=${() => setAsked({ verb: "snapshot-delete", snapshot: row, question: `Delete the snapshot ${row.name}? Nobody can go back to it then.` })}>Delete</button></span>`}</li>`)}</ul>

@@ -38,6 +38,8 @@ export const machineSteps = ({ page, url, see, outside, lost }) => ({
         await tree.first().waitFor();
         await page.getByRole("button", { name: "Take one now" }).click();
         await tree.nth(1).waitFor();
+        await page.waitForFunction(() => [...document.querySelectorAll(".tree li")].map(one => one.getAttribute("aria-level")).join() === "1,2");
+        await page.locator(".tree li", { hasText: "it goes on from here" }).waitFor();
         await see("snapshots");
         await page.getByRole("button", { name: /^Revert to/ }).first().click();
         const word = page.locator("dialog[aria-label=Confirm] b");
