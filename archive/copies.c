@@ -15,6 +15,7 @@
 #include "archive/volume_inside.h"
 #include "core/clock.h"
 #include "core/err.h"
+#include "core/io.h"
 
 enum { COPIES_MAX = 8 }; /* of one instance that are looked at */
 
@@ -159,15 +160,21 @@ static bool next_copy(struct vt_archive *archive, const char *after, const char 
     return ok;
 }
 
-/* The row goes first: a file without a row is an orphan that verify tells; a row without a file would
- * promise what is not there. */
+/* The file goes first, for good: what has no row might be served again by a reindex. Nobody relies on a row without having read
+ * the file. */
 static bool drop(struct vt_archive *archive, const char *file, struct vt_err *err)
 {
-    if (!vt_copies_forget(archive, file, err))
+    char folder[VT_FILE_MAX];
+
+    snprintf(folder, sizeof folder, "%s", file);
+    *strrchr(folder, '/') = '\0';
+    vt_autoclose fd = openat(archive->root, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (unlinkat(archive->root, file, 0) < 0 && errno != ENOENT)
+        return vt_fail_errno(err, "removing %s", file);
+    if (fd >= 0 && !vt_io_sync_folder(fd, folder, err))
         return false;
-    if (unlinkat(archive->root, file, 0) == 0)
-        vt_volume_prune(archive->root, file);
-    return true;
+    vt_volume_prune(archive->root, file);
+    return vt_copies_forget(archive, file, err);
 }
 
 /* Does the index still name such an instance, and does it name another file? */

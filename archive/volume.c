@@ -217,6 +217,15 @@ int vt_volume_root(struct vt_archive *archive, const char *name, struct vt_err *
     return -1;
 }
 
+bool vt_volume_sync(struct vt_archive *archive, const char *file, struct vt_err *err)
+{
+    char name[VT_VOLUME_NAME_MAX + 1];
+
+    vt_volume_of(file, name);
+    vt_autoclose root = vt_volume_root(archive, name, err);
+    return root >= 0 && (syncfs(root) == 0 || vt_fail_errno(err, "volume %s", name));
+}
+
 bool vt_volume_is_ready(struct vt_archive *archive, const char *name, struct vt_err *err)
 {
     vt_autoclose root = vt_volume_root(archive, name, err);

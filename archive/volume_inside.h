@@ -29,5 +29,7 @@ int vt_volume_root(struct vt_archive *archive, const char *name, struct vt_err *
 uint64_t vt_volume_stop(const struct vt_archive *archive, const char *name, uint64_t total);
 uint64_t vt_volume_reserve(const struct vt_archive *archive, const char *name, uint64_t total);
 uint64_t vt_volume_warn(const struct vt_archive *archive, const char *name, uint64_t total);
+/* What was done on the volume of that file is durable. */
+bool vt_volume_sync(struct vt_archive *archive, const char *file, struct vt_err *err);
 /* The part of a file's name below the folder of its volume. */
 const char *vt_volume_below(const char *file);

@@ -307,6 +307,22 @@ static void settle(struct move *move)
             vt_volume_prune(move->archive->root, move->steps[i].entry.file);
 }
 
+/* That they are gone is durable: on each volume that some of them lay on. */
+static bool sync_released(const struct move *move, struct vt_err *err)
+{
+    char synced[VT_VOLUME_NAME_MAX + 1] = "", name[VT_VOLUME_NAME_MAX + 1];
+
+    for (size_t i = 0; i < move->count && move->way != VT_VOLUME_KEEP; i++) {
+        vt_volume_of(move->steps[i].entry.file, name);
+        if (!move->steps[i].done || strcmp(name, synced) == 0)
+            continue;
+        if (!vt_volume_sync(move->archive, move->steps[i].entry.file, err))
+            return false;
+        memcpy(synced, name, sizeof synced);
+    }
+    return true;
+}
+
 static bool run_batch(struct move *move, struct vt_err *err)
 {
     uint64_t bytes = 0;
@@ -322,7 +338,8 @@ static bool run_batch(struct move *move, struct vt_err *err)
         return false;
     settle(move);
     struct vt_err later = { 0 };
-    bool forgotten = note(move, VT_VOLUME_FORGET, &later);
+    /* As long as a first one may come back after a power cut, its note stays. */
+    bool forgotten = sync_released(move, &later) && note(move, VT_VOLUME_FORGET, &later);
     if (ok && !forgotten)
         *err = later;
     return ok && forgotten;

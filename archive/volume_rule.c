@@ -250,7 +250,8 @@ static bool move_version(const struct vt_admin *admin, const struct version *ver
     if (carried && unlinkat(archive->root, version->file, 0) == 0)
         vt_volume_prune(archive->root, version->file);
     struct vt_err later = { 0 };
-    note_version(archive, version, to, VT_VOLUME_FORGET, &later);
+    if (vt_volume_sync(archive, version->file, &later))
+        note_version(archive, version, to, VT_VOLUME_FORGET, &later);
     vt_volumes_release(archive);
     out->instances += carried;
     if (ok || err->code != VT_E_CORRUPT)
