@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """The console in headless Chromium (npm playwright-core) against a real node, the simulated pool and its daemon; users and roles; the
-JSON API; events; npm dicomweb-client. Screenshots stay in the build folder, console/."""
+JSON API; events; npm dicomweb-client. Screenshots stay in the build folder, console/; with VT_IMAGES=docs/images those of the README and the
+guide are made anew."""
 import base64
 import http.client
 import json
@@ -25,6 +26,7 @@ HERE = pathlib.Path(__file__).resolve().parent / "console"
 WORK = BIN.resolve().parent / "console"
 FILES = ("package.json", "package-lock.json", ".npmrc", *sorted(path.name for path in HERE.glob("*.mjs")))
 PASSWORD = "correct horse"
+IMAGES = ("studies", "viewer", "slide", "now", "workstations", "impact", "screen", "monitor", "nodes", "emergency")
 NODE_SECONDS = 280
 
 
@@ -142,6 +144,15 @@ def run_node(*words, control=None, actions=None):
         equal(process.returncode, 0, words[0])
 
 
+def keep_images():
+    """Small ones: few colours are lost, many bytes are saved."""
+    from PIL import Image
+    for name in IMAGES:
+        with Image.open(WORK / f"{name}.png") as image:
+            small = image.convert("RGB").resize((900, 585), Image.Resampling.LANCZOS)
+            small.quantize(96, dither=Image.Dither.NONE).save(pathlib.Path(os.environ["VT_IMAGES"]) / f"{name}.png", optimize=True)
+
+
 def case_the_page_is_strict_and_small(world):
     status, headers, body = world.ask("/")
     equal(status, 200)
@@ -164,6 +175,8 @@ def case_the_pages_work_in_a_browser(world):
     control.mkdir()
     actions = {"pool-away": world.pool.end, "pool-back": world.pool.begin, "store": world.store}
     run_node("browser.mjs", world.url(), WORK, chromium, name, control, control=control, actions=actions)
+    if os.environ.get("VT_IMAGES"):
+        keep_images()
 
 
 def case_five_thousand_machines_scroll(world):
