@@ -592,6 +592,7 @@ const struct vt_cli_command vt_cli_commands[] = {
         .options = { { "--patient-id", NULL, "ID", "what is new goes under this patient; the files keep what came", NULL },
                      { "--report", NULL, NULL, "a row for every file", NULL },
                      { "--background", NULL, NULL, "a job of vitrined, which goes on when it is restarted", NULL },
+                     { "--worklist", NULL, NULL, "a slide's patient from the worklist, by barcode or file name", NULL },
                      SLIDE_OPTIONS },
         .min_args = 1,
         .max_args = VT_CLI_NO_LIMIT,

@@ -24,6 +24,7 @@ bool vt_watch_slides_conf_read(const struct vt_conf *conf, struct vt_watch_slide
                             &out->settle, err) &&
            vt_conf_duration(conf, "slides", NULL, "every", VT_NS_PER_S / 10, VT_NS_PER_S * 3600,
                             VT_NS_PER_S * 10, &out->every, err) &&
+           vt_conf_bool(conf, "slides", NULL, "worklist", false, &out->worklist, err) &&
            vt_conf_bool(conf, "slides", NULL, "delete_done", false, &out->delete_done, err) &&
            (!out->folder || out->folder[0] == '/' ||
             vt_fail(err, VT_E_INVALID, "slides.watch must be an absolute path"));
@@ -51,6 +52,7 @@ bool vt_watch_slides_start(const struct vt_watch_slides_conf *conf, struct vt_ar
     const struct vt_slide_watch_options options = { .archive = archive,
                                                     .folder = conf->folder,
                                                     .settle = conf->settle,
+                                                    .worklist = conf->worklist,
                                                     .delete_done = conf->delete_done,
                                                     .told = told };
     const struct vt_chore chore = { 0, conf->every, look };

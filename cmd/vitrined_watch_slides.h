@@ -13,9 +13,9 @@ struct vt_watch_slides;
 struct vt_watch_slides_conf {
     const char *folder;   /* borrowed from the configuration; NULL: nothing is watched */
     int64_t settle, every;
-    bool delete_done;
+    bool worklist, delete_done;
 };
-/* Reads: slides.watch settle every delete_done. */
+/* Reads: slides.watch settle every worklist delete_done. */
 bool vt_watch_slides_conf_read(const struct vt_conf *conf, struct vt_watch_slides_conf *out,
                                struct vt_err *err);
 

@@ -73,7 +73,7 @@ extern const struct vt_import_kind vt_import_fileset;
 
 /* The slide kind (media/import_slide.c). */
 extern const struct vt_import_kind vt_import_slide;
-/* Options of slides out of JSON: mpp, label, metadata, no-original, concat-bytes, openslide, fill-holes. */
+/* Options of slides out of JSON: mpp, label, metadata, worklist, no-original, concat-bytes, openslide, fill-holes. */
 struct vt_slide_options;
 struct vt_slide_plan_options;
 bool vt_import_slide_options(const struct json_t *options, struct vt_slide_options *out_reading,

@@ -11,6 +11,7 @@
 #include "media/slide_beside.h"
 #include "media/slide_facts.h"
 #include "media/slide_import.h"
+#include "media/slide_worklist.h"
 
 enum { CONCAT_MIN = 1 << 20, SENTENCE = 512 };
 
@@ -63,13 +64,16 @@ static bool take_metadata(const struct vt_import_call *call, const char *path,
     const char *named = text_of(call->options, "metadata");
     char beside[PATH_MAX];
 
+    bool worklist = flag_of(call->options, "worklist");
+
     if (!named && vt_slide_sidecar(path, beside, sizeof beside))
         named = beside;
-    if (!named)
+    if (!named && !worklist)
         return true;
-    /* A table may select by the barcode that the slide holds. */
+    /* Both may select by the barcode that the slide holds; what a person wrote decides. */
     VT_AUTO(vt_slide) slide = vt_slide_open(path, reading, err);
-    return slide && vt_slide_metadata_read(out, named, slide->name, slide->facts.barcode, err);
+    return slide && (!worklist || vt_slide_worklist(call->archive, slide->name, slide->facts.barcode, out, err)) &&
+           (!named || vt_slide_metadata_read(out, named, slide->name, slide->facts.barcode, err));
 }
 
 struct telling {

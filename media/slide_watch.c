@@ -219,8 +219,10 @@ static void import_one(struct vt_slide_watch *watch, const char *name, const ato
 {
     struct vt_import_counts counts = { 0 };
     struct arrival arrival = { .stopping = stopping };
+    json_t *options = watch->options.worklist ? json_pack("{s:b}", "worklist", true) : NULL;
     const struct vt_import_call call = {
         .archive = watch->options.archive,
+        .options = options,
         .named = true,
         .counts = &counts,
         .row = on_row,
@@ -230,9 +232,11 @@ static void import_one(struct vt_slide_watch *watch, const char *name, const ato
     struct vt_err err = { 0 };
     char path[PATH_MAX];
 
-    if (!path_of(watch, "", name, "", path))
+    bool named = path_of(watch, "", name, "", path);
+    bool ok = named && vt_import_slide.import(&call, path, &err);
+    json_decref(options);
+    if (!named)
         return;
-    bool ok = vt_import_slide.import(&call, path, &err);
     if (atomic_load(stopping) && !ok)
         return; /* it is still there at the next start */
     if (!ok) {

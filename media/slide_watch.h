@@ -24,6 +24,7 @@ struct vt_slide_watch_options {
     struct vt_archive *archive;     /* borrowed */
     const char *folder;             /* copied */
     int64_t settle;                 /* ns that a file must lie still */
+    bool worklist;                  /* patients come from the node's worklist; a slide without an order fails */
     bool delete_done;               /* removes an original that was verified, instead of moving it to done/ */
     /* Told of each slide; text is what `vitrine import` would say. NULL: not told. */
     void (*told)(void *context, const char *name, bool ok, const char *text);

@@ -316,6 +316,33 @@ def case_import_stores_once_and_restore_gives_it_back(world):
         equal(node.cli("verify").returncode, 0)
 
 
+def case_the_worklist_knows_whose_slide_it_is(world):
+    folder = world.folder / "ordered"
+    folder.mkdir()
+    slide = slides.pyramid(folder / "S26-2002-A1.svs", width=500, height=400, levels=1)
+    scanner = folder / "scanner"
+    with Node(folder / "node", [f"slides.watch={scanner}", "slides.settle=300ms", "slides.every=100ms", "slides.worklist=yes"]) as node:
+        def order(patient, accession, more=""):
+            done = node.cli("worklist", "add", f"PatientID={patient}", f"PatientName=Ordered^{patient}", f"AccessionNumber={accession}", "Modality=SM",
+                            "ScheduledStationAETitle=SCANNER", "StudyInstanceUID=1.2.826.0.1." + accession.replace("S26-", "26").replace("-", ".") + more)
+            equal(done.returncode, 0, done.stderr)
+        done = node.cli("--json", "import", "--worklist", slide)
+        row = json_lines(done.stdout)[0]
+        equal((row["result"], row["text"]), ("failed", "the worklist has no order for S26-2002-A1.svs or barcode S26-1001"))
+        order("W20", "S26-200")
+        order("W1", "S26-2002")
+        row = json_lines(node.cli("--json", "import", "--worklist", slide).stdout)[0]
+        equal((row["result"], row["StudyInstanceUID"]), ("stored", "1.2.826.0.1.262002"))
+        equal([s["PatientID"] for s in json_lines(node.cli("--json", "study", "list").stdout)], ["W1"])
+        order("W3", "S26-1001")   # the barcode of the whole slide, which counts more
+        (scanner / "anything.svs").write_bytes(world.slide.read_bytes())
+        wait_for(lambda: (scanner / "done/anything.svs").exists())
+        equal(sorted(s["PatientID"] for s in json_lines(node.cli("--json", "study", "list").stdout)), ["W1", "W3"])
+        order("W4", "S26-1001", ".4")
+        row = json_lines(node.cli("--json", "import", "--worklist", world.slide).stdout)[0]
+        equal((row["result"], row["text"][:43]), ("failed", "several orders of the worklist fit made.svs"))
+
+
 def case_another_node_that_holds_the_study_can_restore(world):
     with Node(world.folder / "node") as one, Node(world.folder / "other") as other:
         files = world.folder / "node" / "objects"
