@@ -178,7 +178,9 @@ static void combined_dates_and_times_are_one_interval(void **state)
     const char *const words[] = { "StudyDate=20200110-20200112", "StudyTime=1200-0900", NULL };
 
     fill(world);
-    assert_string_equal(ask_with(world, VT_LEVEL_STUDY, &combined, words), "");
+    assert_string_equal(ask_with(world, VT_LEVEL_STUDY, &combined, words), "1.2");
+    assert_string_equal(
+        ASK(world, VT_LEVEL_STUDY, "StudyDate=20200110-20200112", "StudyTime=1200-0900"), "");
     const char *const interval[] = { "StudyDate=20200110-20200112", "StudyTime=1000-1100", NULL };
     assert_string_equal(ask_with(world, VT_LEVEL_STUDY, &combined, interval), "1.2;1.1");
     assert_string_equal(
