@@ -8,6 +8,8 @@ import json
 import os
 import pathlib
 import shutil
+import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -256,6 +258,42 @@ def case_a_screen_is_for_our_own_pages_with_a_ticket(world):
     once = ticket()
     equal(world.ask(f"/api/screen?ticket={once}")[0], 400, "no WebSocket")
     equal(open_screen(once), 403, "a second time")
+
+
+def case_a_screen_comes_through_tls_and_does_not_hold_up_the_end(world):
+    certificate, key = world.folder / "web.pem", world.folder / "web.key"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-days", "2", "-keyout", key, "-out",
+                    certificate], check=True, capture_output=True, timeout=60)
+    for options in ([], [f"http.certificate={certificate}", f"http.key={key}"]):
+        with Node(world.folder / f"screens{len(options)}", [f"pool.socket={world.pool.socket}", *options]) as node:
+            with socket.create_connection(("127.0.0.1", node.http_port()), 60) as plain:
+                line = ssl._create_unverified_context().wrap_socket(plain) if options else plain
+                equal(screen_greeting(line, world), b"\x82\x0cRFB 003.008\n")
+                begun = time.monotonic()
+                equal(node.stop(), 0)
+                equal(time.monotonic() - begun < 10, True, "an open screen holds up the end")
+
+
+def screen_greeting(line, world):
+    """The ticket and the WebSocket over one connection; the first frame."""
+    vm = next(vm for vm in world.ask("/api/pool/vms")[2]["rows"] if vm["power_state"] == "Running")
+    line.sendall(f"POST /api/pool/vms/{vm['uuid']}/screen HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n".encode())
+    answer = b""
+    while b"}" not in answer:
+        piece = line.recv(65536)
+        equal(bool(piece), True, answer)
+        answer += piece
+    ticket = json.loads(answer[answer.index(b"{"):])["ticket"]
+    line.sendall(f"GET /api/screen?ticket={ticket} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                 "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode())
+    got = b""
+    while len(got.partition(b"\r\n\r\n")[2]) < 14:
+        piece = line.recv(65536)
+        equal(bool(piece), True, got)
+        got += piece
+    head, _, rest = got.partition(b"\r\n\r\n")
+    equal((head.startswith(b"HTTP/1.1 101 "), b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" in head), (True, True), head)
+    return rest
 
 
 def case_users_have_their_roles(world):
