@@ -160,6 +160,15 @@ static int chain_of(const struct vt_picture *picture, const struct vt_object *vd
     return depth;
 }
 
+/* Files behind a disk that are no disks of the picture. */
+static int behind(const struct vt_object *vdi)
+{
+    const char *count = vt_object_map(vdi, "sm_config", VT_GUARD_BEHIND);
+    long number = count ? strtol(count, NULL, 10) : 0;
+
+    return number < 0 ? 0 : number > VT_CHAIN_LIMIT ? VT_CHAIN_LIMIT : (int)number;
+}
+
 static bool is_merged_soon(const struct vt_picture *picture, const struct vt_object *parent)
 {
     const char *uuid = vt_object_text(parent, "uuid");
@@ -220,10 +229,10 @@ static void add_disk(const struct vt_picture *picture, const struct vt_object *v
     if (!sr || strcmp(vt_object_text(vbd, "type"), "Disk") != 0)
         return;
     out->disks++;
-    int depth = chain_of(picture, vdi, links);
+    int length = chain_of(picture, vdi, links), depth = length + behind(vdi);
     if (depth > out->chain_depth)
         out->chain_depth = depth;
-    out->coalesce_pending |= coalesce_pending(picture, links, depth);
+    out->coalesce_pending |= coalesce_pending(picture, links, length);
     struct need *need = need_of(needs, count, sr);
     need->bytes += is_thick(sr) ? vt_object_int(vdi, "virtual_size") : 0;
 }

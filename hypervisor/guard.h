@@ -93,6 +93,9 @@ struct vt_guard_facts {
     int running, running_sr;
 };
 
+/* In a disk's sm_config: files behind it, of drivers that show none of these as disks of their own. */
+#define VT_GUARD_BEHIND "vitrine-behind"
+
 /* out gets one sentence (empty for VT_GUARD_OK). */
 enum vt_guard vt_guard_check(const struct vt_guard_facts *facts,
                              const struct vt_guard_limits *limits, char *out, size_t room);

@@ -8,6 +8,7 @@
 
 #include "core/buf.h"
 #include "core/err.h"
+#include "hypervisor/guard.h"
 #include "hypervisor/libvirt_state.h"
 #include "hypervisor/verbs.h"
 #include "hypervisor/xmlrpc.h"
@@ -52,6 +53,17 @@ static void put_int(struct record *record, const char *field, int64_t value)
 {
     vt_xmlrpc_member_begin(&record->writer, field);
     vt_xmlrpc_put_int(&record->writer, value);
+    vt_xmlrpc_member_end(&record->writer);
+}
+
+/* A map of one; of none when it has no value. */
+static void put_pair(struct record *record, const char *field, const char *key, const char *value)
+{
+    vt_xmlrpc_member_begin(&record->writer, field);
+    vt_xmlrpc_struct_begin(&record->writer);
+    if (*value)
+        put_text(record, key, value);
+    vt_xmlrpc_struct_end(&record->writer);
     vt_xmlrpc_member_end(&record->writer);
 }
 
@@ -318,7 +330,7 @@ static bool put_storage(const char *path, const struct vt_libvirt_sink *sink,
 static bool put_disk(struct domain *domain, const char *path, const struct vt_libvirt_sink *sink,
                      struct vt_err *err)
 {
-    char uuid[VT_LIBVIRT_UUID_MAX], vdi[VT_XAPI_REF_MAX], sr[VT_XAPI_REF_MAX];
+    char uuid[VT_LIBVIRT_UUID_MAX], vdi[VT_XAPI_REF_MAX], sr[VT_XAPI_REF_MAX], behind[12];
     char (*vbd)[VT_XAPI_REF_MAX] = &domain->vbd_refs[domain->vbd_count];
     virDomainBlockInfo info = { .capacity = 0 };
     struct record record;
@@ -335,6 +347,8 @@ static bool put_disk(struct domain *domain, const char *path, const struct vt_li
     put_bool(&record, "managed", true);
     put_int(&record, "virtual_size", (int64_t)info.capacity);
     put_int(&record, "physical_utilisation", (int64_t)info.allocation);
+    snprintf(behind, sizeof behind, "%u", vt_libvirt_behind(domain->xml, path));
+    put_pair(&record, "sm_config", VT_GUARD_BEHIND, behind);
     put_list(&record, "VBDs", (const char (*)[VT_XAPI_REF_MAX])vbd, 1);
     if (!end(&record, sink, VT_CLASS_VDI, vdi, err))
         return false;
@@ -471,12 +485,7 @@ static void put_operations(struct record *record, const struct domain *domain,
     virDomainGetState(domain->handle, &state, NULL, 0);
     if (!*operation && state == VIR_DOMAIN_SHUTDOWN)
         operation = "clean_shutdown";
-    vt_xmlrpc_member_begin(&record->writer, "current_operations");
-    vt_xmlrpc_struct_begin(&record->writer);
-    if (*operation)
-        put_text(record, domain->ref, operation);
-    vt_xmlrpc_struct_end(&record->writer);
-    vt_xmlrpc_member_end(&record->writer);
+    put_pair(record, "current_operations", domain->ref, operation);
 }
 
 /* libvirt's number of the domain stays through a reboot; XAPI's does not. "2000003" is domain 2,

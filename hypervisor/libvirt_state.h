@@ -77,6 +77,8 @@ char *vt_libvirt_vif_xml(const char *xml, const char *mac, bool up);
 /* The file or device of each disk that can be written, NULL behind the last. NULL: out of memory. */
 char **vt_libvirt_disks(const char *xml);
 void vt_libvirt_disks_free(char **disks);
+/* How many files lie behind that one, in the XML of a VM that runs: what overlays are put upon. */
+unsigned vt_libvirt_behind(const char *xml, const char *path);
 /* What stands for a copy: another name, no uuid and no addresses (libvirt makes new ones), the disks in
  * `from` (NULL behind the last) at the places in `to`. The caller frees it. NULL: out of memory, or it
  * is no domain. */

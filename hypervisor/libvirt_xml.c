@@ -298,6 +298,38 @@ bool vt_libvirt_has_agent(const char *xml)
     return found;
 }
 
+static bool lies_at(xmlNodePtr disk, const char *path)
+{
+    static const char *const names[] = { "file", "dev", "name" };
+    xmlNodePtr source = child(disk, "source");
+    char own[4096];
+
+    for (size_t i = 0; i < VT_COUNT(names); i++) {
+        attribute(source, names[i], own, sizeof own);
+        if (strcmp(own, path) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* <backingStore><source/><backingStore>...<backingStore/></backingStore></backingStore> */
+unsigned vt_libvirt_behind(const char *xml, const char *path)
+{
+    xmlDocPtr document = parse(xml);
+    xmlNodePtr devices = document ? child(xmlDocGetRootElement(document), "devices") : NULL;
+    unsigned count = 0;
+
+    for (xmlNodePtr at = devices ? devices->children : NULL; at; at = at->next) {
+        if (!is(at, "disk") || !lies_at(at, path))
+            continue;
+        for (xmlNodePtr store = child(at, "backingStore"); child(store, "source");
+             store = child(store, "backingStore"))
+            count++;
+    }
+    xmlFreeDoc(document);
+    return count;
+}
+
 void vt_libvirt_description(const char *xml, char *out, size_t room)
 {
     xmlDocPtr document = parse(xml);

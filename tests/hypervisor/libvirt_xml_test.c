@@ -94,6 +94,21 @@ static void an_agent_is_there_when_its_channel_is_connected(void **state)
     assert_false(vt_libvirt_has_agent("not xml"));
 }
 
+static void files_behind_a_disk_are_counted(void **state)
+{
+    static const char xml[] =
+        "<domain><devices><disk device='disk'><source file='/top'/><backingStore type='file'>"
+        "<source file='/middle'/><backingStore type='file'><source file='/base'/><backingStore/>"
+        "</backingStore></backingStore></disk>"
+        "<disk device='disk'><source file='/alone'/><backingStore/></disk></devices></domain>";
+
+    (void)state;
+    assert_int_equal(vt_libvirt_behind(xml, "/top"), 2);
+    assert_int_equal(vt_libvirt_behind(xml, "/alone"), 0);
+    assert_int_equal(vt_libvirt_behind(xml, "/base"), 0);
+    assert_int_equal(vt_libvirt_behind("not xml", "/top"), 0);
+}
+
 static void a_copys_xml_shares_nothing_that_may_exist_once(void **state)
 {
     static const char xml[] =
@@ -150,6 +165,7 @@ int main(void)
         cmocka_unit_test(interfaces_are_read_and_written_with_their_link),
         cmocka_unit_test(a_snapshots_xml_tells_what_it_keeps),
         cmocka_unit_test(an_agent_is_there_when_its_channel_is_connected),
+        cmocka_unit_test(files_behind_a_disk_are_counted),
         cmocka_unit_test(a_copys_xml_shares_nothing_that_may_exist_once),
         cmocka_unit_test(any_failing_allocation_is_reported_and_leaks_nothing),
     };

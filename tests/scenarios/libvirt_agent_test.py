@@ -77,6 +77,8 @@ def case_a_lost_network_is_followed_by_a_quiesced_snapshot_or_by_one_that_says_w
         taken = next(row for row in daemon.rows("vm", "snapshots", "ga") if row["uuid"] == incident["snapshot"])
         equal((taken["description"].splitlines()[0], taken["revertible"]), ("quiesced, disks only: it cannot be reverted to", False), taken)
         equal(wants_recovery(world, overlays(world, "ga")[1]), False)
+        number = daemon.rows("watch", "incident", "list", "ga")[0]["id"]
+        equal(daemon.rows("watch", "incident", "show", str(number))[0]["evidence"]["guard"]["chain_depth"], 2)   # it has one already
         incident = loses_its_network(world, daemon, "plain")
         equal("snapshot not quiesced: no guest agent is connected" in incident["reason"], True, incident)
         taken = next(row for row in daemon.rows("vm", "snapshots", "plain") if row["uuid"] == incident["snapshot"])
