@@ -118,6 +118,7 @@ bool vt_web_start(struct vt_web *web, struct vt_err *err)
         .verb_context = web->inside,
         .origins = web->origins,
         .origin_count = web->origin_count,
+        .ohif = vt_conf_text(web->conf, "http", NULL, "ohif", NULL),
         .pool_socket = vt_conf_text(web->conf, "pool", NULL, "socket", NULL),
     };
 

@@ -19,7 +19,7 @@ bool vt_api_take_row(void *rows, const json_t *row);
 bool vt_api_is_uuid(const char *text);
 
 extern const struct vt_route vt_archive_routes[], vt_jobs_routes[], vt_pool_routes[], vt_vms_routes[], vt_screen_routes[],
-    vt_live_routes[], vt_nodes_routes[], vt_verbs_routes[], vt_now_routes[], vt_page_routes[];
+    vt_live_routes[], vt_nodes_routes[], vt_verbs_routes[], vt_now_routes[], vt_ohif_routes[], vt_page_routes[];
 
 /* A verb of the command line for who asks (console/api_verbs.c). */
 bool vt_api_verb(struct vt_request *request, const struct vt_console_verb *verb, json_t **out_result, struct vt_err *err);

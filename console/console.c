@@ -9,7 +9,7 @@
 
 static const struct vt_route *const tables[] = { vt_qido_routes, vt_wado_routes, vt_stow_routes,    vt_api_routes,
                                                 vt_archive_routes, vt_jobs_routes, vt_screen_routes, vt_vms_routes, vt_pool_routes, vt_live_routes,
-                                                vt_nodes_routes, vt_verbs_routes, vt_now_routes,
+                                                vt_nodes_routes, vt_verbs_routes, vt_now_routes, vt_ohif_routes,
                                                 vt_page_routes };
 
 bool vt_console_base_url(const struct vt_request *request, char *out, size_t room)

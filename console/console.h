@@ -43,6 +43,7 @@ struct vt_console_options {
     struct vt_events *events;
     struct vt_jobs *jobs;            /* NULL: none */
     struct vt_users *users;          /* console/users.h */
+    const char *ohif;                /* http.ohif: the folder of that viewer; NULL: there is none */
     const char *pool_socket;         /* pool.socket; NULL: the usual one */
     const struct vt_peers *peers;    /* NULL: none */
     /* Runs it inside the node; out_result is the caller's. NULL: there are none. */

@@ -83,9 +83,10 @@ function Send({ uid, name, onClose }) {
 }
 
 function Deeds({ uid, name, me, onSend, onDelete }) {
+    const { data } = useData(() => ask("/api/viewers"), []), viewers = (data && data.rows) || [];
     const may = me.role === "operator" || me.role === "admin";
     return html`<p class="buttons"><a class="button main" href=${`#/view/${uid}`}>Show images</a>
-        ${me.ohif && html`<a class="button" href=${`/ohif/viewer?StudyInstanceUIDs=${uid}`} target="_blank" rel="noreferrer">OHIF</a>`}
+        ${viewers.map(viewer => html`<a class="button" href=${viewer.path + uid} target="_blank" rel="noreferrer">${viewer.name}</a>`)}
         ${may && html`<button aria-label=${`Send the study of ${name}`} onClick=${onSend}>Send</button>`}
         <a class="button" href=${`/api/studies/${uid}/export?as=zip`} download=${`study-${uid}.zip`}>ZIP</a>
         <a class="button" href=${`/api/studies/${uid}/export?as=iso`} download=${`study-${uid}.iso`}>Disc image</a>

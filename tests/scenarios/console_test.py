@@ -239,6 +239,33 @@ def case_the_last_picture_stays_with_its_age(world):
     world.pool.begin()
 
 
+def case_an_ohif_viewer_is_served_from_its_folder_only(world):
+    equal(world.ask("/ohif/index.html")[0], 404, "none is configured")
+    equal(world.ask("/api/viewers")[2]["rows"], [])
+    folder = world.folder / "ohif"
+    (folder / "assets").mkdir(parents=True)
+    (folder / "index.html").write_text("<!doctype html><script src=/ohif/app-config.js></script><script src=/ohif/app.js></script>")
+    (folder / "app.js").write_text("console.log(1)")
+    (folder / "app-config.js").write_text("window.config = 'of others'")
+    (world.folder / "secret.txt").write_text("secret")
+    (folder / "assets" / "out.txt").symlink_to(world.folder / "secret.txt")
+    with Node(world.folder / "with-ohif", [f"http.ohif={folder}"]) as node:
+        def ask(path):
+            connection = http.client.HTTPConnection("127.0.0.1", node.http_port(), timeout=60)
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.headers, answer.read()
+        status, headers, page = ask("/ohif/viewer?StudyInstanceUIDs=1.2.3")
+        equal((status, page), (200, (folder / "index.html").read_bytes()))
+        equal("connect-src 'self'" in headers["Content-Security-Policy"], True)
+        equal(ask("/ohif/")[0], 200)
+        equal(ask("/ohif/app.js")[1]["Content-Type"], "text/javascript; charset=utf-8")
+        equal(b"wadoRoot: '/dicom-web'" in ask("/ohif/app-config.js")[2], True)
+        for path in ("/ohif/../secret.txt", "/ohif/%2e%2e/secret.txt", "/ohif/assets/out.txt", "/ohif//etc/hostname.txt", "/ohif/assets/none.js"):
+            equal(ask(path)[0] in (400, 404), True, path)
+        equal(b"OHIF" in ask("/api/viewers")[2], True)
+
+
 def case_a_screen_is_for_our_own_pages_with_a_ticket(world):
     vm = next(vm for vm in world.ask("/api/pool/vms")[2]["rows"] if vm["power_state"] == "Running")
 
