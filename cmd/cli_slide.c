@@ -160,6 +160,8 @@ static bool convert_into(struct vt_cli *cli, struct vt_slide *slide, const char 
     if (!folder)
         return false;
     const struct vt_slide_target target = vt_slide_folder_target(folder);
+    if (vt_cli_value(cli, "--dual"))
+        vt_slide_folder_dual(folder, &slide->facts);
     options->beside = &beside;
     options->context = &bar;
     vt_progress_init(&bar, cli->options->json);

@@ -14,6 +14,7 @@
 #include "dicom/element.h"
 #include "dicom/header.h"
 #include "media/slide_beside.h"
+#include "media/slide_dual.h"
 #include "media/slide_residue.h"
 
 enum { META_MAX = 1024, BLOCK = 1 << 20 };
@@ -30,6 +31,8 @@ struct vt_slide_folder {
     size_t count;
     size_t raw, beside;  /* indices of; SIZE_MAX: none */
     int fd;              /* of the file that is written */
+    const struct vt_slide_facts *dual;         /* not NULL: levels become TIFF files as well */
+    const struct vt_slide_instance *instance;  /* that is written; NULL: no image */
     struct vt_buf block;
     uint64_t written;
 };
@@ -129,6 +132,10 @@ static bool begin(void *context, const struct vt_slide_arrival *arrival, struct 
     if (access(file->path, F_OK) == 0)
         return vt_fail(err, VT_E_EXISTS, "%s is there already", file->path);
     part_name(file, name);
+    folder->instance = NULL;
+    for (size_t i = 0; i < arrival->plan->count && !folder->instance; i++)
+        if (strcmp(arrival->plan->instances[i].sop_uid, arrival->sop_uid) == 0)
+            folder->instance = &arrival->plan->instances[i];
     folder->fd = open(name, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0640);
     if (folder->fd < 0)
         return vt_fail_errno(err, "%s", name);
@@ -153,12 +160,19 @@ static bool write_bytes(void *context, const uint8_t *bytes, size_t size, struct
     return true;
 }
 
+static bool make_dual(const struct vt_slide_folder *folder, const char *name, struct vt_err *err)
+{
+    return !folder->dual || !folder->instance || !vt_slide_dual_fits(folder->instance) ||
+           vt_slide_dual_append(folder->fd, name, folder->instance, folder->dual, err);
+}
+
 static bool end(void *context, struct vt_err *err)
 {
     struct vt_slide_folder *folder = context;
-    const char *path = folder->files[folder->count - 1].path;
+    char name[PATH_MAX];
 
-    bool ok = flush(folder, err) && vt_io_sync_data(folder->fd, path, err);
+    part_name(&folder->files[folder->count - 1], name);
+    bool ok = flush(folder, err) && make_dual(folder, name, err) && vt_io_sync_data(folder->fd, name, err);
     close(folder->fd);
     folder->fd = -1;
     return ok;
@@ -264,4 +278,9 @@ const char *vt_slide_folder_raw(const struct vt_slide_folder *folder)
 const char *vt_slide_folder_beside(const struct vt_slide_folder *folder)
 {
     return folder->beside == SIZE_MAX ? NULL : folder->files[folder->beside].sop_uid;
+}
+
+void vt_slide_folder_dual(struct vt_slide_folder *folder, const struct vt_slide_facts *facts)
+{
+    folder->dual = facts;
 }

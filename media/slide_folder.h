@@ -20,6 +20,8 @@ struct vt_slide_folder *vt_slide_folder_new(const char *path, struct vt_err *err
 void vt_slide_folder_free(struct vt_slide_folder *folder);
 VT_DEFINE_AUTO(vt_slide_folder)
 struct vt_slide_target vt_slide_folder_target(struct vt_slide_folder *folder);
+/* Files of levels become TIFF files as well (media/slide_dual.h). The facts are borrowed until free. */
+void vt_slide_folder_dual(struct vt_slide_folder *folder, const struct vt_slide_facts *facts);
 
 /* For reading: the DICOM files below the folder, by SOP Instance UID; one that holds a slide's restore data is the raw one.
  * VT_E_NOTFOUND: none; VT_E_INVALID: several slides lie there. */

@@ -248,6 +248,31 @@ def case_a_level_may_be_split_into_a_concatenation(world):
     equal(sha256(world.folder / "split.back"), sha256(slide))
 
 
+def case_a_level_may_be_dicom_and_tiff_at_once(world):
+    import openslide
+    from PIL import TiffImagePlugin
+    plain = world.folder / "dual-plain.tif"
+    slides.drawn(500, 400).save(world.folder / "dual.png")
+    subprocess.run(["vips", "tiffsave", str(world.folder / "dual.png"), str(plain), "--tile", "--pyramid", "--compression", "jpeg", "--Q", "80",
+                    "--tile-width", "128", "--tile-height", "128", "--xres", "2000", "--yres", "2000", "--resunit", "cm"], check=True, capture_output=True)
+    for name, slide in (("dual", world.slide), ("dual-ycbcr", plain)):
+        folder = world.convert(slide, name, "--dual")
+        valid(folder)
+        same_pixels(slide, folder)
+        for level, ds in levels(folder)[0].items():
+            with TiffImagePlugin.TiffImageFile(folder / f"{level}.dcm") as picture:
+                equal(picture.size, (ds.TotalPixelMatrixColumns, ds.TotalPixelMatrixRows), level)
+            said = subprocess.run(["tiffinfo", str(folder / f"{level}.dcm")], capture_output=True, text=True, check=False)
+            equal((said.returncode, "rror" in said.stderr), (0, False), said.stderr)
+            original, as_tiff = openslide.OpenSlide(str(slide)), openslide.OpenSlide(str(folder / f"{level}.dcm"))
+            number = int(level.split("-")[1])
+            equal(as_tiff.dimensions, original.level_dimensions[number])
+            wanted = original.read_region((0, 0), number, as_tiff.dimensions).tobytes()
+            equal(as_tiff.read_region((0, 0), 0, as_tiff.dimensions).tobytes() == wanted, True, level)
+        world.ok("slide", "restore", folder, "-o", world.folder / f"{name}.back")
+        equal(sha256(world.folder / f"{name}.back"), sha256(slide))
+
+
 # ---- bad input ----
 
 def case_bad_files_are_refused_with_a_sentence(world):
