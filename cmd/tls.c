@@ -11,6 +11,8 @@
 
 enum { EXPIRY_WARN_DAYS = 30 };
 
+enum { READ_BUFFER = 128 << 10 };
+
 static const char suites_13[] =
     "TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256";
 static const char suites_12[] = "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
@@ -88,7 +90,10 @@ static bool set_up(SSL_CTX *context, const struct vt_tls_options *options, struc
     SSL_CTX_set_options(context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
                                      SSL_OP_CIPHER_SERVER_PREFERENCE);
     SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-                                  SSL_MODE_AUTO_RETRY);
+                                  SSL_MODE_AUTO_RETRY | SSL_MODE_RELEASE_BUFFERS);
+    /* Several records with one call to the system. */
+    SSL_CTX_set_read_ahead(context, 1);
+    SSL_CTX_set_default_read_buffer_len(context, READ_BUFFER);
     if (SSL_CTX_set_ciphersuites(context, suites_13) != 1 ||
         SSL_CTX_set_cipher_list(context, strict ? suites_12 : suites_12_wide) != 1)
         return fail_openssl(err, "TLS suites", strict ? suites_12 : suites_12_wide);

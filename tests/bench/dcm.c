@@ -2,6 +2,8 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <openssl/ssl.h>
+#include <pthread.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdarg.h>
@@ -12,7 +14,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-enum { RQ_MAX = 16384, PDU_HEAD = 6 };
+enum { RQ_MAX = 16384, PDU_HEAD = 6, TLS_MAX = 1 << 30, TLS_BUFFER = 256 << 10 };
 
 static bool fail(struct dcm *dcm, const char *format, ...)
 {
@@ -145,18 +147,52 @@ bool dcm_connect(struct dcm *dcm, const char *host, uint16_t port, int timeout_s
     return prepare(dcm, timeout_seconds);
 }
 
+static SSL_CTX *tls_context;
+static pthread_once_t tls_once = PTHREAD_ONCE_INIT;
+
+static void make_tls_context(void)
+{
+    tls_context = SSL_CTX_new(TLS_client_method());
+}
+
+/* Many records with one call to the system: what is measured is the server. */
+static bool buffer_writes(SSL *tls)
+{
+    BIO *socket = SSL_get_rbio(tls), *buffer = BIO_new(BIO_f_buffer());
+    if (!buffer || BIO_set_write_buffer_size(buffer, TLS_BUFFER) != 1)
+        return false;
+    BIO_up_ref(socket);
+    BIO_push(buffer, socket);
+    SSL_set0_wbio(tls, buffer);
+    SSL_set_read_ahead(tls, 1);
+    return true;
+}
+
+bool dcm_secure(struct dcm *dcm)
+{
+    pthread_once(&tls_once, make_tls_context);
+    dcm->tls = tls_context ? SSL_new(tls_context) : NULL;
+    if (!dcm->tls || SSL_set_fd(dcm->tls, dcm->fd) != 1)
+        return fail(dcm, "no memory for TLS");
+    if (SSL_connect(dcm->tls) != 1)
+        return fail(dcm, "TLS handshake failed");
+    return buffer_writes(dcm->tls) || fail(dcm, "no memory for TLS");
+}
+
 bool dcm_send(struct dcm *dcm, const void *bytes, size_t size)
 {
     const uint8_t *at = bytes;
     while (size > 0) {
-        ssize_t sent = send(dcm->fd, at, size, MSG_NOSIGNAL);
-        if (sent < 0 && errno == EINTR)
+        ssize_t sent = dcm->tls ? SSL_write(dcm->tls, at, (int)(size < TLS_MAX ? size : TLS_MAX)) : send(dcm->fd, at, size, MSG_NOSIGNAL);
+        if (sent < 0 && errno == EINTR && !dcm->tls)
             continue;
         if (sent <= 0)
             return fail(dcm, "send: %s", strerror(errno));
         at += sent;
         size -= (size_t)sent;
     }
+    if (dcm->tls && BIO_flush(SSL_get_wbio(dcm->tls)) != 1)
+        return fail(dcm, "send: the connection broke");
     return true;
 }
 
@@ -164,8 +200,8 @@ static bool fill(struct dcm *dcm)
 {
     ssize_t got;
     do
-        got = recv(dcm->fd, dcm->in, DCM_BUFFER, 0);
-    while (got < 0 && errno == EINTR);
+        got = dcm->tls ? SSL_read(dcm->tls, dcm->in, DCM_BUFFER) : recv(dcm->fd, dcm->in, DCM_BUFFER, 0);
+    while (got < 0 && errno == EINTR && !dcm->tls);
     if (got <= 0)
         return fail(dcm, "receive: %s", got == 0 ? "closed by the peer" : strerror(errno));
     dcm->in_at = 0;
@@ -194,6 +230,8 @@ static bool take(struct dcm *dcm, uint8_t *out, size_t size)
 
 void dcm_close(struct dcm *dcm)
 {
+    SSL_free(dcm->tls);
+    dcm->tls = NULL;
     if (dcm->fd >= 0)
         close(dcm->fd);
     dcm->fd = -1;

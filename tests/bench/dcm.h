@@ -38,6 +38,7 @@ struct dcm_offer {
 
 struct dcm {
     int fd;
+    struct ssl_st *tls;                /* NULL: plain */
     uint32_t peer_max_pdu;
     uint8_t context[DCM_OFFERS_MAX];   /* accepted id of each offer; 0: refused */
     uint16_t message_id;
@@ -65,6 +66,8 @@ struct dcm_command {
 };
 
 bool dcm_connect(struct dcm *dcm, const char *host, uint16_t port, int timeout_seconds);
+/* TLS on a connection that was made, with whatever certificate the other side has. */
+bool dcm_secure(struct dcm *dcm);
 bool dcm_associate(struct dcm *dcm, const struct dcm_offer *offers, size_t count, const char *called, const char *calling);
 /* SCP: takes over an accepted socket, reads the request and accepts every context in its first transfer syntax. */
 bool dcm_accept(struct dcm *dcm, int fd, int timeout_seconds);

@@ -9,6 +9,7 @@
 #include <arpa/inet.h>
 #include <getopt.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -26,7 +27,8 @@ static const char usage[] =
     "  --scp-port P  --scp-title AET                 move: where to\n"
     "  --per-title N                                 associations for each calling title (default: all)\n"
     "  --acks FILE                                   a line for each success: SOP, study, series UID, CRC-32 of the data set\n"
-    "  --server-pid PID                              CPU and memory of the server\n";
+    "  --server-pid PID                              CPU and memory of the server\n"
+    "  --tls                                         any certificate of the server will do\n";
 
 static const struct {
     const char *name;
@@ -41,7 +43,7 @@ bool worker_open(struct worker *w, const struct dcm_offer *offers, size_t count)
         snprintf(calling, sizeof calling, "%.12s%u", o->calling, w->index / o->per_title);
     else
         snprintf(calling, sizeof calling, "%.16s", o->calling);
-    bool fine = dcm_connect(&w->dcm, o->host, o->port, TIMEOUT_SECONDS) &&
+    bool fine = dcm_connect(&w->dcm, o->host, o->port, TIMEOUT_SECONDS) && (!o->tls || dcm_secure(&w->dcm)) &&
                 dcm_associate(&w->dcm, offers, count, o->called, calling);
     for (size_t i = 0; fine && i < count; i++)
         if (w->dcm.context[i] == 0) {
@@ -230,7 +232,7 @@ static bool perform(const struct options *o, void *(*body)(void *))
 
 enum { OPT_HOST = 256, OPT_PORT, OPT_CALLED, OPT_CALLING, OPT_SET, OPT_SIZE, OPT_RUN, OPT_FIRST, OPT_COUNT, OPT_SECONDS, OPT_WARMUP,
        OPT_STORED, OPT_QUERY, OPT_DAYS, OPT_IDLE, OPT_SILENT, OPT_FRESH, OPT_SCP_PORT, OPT_SCP_TITLE, OPT_PER_TITLE, OPT_ACKS,
-       OPT_SERVER };
+       OPT_SERVER, OPT_TLS };
 
 static const struct option long_options[] = {
     { "host", 1, 0, OPT_HOST }, { "port", 1, 0, OPT_PORT }, { "called", 1, 0, OPT_CALLED }, { "calling", 1, 0, OPT_CALLING },
@@ -238,7 +240,8 @@ static const struct option long_options[] = {
     { "count", 1, 0, OPT_COUNT }, { "seconds", 1, 0, OPT_SECONDS }, { "warmup", 1, 0, OPT_WARMUP }, { "stored", 1, 0, OPT_STORED },
     { "query", 1, 0, OPT_QUERY }, { "days", 1, 0, OPT_DAYS }, { "idle", 1, 0, OPT_IDLE }, { "silent", 1, 0, OPT_SILENT },
     { "fresh", 0, 0, OPT_FRESH }, { "scp-port", 1, 0, OPT_SCP_PORT }, { "scp-title", 1, 0, OPT_SCP_TITLE },
-    { "per-title", 1, 0, OPT_PER_TITLE }, { "acks", 1, 0, OPT_ACKS }, { "server-pid", 1, 0, OPT_SERVER }, { 0, 0, 0, 0 } };
+    { "per-title", 1, 0, OPT_PER_TITLE }, { "acks", 1, 0, OPT_ACKS }, { "server-pid", 1, 0, OPT_SERVER },
+    { "tls", 0, 0, OPT_TLS }, { 0, 0, 0, 0 } };
 
 static bool take_option(struct options *o, int key, const char *value)
 {
@@ -271,6 +274,10 @@ static bool take_option(struct options *o, int key, const char *value)
             setvbuf(o->acks, NULL, _IOLBF, 1 << 16);
         return o->acks != NULL;
     case OPT_SERVER: o->server = (pid_t)number; break;
+    case OPT_TLS:
+        o->tls = true;
+        signal(SIGPIPE, SIG_IGN);
+        break;
     default: return false;
     }
     return true;

@@ -25,7 +25,7 @@ struct options {
     uint32_t run, days;
     pid_t server;
     FILE *acks;
-    bool fresh_association;
+    bool fresh_association, tls;
 };
 
 struct run {

@@ -99,6 +99,20 @@ class Vitrine(Server):
         return [str(BIN / "vitrined"), *(part for word in words for part in ("-o", word))]
 
 
+class VitrineTls(Vitrine):
+    """The same node, measured on its port for TLS."""
+    name = "vitrine by tls"
+
+    def command(self):
+        self.tls_port = free_port()
+        key, certificate = self.folder / "key.pem", self.folder / "certificate.pem"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-keyout", str(key),
+                        "-out", str(certificate)], check=True, capture_output=True)
+        self.options = (f"dicom.tls_port={self.tls_port}", f"dicom.tls_certificate={certificate}", f"dicom.tls_key={key}",
+                        "dicom.tls_verify=none")
+        return super().command()
+
+
 class Orthanc(Server):
     """As Debian ships it, but for ports, folders and permissions."""
     name, called = "orthanc", "ORTHANC"

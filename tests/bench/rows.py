@@ -5,7 +5,7 @@ import pathlib
 import subprocess
 import time
 
-from peers import Dcmqrscp, Orthanc, OrthancTuned, Storescp, Vitrine, warm_memory
+from peers import Dcmqrscp, Orthanc, OrthancTuned, Storescp, Vitrine, VitrineTls, warm_memory
 from node import free_port
 from rawdicom import CT, EXPLICIT, instance, part10
 
@@ -93,6 +93,25 @@ def store_ct(bench):
         1: [(Orthanc, None, None), (OrthancTuned, None, None), (Storescp, None, None)],
         4: [(Orthanc, 3, 4), (OrthancTuned, 1.8, 2.5), (Storescp, None, None), (Dcmqrscp, None, None)],
         16: [(Orthanc, 4, 6), (OrthancTuned, 2.2, 3), (Storescp, None, None)]})
+
+
+def store_tls(bench):
+    """TLS against plain, in turns."""
+    results = {server.name: [] for server in (Vitrine, VitrineTls)}
+    for _ in range(bench.rounds):
+        for server in (Vitrine, VitrineTls):
+            warm_memory()
+            with bench.folders.fresh(server) as one:
+                more = ["--tls", "--port", one.tls_port] if server is VitrineTls else []
+                results[server.name].append(bench.dicombench("store", one, "--set", "ct", "-c", 4, "--seconds", bench.seconds, "--warmup", 1,
+                                                             *more))
+            one.spend()
+    plain, tls = (bench.median(results[s.name], "per_second") for s in (Vitrine, VitrineTls))
+    ratio = tls / plain if tls and plain else None
+    cpu = [bench.median([r for r in results[s.name] if r], "cpu_ms_each") for s in (Vitrine, VitrineTls)]
+    row = Row("store ct, 4 associations, over TLS", number(tls, "/s") + (f" ({cpu[1]:.2f} ms CPU)" if cpu[1] else ""),
+              f"plain {number(plain, '/s')}" + (f" ({cpu[0]:.2f} ms CPU)" if cpu[0] else ""), f"{ratio:.2f}" if ratio else "", ">= 0.6", ">= 0.8")
+    yield judge(row, ratio, 0.6, 0.8)
 
 
 def store_tiny(bench):
@@ -304,5 +323,5 @@ def slide(bench):
     yield from slide_rows.slide(bench)
 
 
-ALL = {"start": start, "echo": echo, "nagle": nagle, "store-ct": store_ct, "store-tiny": store_tiny, "store-wsi": store_wsi, "huge": huge,
+ALL = {"start": start, "echo": echo, "nagle": nagle, "store-ct": store_ct, "tls": store_tls, "store-tiny": store_tiny, "store-wsi": store_wsi, "huge": huge,
        "retrieve": retrieve, "find": find, "slide": slide}
