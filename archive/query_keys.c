@@ -210,6 +210,8 @@ bool vt_query_key_set(struct vt_query *query, struct vt_query_key *key, const ch
 
     key->compare = vt_compare_of(key->vr);
     key->rule = VT_RULE_UNIVERSAL;
+    key->wanted = NULL;
+    key->wanted_count = 0;
     if (size == 0)
         return true;
     for (size_t i = 0; !one && i < size; i++)
@@ -231,8 +233,10 @@ bool vt_query_key_set(struct vt_query *query, struct vt_query_key *key, const ch
         }
         if (value_size == 0)
             continue;
-        if (is_universal(key, value, value_size))
+        if (is_universal(key, value, value_size)) {
+            key->wanted_count = 0;
             return true;
+        }
         bool any = false;
         said = true;
         if (!wants[key->compare](query, key, value, value_size, &wanted[key->wanted_count], &any,

@@ -13,6 +13,7 @@ enum { WORD_TAG_ROOM = 80 };
 /* A key as a tree that grows word by word; flattened into arrays when all are read. */
 struct node {
     struct vt_query_key key;
+    bool valued;
     struct node *below, *next;
 };
 
@@ -77,6 +78,9 @@ static bool add_word(struct vt_query *query, struct node **list, const char *wor
         return true;
     if (memcmp(node->key.vr, "SQ", 2) == 0)
         return vt_fail(err, VT_E_INVALID, "a sequence has no value of its own: '%.60s'", word);
+    if (node->valued)
+        return vt_fail(err, VT_E_INVALID, "'%.60s' is a second value of the same attribute: values are parted by \\", word);
+    node->valued = true;
     return vt_query_key_set(query, &node->key, equals + 1, strlen(equals + 1), err);
 }
 

@@ -450,6 +450,34 @@ static bool parse_and_plan(void *context, struct vt_err *err)
     return plan != NULL;
 }
 
+static void an_attribute_is_asked_for_once(void **state)
+{
+    static const char *const twice[] = { "PatientName", "PatientName=A*", "PatientName=B*" };
+    static const char *const nested[] = { "RequestAttributesSequence.ScheduledProcedureStepID=1",
+                                          "00400275.00400009=2" };
+    struct vt_err err = { 0 };
+
+    (void)state;
+    VT_AUTO(vt_query) query = vt_query_from_words(VT_LEVEL_STUDY, twice, 2, &study_root, &err);
+    assert_non_null(query);
+    assert_null(vt_query_from_words(VT_LEVEL_STUDY, twice, 3, &study_root, &err));
+    assert_int_equal(err.code, VT_E_INVALID);
+    assert_null(vt_query_from_words(VT_LEVEL_SERIES, nested, 2, &study_root, &err));
+    assert_int_equal(err.code, VT_E_INVALID);
+}
+
+static void a_value_that_takes_everything_may_stand_behind_others(void **state)
+{
+    static const char *const words[] = { "PatientName=A\\B\\*" };
+    struct vt_err err = { 0 };
+
+    (void)state;
+    VT_AUTO(vt_query) query = vt_query_from_words(VT_LEVEL_STUDY, words, 1, &study_root, &err);
+    assert_non_null(query);
+    VT_AUTO(vt_plan) plan = vt_plan_make(query, &err);
+    assert_non_null(plan);
+}
+
 static void parsing_and_planning_survive_lost_memory(void **state)
 {
     VT_AUTO_BUF(buf, 4096);
@@ -466,6 +494,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_level_must_be_there_and_be_one_of_the_model),
+        cmocka_unit_test(an_attribute_is_asked_for_once),
+        cmocka_unit_test(a_value_that_takes_everything_may_stand_behind_others),
         cmocka_unit_test(strict_wants_the_unique_keys_above_unless_relational),
         cmocka_unit_test(strict_refuses_what_has_no_meaning),
         cmocka_unit_test(unsupported_keys_are_noticed_and_left_out),

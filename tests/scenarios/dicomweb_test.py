@@ -132,6 +132,8 @@ def case_studies_are_found_by_their_keys(world):
     status, headers, _ = world.web("/studies?limit=2&nonsense=1")
     equal((status, len(headers.get_all("Warning"))), (200, 2))
     equal(world.web("/studies?limit=x")[0], 400)
+    equal(world.web("/studies?" + "&".join(f"PatientName=a{i}" for i in range(200)))[0], 400, "an attribute is asked for once")
+    equal(world.web(f"/studies/{ROOT}.1/series?StudyInstanceUID={ROOT}.2")[0], 400)
     equal(world.web("/studies?PatientID=NOBODY")[0], 204)
 
 
