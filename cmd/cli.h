@@ -77,6 +77,9 @@ static inline bool vt_cli_switch(const struct vt_cli *cli, const char *name)
 bool vt_cli_number(const struct vt_cli *cli, const char *name, long min, long max, long fallback,
                    long *out, struct vt_err *err);
 
+/* {"reason":"...","all":true} of the options that were given; NULL: no memory. The caller's. */
+struct json_t *vt_cli_options_json(const struct vt_cli *cli);
+
 /* Ctrl-C was pressed: callbacks stop what runs, in good order. A second one ends the program at
  * once. */
 bool vt_cli_interrupted(void);

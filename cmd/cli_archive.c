@@ -282,7 +282,7 @@ static int show_result(struct verb_call *call, json_t *result)
 /* ---- what is asked ---- */
 
 /* {"reason":"...","all":true} of what stood on the command line. */
-static json_t *read_options(const struct vt_cli *cli)
+json_t *vt_cli_options_json(const struct vt_cli *cli)
 {
     json_t *options = json_object();
 
@@ -466,7 +466,7 @@ int vt_cli_archive(struct vt_cli *cli, struct vt_err *err)
     int status = VT_EXIT_FAILED;
 
     call.table = vt_table_new(&layout);
-    call.options = read_options(cli);
+    call.options = vt_cli_options_json(cli);
     vt_progress_init(&call.progress, cli->options->json);
     if (!call.table || !call.options)
         vt_fail(err, VT_E_NOMEM, "no memory for a table");

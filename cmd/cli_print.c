@@ -152,22 +152,11 @@ static bool are_keys(const struct vt_cli *cli)
 
 /* ---- the command ---- */
 
-static json_t *options_of(const struct vt_cli *cli)
-{
-    json_t *options = json_object();
-
-    for (size_t i = 0; options && i < VT_CLI_OPTIONS && cli->command->options[i].name; i++)
-        if (cli->values[i])
-            json_object_set_new(options, cli->command->options[i].name + 2,
-                                cli->command->options[i].value ? json_string(cli->values[i]) : json_true());
-    return options;
-}
-
 static bool open_printer(struct printing *printing, struct vt_err *err)
 {
     const struct vt_conf *conf = printing->cli->options->conf;
     const struct vt_net_options net = { 0 };
-    json_t *asked = options_of(printing->cli);
+    json_t *asked = vt_cli_options_json(printing->cli);
 
     printing->peers = vt_peers_new();
     bool ok = (printing->peers && asked) || vt_fail(err, VT_E_NOMEM, "no memory for peers");

@@ -24,22 +24,11 @@ static bool on_progress(void *context, uint64_t done, uint64_t total)
     return !vt_cli_interrupted();
 }
 
-/* The options of slides as the table of imports reads them. */
-static json_t *options_of(const struct vt_cli *cli)
-{
-    json_t *options = json_object();
-
-    for (size_t i = 0; options && i < VT_CLI_OPTIONS && cli->command->options[i].name; i++)
-        if (cli->values[i])
-            json_object_set_new(options, cli->command->options[i].name + 2,
-                                cli->command->options[i].value ? json_string(cli->values[i]) : json_true());
-    return options;
-}
-
+/* As the table of imports reads them. */
 static bool read_slide_options(const struct vt_cli *cli, struct vt_slide_options *out_reading,
                                struct vt_slide_plan_options *out_plan, struct vt_err *err)
 {
-    json_t *options = options_of(cli);
+    json_t *options = vt_cli_options_json(cli);
     bool ok = options ? vt_import_slide_options(options, out_reading, out_plan, err)
                       : vt_fail(err, VT_E_NOMEM, "no memory for options");
 

@@ -105,8 +105,8 @@ static enum vt_job_end print(struct running *running, struct vt_printer *printer
 {
     struct vt_client client = { .calling_ae_title = running->world->shs_ae_title,
                                 .peer = &printer->peer,
-                                .tls = NULL,
-                                .max_pdu = running->world->max_pdu };
+                                .max_pdu = running->world->max_pdu,
+                                .stop_fd = vt_job_stop_fd(running->run) };
     const struct vt_print_run run = { .client = &client,
                                       .printer = printer,
                                       .count = json_array_size(running->instances),

@@ -20,6 +20,7 @@ struct printing {
     char session_uid[VT_UID_MAX + 1], film_uid[VT_UID_MAX + 1], lut_uid[VT_UID_MAX + 1];
     char boxes[VT_PRINT_BOXES_MAX][VT_UID_MAX + 1], texts[VT_PRINT_TEXTS_MAX][VT_UID_MAX + 1];
     size_t box_count, text_count;
+    bool stopped; /* between two films */
 };
 
 static void note(const struct printing *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -377,7 +378,8 @@ static bool print_all(struct printing *p, struct vt_err *err)
             return false;
         bool more = p->job->printed(p->job->context, end);
         clean_film(p);
-        if (!more && end < p->job->count)
+        p->stopped = !more && end < p->job->count;
+        if (p->stopped)
             return vt_fail(err, VT_E_CANCELLED, "stopped after %zu of %zu images", end, p->job->count);
     }
     return true;
@@ -412,7 +414,7 @@ bool vt_client_print(const struct vt_client *client, const struct vt_print_job *
     bool ok = open_printer(p, options->colour, !options->no_presentation_lut, options->text_count > 0, err) &&
               check_printer(p, err) && open_session(p, err) && print_all(p, err);
     /* In step as long as only the printer said no. */
-    bool in_step = ok || err->code == VT_E_STATUS || err->code == VT_E_CANCELLED || err->code == VT_E_UNSUPPORTED ||
+    bool in_step = ok || err->code == VT_E_STATUS || p->stopped || err->code == VT_E_UNSUPPORTED ||
                    err->code == VT_E_INVALID || (err->code == VT_E_REFUSED && p->meta);
     if (p->assoc && p->meta && in_step) {
         clean_film(p);

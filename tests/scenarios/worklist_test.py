@@ -374,6 +374,18 @@ def case_a_step_without_a_uid_gets_one(node, _work):
         assert text(answer, 0x1000).startswith("2.25."), answer
 
 
+def case_priors_are_here_before_the_patient_is(node, _work):
+    prior = node.prior
+    with Association(prior.port, called="PRIOR", contexts=[(SECONDARY_CAPTURE, [EXPLICIT])]) as a:
+        for patient, uid in (("PX", "1.6.1"), ("PY", "1.6.2")):
+            equal(a.store(SECONDARY_CAPTURE, uid, instance(uid, study_uid="1.6.0" + uid[-1],
+                                                           patient_id=patient))[0], 0)
+    add(node, "PatientName=Other^Y", "PatientID=PY", "Modality=US", "ScheduledStationAETitle=US1", "AccessionNumber=PR2")
+    add(node, "PatientName=Prior^X", "PatientID=PX", "Modality=NM", "ScheduledStationAETitle=NM1", "AccessionNumber=PR1")
+    until("the prior came", lambda: json_lines(node.cli("study", "list", "PatientID=PX", "--json").stdout))
+    equal(json_lines(node.cli("study", "list", "PatientID=PY", "--json").stdout), [], "another modality")
+
+
 def case_all_of_it_survives_a_kill(node, _work):
     before = entries(node, "--all")
     node.kill()
@@ -391,8 +403,14 @@ def main():
     with work_folder("worklist") as folder:
         work = pathlib.Path(folder)
         (work / "watched").mkdir()
-        with Node(work / "archive", [f"worklist.folder={work}/watched", "worklist.every=200ms", "peer.STORER.allow=echo store"]) as node:
-            return cases.run(globals(), node, work)
+        with Node(work / "prior", ["dicom.ae_title=PRIOR"]) as prior:
+            options = [f"worklist.folder={work}/watched", "worklist.every=200ms", "peer.STORER.allow=echo store",
+                       "peer.PRIOR.host=127.0.0.1", f"peer.PRIOR.port={prior.port}", "peer.PRIOR.fetch=get",
+                       "prefetch.NM.peer=PRIOR", "prefetch.NM.when=scheduled", "prefetch.NM.modality=NM"]
+            node = Node(work / "archive", options)
+            node.prior = prior
+            with node:
+                return cases.run(globals(), node, work)
 
 
 if __name__ == "__main__":
