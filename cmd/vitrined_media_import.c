@@ -127,7 +127,10 @@ static bool on_progress(void *context, uint64_t done, uint64_t total, const char
 {
     const struct importing *importing = context;
 
-    (void)done, (void)total, (void)unit;
+    (void)total;
+    /* Of one large file. */
+    if (strcmp(unit, "bytes") == 0)
+        vt_job_progress(importing->run, importing->files, importing->bytes + done);
     return !vt_job_should_stop(importing->run);
 }
 

@@ -85,7 +85,7 @@ static bool progress(void *context, uint64_t done, uint64_t total)
     const struct telling *telling = context;
 
     return !telling->call->progress ||
-           telling->call->progress(telling->call->context, done, total, "bytes");
+           telling->call->progress(telling->call->context, done / VT_SLIDE_PASSES, total / VT_SLIDE_PASSES, "bytes");
 }
 
 static const char *fate_of(const struct vt_slide_result *result)

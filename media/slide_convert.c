@@ -12,8 +12,6 @@
 #include "media/slide_pipe.h"
 #include "media/slide_write.h"
 
-enum { PASSES = 3 };
-
 struct converting {
     struct vt_slide *slide;
     const struct vt_slide_convert_options *options;
@@ -174,7 +172,7 @@ bool vt_slide_convert(struct vt_slide *slide, const struct vt_slide_convert_opti
                       const struct vt_slide_target *target, struct vt_slide_result *out,
                       struct vt_err *err)
 {
-    struct converting converting = { slide, options, target, 0, PASSES * slide->source.size };
+    struct converting converting = { slide, options, target, 0, VT_SLIDE_PASSES * slide->source.size };
     VT_AUTO(vt_slide_summing) summing = vt_slide_summing_start(&slide->source, err);
     struct vt_slide_sums sums;
 

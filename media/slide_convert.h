@@ -39,10 +39,12 @@ struct vt_slide_target {
     void *context;
 };
 
+enum { VT_SLIDE_PASSES = 3 };
+
 struct vt_slide_convert_options {
     struct vt_slide_plan_options plan;
     const struct vt_slide_beside *beside;   /* NULL: nothing */
-    /* done and total in bytes of work: looking at the file, writing and checking count its size each. false stops. NULL: none. */
+    /* done and total in bytes of work: looking at the file, writing and checking count its size each (VT_SLIDE_PASSES). false stops. NULL: none. */
     bool (*progress)(void *context, uint64_t done, uint64_t total);
     void *context;
 };

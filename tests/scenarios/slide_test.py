@@ -368,6 +368,18 @@ def case_the_worklist_knows_whose_slide_it_is(world):
         equal((row["result"], row["text"][:43]), ("failed", "several orders of the worklist fit made.svs"))
 
 
+def case_an_import_may_be_a_job(world):
+    with Node(world.folder / "later") as node:
+        job = str(json_lines(node.cli("--json", "import", "--background", world.slide).stdout)[0]["job"])
+
+        def row():
+            return next(r for r in json_lines(node.cli("--json", "job", "list").stdout) if str(r["id"]) == job)
+        wait_for(lambda: row()["state"] not in ("waiting", "queued", "running"))
+        equal((row()["state"], row()["kind"], row()["done_bytes"]), ("done", "import", world.slide.stat().st_size))
+        done = node.cli("slide", "restore", "Modality=SM", "-o", world.folder / "later.back")
+        equal((done.returncode, sha256(world.folder / "later.back")), (0, sha256(world.slide)), done.stderr)
+
+
 def case_another_node_that_holds_the_study_can_restore(world):
     with Node(world.folder / "node") as one, Node(world.folder / "other") as other:
         files = world.folder / "node" / "objects"
