@@ -9,7 +9,7 @@
 #define REASON { "--reason", NULL, "TEXT", "why, for the log", NULL }
 #define JOB_CHOICE \
     { "--peer", NULL, "PEER", "jobs of this peer", "@peer" }, \
-    { "--kind", NULL, "KIND", "jobs of this kind", "send fetch" }, \
+    { "--kind", NULL, "KIND", "jobs of this kind", "send fetch print" }, \
     { "--state", NULL, "STATE", "jobs in this state", \
       "waiting running paused done failed cancelled" }
 

@@ -20,6 +20,7 @@ static const struct {
     { { "trash", "purge" }, VT_AUDIT_STUDY_DELETED, 0, 'D', 0 },
     { { "import", NULL }, VT_AUDIT_IMPORT, 0, 'C', 0 },
     { { "export", NULL }, VT_AUDIT_EXPORT, 0, 'R', 0 },
+    { { "print", NULL }, VT_AUDIT_EXPORT, 0, 'R', 0 },
     { { "backup", NULL }, VT_AUDIT_EXPORT, 0, 'R', 0 },
     { { "patient", NULL }, VT_AUDIT_PATIENT_RECORD, 0, 'U', VT_AUDIT_PATIENT },
     { { "user", NULL }, VT_AUDIT_SECURITY_ALERT, VT_AUDIT_USER_CHANGED, 'E', 0 },
