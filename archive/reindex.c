@@ -336,7 +336,7 @@ void vt_reindex_remove(struct vt_archive *archive)
 }
 
 /* Without its new name it would be forgotten at the next start: that lasts before the old file goes.
- */
+ * From then on each start finishes what a power cut left, so no sync is needed behind it. */
 static bool sync_ready(struct vt_archive *archive, struct vt_err *err)
 {
     vt_autoclose folder = openat(archive->root, READY, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -363,8 +363,6 @@ bool vt_reindex_take_place(struct vt_archive *archive, struct vt_err *err)
     if (renameat(root, READY "/index.db", root, "index.db") < 0)
         return vt_fail_errno(err, "putting the new index in place");
     vt_point("renamed");
-    if (!vt_io_sync_folder(root, archive->path, err))
-        return false;
     remove_folder(archive, READY);
     return true;
 }

@@ -334,7 +334,7 @@ SCENARIOS = {
     segment_used_again: ["write_empty"],
     merge_beside_a_reader: ["sync_file"],
     log_begun_again: [sqlite_checkpoint],
-    reindexed: ["take_place"],
+    reindexed: ["sync_ready"],
     backup: ["run admin_backup.c"],
 }
 
