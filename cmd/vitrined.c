@@ -14,6 +14,7 @@
 #include "cmd/notify.h"
 #include "cmd/options.h"
 #include "cmd/peer_failures.h"
+#include "cmd/shed.h"
 #include "cmd/upkeep.h"
 #include "cmd/vitrined_audit.h"
 #include "cmd/vitrined_conf.h"
@@ -354,6 +355,7 @@ static int run(struct node *node)
 
     raise_descriptor_limit();
     if (start_node(node, &err)) {
+        vt_shed_start();
         say_ready(node);
         while (sigwait(&ends, &signal_number) == 0 && signal_number == SIGHUP)
             vt_reload(node->argc, node->argv, &node->dicom, node->server);
