@@ -118,6 +118,7 @@ def case_the_consoles_user_looks_and_wakes_workstations_only(world):
         return
     equal(len([a for a in answers if "row" in a]), 12)
     equal("console_verbs" in error(as_nobody(world, "vm.suspend", "ws-0001", user="alice"))["text"], True)
+    equal("console_verbs" in error(as_nobody(world, "vm.screen", world.vm("ws-0001")["uuid"], user="alice"))["text"], True)
     equal(error(as_nobody(world, "pool.join", "127.0.0.4", user="alice"))["code"], "denied")
     equal("no [workstation]" in error(as_nobody(world, "vm.wake", "ws-0002"))["text"], True)
     equal(world.state("ws-0003"), "Halted")
