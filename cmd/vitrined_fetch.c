@@ -7,6 +7,7 @@
 #include <jansson.h>
 
 #include "archive/archive.h"
+#include "cmd/job_trail.h"
 #include "cmd/vitrined_jobs.h"
 #include "core/conf.h"
 #include "core/err.h"
@@ -74,6 +75,7 @@ struct fetching {
     struct vt_receive *receive;
     uint64_t bytes;
     size_t taken; /* by C-GET, since the job began */
+    size_t got;   /* the same, of this run */
 };
 
 static bool holds(const struct fetching *fetching, const char *sop_uid, bool *out_held,
@@ -157,6 +159,7 @@ static uint16_t get_end(void *context, bool complete)
     if (!vt_receive_commit(fetching->receive, &result, &why))
         return why.dimse_status ? why.dimse_status : VT_STATUS_OUT_OF_RESOURCES;
     fetching->taken++;
+    fetching->got++;
     vt_job_progress(fetching->run, fetching->held + fetching->taken, fetching->bytes);
     return result.status;
 }
@@ -354,7 +357,11 @@ static enum vt_job_end fetch(struct fetching *fetching, struct vt_err *err)
     }
     vt_job_totals(fetching->run, fetching->total, 0);
     vt_job_progress(fetching->run, fetching->held, 0);
-    return judge(fetching, fetching->count == 0 || retrieve(fetching, err), err);
+    bool ok = fetching->count == 0 || retrieve(fetching, err);
+    /* By C-MOVE they come as from any other peer. */
+    vt_job_trail_end(fetching->world, fetching->run, &fetching->peer.peer, fetching->study, true,
+                     fetching->got, fetching->got > 0 && !ok ? err->text : NULL);
+    return judge(fetching, ok, err);
 }
 
 static enum vt_job_end run(void *context, struct vt_job_run *run, struct vt_err *err)

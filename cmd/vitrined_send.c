@@ -8,6 +8,7 @@
 #include <jansson.h>
 
 #include "archive/archive.h"
+#include "cmd/job_trail.h"
 #include "cmd/vitrined_jobs.h"
 #include "cmd/vitrined_request.h"
 #include "core/clock.h"
@@ -313,7 +314,13 @@ static enum vt_job_end send_planned(struct sending *sending, const struct vt_job
         return VT_JOB_END_FAILED;
     if (world->wake && !world->wake(world->wake_context, peer->peer.ae_title, err))
         return VT_JOB_END_AGAIN;
+    const uint64_t before = sending->done;
+    const char *study = vt_job_of(sending->run)->subject;
+    vt_job_trail_begin(world, sending->run, &peer->peer, study);
     bool ok = vt_send_parallel(&peer->client, &source, NULL, associations, err);
+    bool failed = !ok || sending->later + sending->never > 0;
+    vt_job_trail_end(world, sending->run, &peer->peer, study, false, sending->done - before,
+                     !failed ? NULL : ok ? sending->reason : err->text);
     if (vt_job_should_stop(sending->run))
         return VT_JOB_END_STOPPED;
     if (!ok)

@@ -75,12 +75,20 @@ static bool is_known(struct vt_session *session, bool with_passcode)
 const struct vt_rejection *vt_access_identify(struct vt_session *session, const char **out_text)
 {
     static const struct vt_rejection refused = { 1, 1, 1, "user-identity" };
+    static const char *const unnamed[] = {
+        [VT_IDENTITY_NONE] = "no user was named",
+        [VT_IDENTITY_KERBEROS] = "the user is named by a Kerberos ticket: names and passcodes only",
+        [VT_IDENTITY_SAML] = "the user is named by a SAML assertion: names and passcodes only",
+        [VT_IDENTITY_JWT] = "the user is named by a JSON web token: names and passcodes only",
+    };
     uint8_t type = vt_assoc_info(session->assoc)->identity_type;
     bool named = type == VT_IDENTITY_USER || type == VT_IDENTITY_USER_PASSCODE;
 
     if (session->options->identity == VT_IDENTITY_IGNORE)
         return NULL;
-    *out_text = "no user was named";
+    *out_text = (size_t)type < VT_COUNT(unnamed) && unnamed[type]
+                    ? unnamed[type]
+                    : "no user was named in a way that is known here";
     if (!named)
         return session->options->identity == VT_IDENTITY_REQUIRE ? &refused : NULL;
     *out_text = "the user is not known, or the passcode is wrong";

@@ -6,13 +6,12 @@
 #include <string.h>
 
 #include "archive/archive.h"
-#include "archive/query.h"
+#include "archive/study_patient.h"
 #include "core/audit.h"
 #include "core/err.h"
 #include "dicom/element.h"
 #include "scp/session.h"
 
-enum { NAME_MAX_BYTES = 512 };
 
 struct counted {
     char study_uid[VT_UID_MAX + 1], sop_class[VT_UID_MAX + 1]; /* class "": several */
@@ -76,43 +75,6 @@ void vt_trail_add(struct vt_trail *trail, const char *study_uid, const char *sop
 
 /* ---- messages ---- */
 
-struct patient {
-    char id[VT_UID_MAX * 2], name[NAME_MAX_BYTES];
-};
-
-static void copy(const struct vt_bytes *attributes, uint32_t tag, char *out, size_t room)
-{
-    struct vt_element element;
-
-    if (vt_element_find(attributes->data, attributes->size, VT_EXPLICIT_LE, tag, &element))
-        vt_element_text(&element, out, room);
-}
-
-/* Whose study it is, as the index says; what cannot be found stays empty. */
-static void find_patient(const struct vt_session *session, const char *study_uid,
-                         struct patient *out)
-{
-    static const struct vt_query_rules rules = { .model = VT_MODEL_STUDY_ROOT, .relational = true };
-    char key[VT_UID_MAX + 32];
-    const char *words[] = { key, "PatientID", "PatientName" };
-    struct vt_err ignored = { 0 };
-    struct vt_row row;
-    bool more = false;
-
-    *out = (struct patient){ .id = "" };
-    snprintf(key, sizeof key, "StudyInstanceUID=%s", study_uid);
-    VT_AUTO(vt_query)
-    query = vt_query_from_words(VT_LEVEL_STUDY, words, VT_COUNT(words), &rules, &ignored);
-    VT_AUTO(vt_plan) plan = query ? vt_plan_make(query, &ignored) : NULL;
-    VT_AUTO(vt_cursor)
-    cursor = plan ? vt_index_find(vt_archive_index(session->options->archive), plan, &ignored)
-                  : NULL;
-    if (!cursor || !vt_cursor_next(cursor, &row, &more, &ignored) || !more)
-        return;
-    copy(&row.attributes[VT_LEVEL_PATIENT], VT_TAG_PATIENT_ID, out->id, sizeof out->id);
-    copy(&row.attributes[VT_LEVEL_PATIENT], VT_TAG_PATIENT_NAME, out->name, sizeof out->name);
-}
-
 static struct vt_audit_participant peer_of(const struct vt_session *session)
 {
     return (struct vt_audit_participant){ .user = session->calling_ae_title,
@@ -131,11 +93,11 @@ static void write_study(const struct vt_session *session, const struct counted *
                         enum vt_audit_event event, bool stored, const char *destination)
 {
     struct vt_audit_message message = { .event = event, .action = stored ? 'C' : 'R' };
-    struct patient patient;
+    struct vt_study_patient patient;
 
     if (event == VT_AUDIT_BEGIN_TRANSFERRING)
         message.action = 'E';
-    find_patient(session, study->study_uid, &patient);
+    vt_study_patient(session->options->archive, study->study_uid, &patient);
     message.participants[0] = peer_of(session);
     message.participants[1] = us(session);
     message.participants[stored ? 0 : 1].role = VT_AUDIT_ROLE_SOURCE;

@@ -96,6 +96,26 @@ def case_instances_that_go_are_written_before_and_after(node, trail):
     until("they went", lambda: any(m.event == "110104" and m.users[0] == "WS1" for m in trail.messages()))
 
 
+def case_what_a_job_sends_and_fetches_is_written(node, trail):
+    with Node(node.path.parent / "other", ["dicom.ae_title=OTHER"]) as other:
+        there = f"OTHER@127.0.0.1:{other.port}"
+        sent = node.cli("send", there, "StudyInstanceUID=1.2.5")
+        equal(sent.returncode, 0, sent.stdout + sent.stderr)
+
+        def told(m, users):
+            return m.users[:2] == users and m.id("Study Instance UID") == "1.2.5" and m.id("Patient Number") == "P-17"
+        until("that it begins", lambda: any(m.event == "110102" and told(m, ["VITRINE", "OTHER"]) for m in trail.messages()))
+        m = until("that it was sent", lambda: [m for m in trail.messages() if m.event == "110104" and told(m, ["VITRINE", "OTHER"])])[-1]
+        equal((m.outcome, m.hosts[1], m.users[2] != ""), ("0", "127.0.0.1", True))
+        with Association(other.port, called="OTHER", contexts=[(SECONDARY_CAPTURE, [EXPLICIT])]) as a:
+            equal(a.store(SECONDARY_CAPTURE, "1.3.77", instance("1.3.77", study_uid="1.2.77", patient_id="P-77"))[0], 0)
+        fetched = node.cli("fetch", there, "StudyInstanceUID=1.2.77")      # OTHER does not know us: by C-GET
+        equal(fetched.returncode, 0, fetched.stdout + fetched.stderr)
+        m = until("that it was fetched", lambda: [m for m in trail.messages() if m.id("Study Instance UID") == "1.2.77"])[-1]
+        equal((m.event, m.outcome, m.users[:2], m.id("Patient Number")), ("110104", "0", ["VITRINE", "OTHER"], "P-77"))
+        equal(node.cli("study", "delete", "1.2.77").returncode, 0)
+
+
 def case_a_refused_association_is_a_security_alert(node, trail):
     try:
         Association(node.port, calling="FIXED").close()
@@ -140,7 +160,9 @@ def case_a_user_is_let_in_with_the_passcode_only(node, trail):
     equal(admitted(node, user_item(1, b"robot")), True, "a name alone, where none is set")
     equal(admitted(node, user_item(2, b"nobody", b"open sesame")), False)
     equal(admitted(node, b""), False, "identity = require")
-    equal(admitted(node, user_item(3, b"ticket")), False, "a way that is not offered")
+    for kind, word in ((3, "Kerberos"), (4, "SAML"), (5, "JSON web token")):
+        equal(admitted(node, user_item(kind, b"ticket")), False, "a way that is not offered")
+        until("the log names it", lambda word=word: any(word in line for line in node.lines))
     refused = trail.find("110114", outcome="4")
     equal(refused.type, "110122")
     equal([m for m in trail.messages() if "sesame" in ET.tostring(m.root, "unicode")], [], "passcodes in the trail")
