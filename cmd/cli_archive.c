@@ -170,6 +170,7 @@ static const struct showing showings[] = {
     { { "volume", "add" }, ROWS, "ready to be used", NULL, NULL },
     { { "volume", "drain" }, ROWS, "{text}", NULL, NULL },
     { { "volume", "verify" }, ROWS, "{checked} instances checked, {faults} faults", NULL, NULL },
+    { { "volume", "expire" }, ROWS, "{studies} studies, {instances} instances; {stay} studies stay", NULL, NULL },
     { { "export", NULL }, ROWS, "{text}", NULL, NULL },
     { { "burn", "list" }, ROWS, NULL, "nothing was burned", NULL },
     { { "burn", "show" }, ROWS, NULL, NULL, NULL },

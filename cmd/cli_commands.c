@@ -146,7 +146,7 @@ const struct vt_cli_command vt_cli_commands[] = {
     },
     {
         .words = { "print" },
-        .arguments = "PRINTER [FILE|DIR...|KEY=VALUE...]",
+        .arguments = "PRINTER [FILE|KEY=VALUE]...",
         .help = "images on film by a DICOM printer; without images, how the printer is",
         .more =
             "PRINTER is a [printer \"NAME\"] of the configuration or AET@HOST:PORT. The window is --window, that of\n"
