@@ -11,6 +11,7 @@
 #include "cmd/admin_verbs.h"
 #include "cmd/vitrined_burn.h"
 #include "cmd/vitrined_media.h"
+#include "core/clock.h"
 #include "core/err.h"
 #include "media/export.h"
 
@@ -73,6 +74,7 @@ static bool export_now(struct vt_admin_call *call, json_t *result, struct vt_err
     json_object_set_new(result, "media", json_integer((json_int_t)done.media));
     json_object_set_new(result, "transcoded", json_integer((json_int_t)done.transcoded));
     json_object_set_new(result, "left_out", json_integer((json_int_t)done.left_out));
+    json_object_set_new(result, "verified_ms", json_integer((json_int_t)(done.verified / VT_NS_PER_MS)));
     json_object_set_new(result, "failed", json_integer((json_int_t)done.failed));
     return true;
 }

@@ -11,7 +11,7 @@
 
 #include "core/err.h"
 
-enum { ISO_MAGIC_AT = 32769, BLOCK = 256 << 10 };
+enum { ISO_MAGIC_AT = 32769, MAGIC = 5, BLOCK = 256 << 10 };
 
 struct vt_disc {
     struct archive *archive;
@@ -20,17 +20,25 @@ struct vt_disc {
     unsigned entries;
 };
 
+/* Of the volume descriptors at 32 KiB: "CD001", "BEA01" of UDF alone, or "". */
+static void read_magic(int fd, char out[static MAGIC + 1])
+{
+    if (fd < 0 || pread(fd, out, MAGIC, ISO_MAGIC_AT) != MAGIC)
+        out[0] = '\0';
+    out[MAGIC] = '\0';
+}
+
 bool vt_disc_is(const char *path, const uint8_t *head, size_t size)
 {
-    char magic[5];
+    char magic[MAGIC + 1];
 
     if (size >= 132 && memcmp(head + 128, "DICM", 4) == 0)
         return false;
     if (size >= 4 && (memcmp(head, "PK\3\4", 4) == 0 || memcmp(head, "PK\5\6", 4) == 0))
         return true;
     vt_autoclose fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    return fd >= 0 && pread(fd, magic, sizeof magic, ISO_MAGIC_AT) == (ssize_t)sizeof magic &&
-           memcmp(magic, "CD001", sizeof magic) == 0;
+    read_magic(fd, magic);
+    return strcmp(magic, "CD001") == 0 || strcmp(magic, "BEA01") == 0;
 }
 
 static bool trouble(const struct vt_disc *disc, struct vt_err *err)
@@ -45,6 +53,7 @@ struct vt_disc *vt_disc_open(const char *path, struct vt_err *err)
 {
     VT_AUTO(vt_disc) disc = calloc(1, sizeof *disc);
     struct stat about;
+    char magic[MAGIC + 1];
 
     if (!disc) {
         vt_fail(err, VT_E_NOMEM, "no memory for %s", path);
@@ -56,6 +65,12 @@ struct vt_disc *vt_disc_open(const char *path, struct vt_err *err)
         return NULL;
     }
     disc->size = (uint64_t)about.st_size;
+    read_magic(disc->fd, magic);
+    if (strcmp(magic, "BEA01") == 0) {
+        vt_fail(err, VT_E_UNSUPPORTED,
+                "a UDF file system without an ISO 9660 one is not read here: mount it (mount -o loop,ro), then import the folder");
+        return NULL;
+    }
     if (!(disc->archive = archive_read_new())) {
         vt_fail(err, VT_E_NOMEM, "no memory for %s", path);
         return NULL;

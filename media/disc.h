@@ -33,6 +33,7 @@ struct vt_disc_entry {
 
 /* By the first bytes and, for ISO images, those at 32 KiB of the file. */
 bool vt_disc_is(const char *path, const uint8_t *head, size_t size);
+/* VT_E_UNSUPPORTED: UDF without ISO 9660. */
 struct vt_disc *vt_disc_open(const char *path, struct vt_err *err);
 void vt_disc_free(struct vt_disc *disc);
 VT_DEFINE_AUTO(vt_disc)

@@ -102,6 +102,7 @@ static bool close_medium(struct vt_exporting *exporting, struct vt_err *err)
     ok = again && vt_medium_put(medium, "DICOMDIR", directory.data, directory.size, err) &&
          vt_medium_sums(medium, &sums, err) && vt_medium_put(medium, "SHA256.TXT", sums.data, sums.size, err) &&
          vt_medium_close(medium, err);
+    exporting->result.verified += vt_medium_verified(medium);
     vt_directory_free(exporting->directory);
     exporting->directory = NULL;
     return ok;

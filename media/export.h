@@ -39,6 +39,7 @@ struct vt_export_call {
 
 struct vt_export_result {
     uint64_t instances, failed, left_out, media, bytes, transcoded;
+    int64_t verified;   /* ns of reading back */
 };
 
 /* VT_E_EXISTS: the output is there. VT_E_NOTFOUND: nothing matches. Instances that cannot go are counted in `failed`, and the rest

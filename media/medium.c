@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "core/buf.h"
+#include "core/clock.h"
 #include "core/err.h"
 #include "core/io.h"
 #include "media/disc.h"
@@ -38,7 +39,8 @@ struct vt_medium {
     uint8_t *block;
     struct file *files;           /* in the order of writing */
     size_t count, room;
-    bool made, published;
+    int64_t verified;
+    bool made, published, dropped;
 };
 
 enum vt_medium_form vt_medium_form_of(const char *path)
@@ -73,6 +75,20 @@ static const char *options_of(enum vt_medium_form form, unsigned flags)
                                         : "iso-level=1,!joliet,!rockridge,volume-id=VITRINE";
 }
 
+/* What is given up is closed like any other, so that nothing leaks, but its bytes go nowhere. */
+static la_ssize_t write_out(struct archive *archive, void *context, const void *bytes, size_t size)
+{
+    const struct vt_medium *medium = context;
+    ssize_t put = -1;
+
+    errno = ECANCELED;
+    while (!medium->dropped && (put = write(medium->fd, bytes, size)) < 0 && errno == EINTR)
+        continue;
+    if (put < 0)
+        archive_set_error(archive, errno, "%s", strerror(errno));
+    return put;
+}
+
 static bool open_archive(struct vt_medium *medium, unsigned flags, struct vt_err *err)
 {
     medium->fd = open(medium->temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
@@ -86,7 +102,7 @@ static bool open_archive(struct vt_medium *medium, unsigned flags, struct vt_err
             ARCHIVE_OK ||
         archive_write_set_options(medium->archive, options_of(medium->form, flags)) != ARCHIVE_OK ||
         archive_write_set_bytes_in_last_block(medium->archive, 1) != ARCHIVE_OK ||
-        archive_write_open_fd(medium->archive, medium->fd) != ARCHIVE_OK)
+        archive_write_open(medium->archive, medium, NULL, write_out, NULL) != ARCHIVE_OK)
         return trouble(medium, err);
     return true;
 }
@@ -150,10 +166,9 @@ void vt_medium_free(struct vt_medium *medium)
 {
     if (!medium)
         return;
-    if (medium->archive) {
-        archive_write_fail(medium->archive);
+    medium->dropped = true;
+    if (medium->archive)
         archive_write_free(medium->archive);
-    }
     if (medium->fd >= 0)
         close(medium->fd);
     if (medium->made && !medium->published)
@@ -356,7 +371,15 @@ bool vt_medium_close(struct vt_medium *medium, struct vt_err *err)
     if (medium->fd < 0 || (folder ? syncfs(medium->fd) : fsync(medium->fd)) != 0)
         return vt_fail_errno(err, "%s", medium->temporary);
     close(vt_take_fd(&medium->fd));
-    return folder ? read_folder(medium, err) : read_archive(medium, err);
+    int64_t begun = vt_clock_mono();
+    bool ok = folder ? read_folder(medium, err) : read_archive(medium, err);
+    medium->verified = vt_clock_mono() - begun;
+    return ok;
+}
+
+int64_t vt_medium_verified(const struct vt_medium *medium)
+{
+    return medium->verified;
 }
 
 static bool rename_synced(const char *temporary, const char *path, struct vt_err *err)

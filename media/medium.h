@@ -34,6 +34,8 @@ struct vt_buf;
 bool vt_medium_sums(const struct vt_medium *medium, struct vt_buf *out, struct vt_err *err);
 /* No more files: synced, then read back, each file compared by SHA-256. VT_E_CORRUPT. */
 bool vt_medium_close(struct vt_medium *medium, struct vt_err *err);
+/* How long the reading took, ns. */
+int64_t vt_medium_verified(const struct vt_medium *medium);
 /* The name becomes `path`, which must not be there: VT_E_EXISTS. */
 bool vt_medium_publish(struct vt_medium *medium, const char *path, struct vt_err *err);
 /* The same for one that was closed by a process that was killed then. VT_E_NOTFOUND: neither is there. */

@@ -201,6 +201,39 @@ def case_a_damaged_directory_falls_back_to_the_files_and_says_so(world):
     equal((counts(result), [row["result"] for row in rows]), ([7, 0, 0], ["damaged"]), "in a ZIP file")
 
 
+def case_a_udf_image_is_told_what_to_do_with(world):
+    image = bytearray(64 << 10)
+    for sector, name in ((16, b"BEA01"), (17, b"NSR03"), (18, b"TEA01")):
+        image[sector * 2048 + 1:sector * 2048 + 6] = name
+    path = world.folder / "udf.iso"
+    path.write_bytes(image)
+    rows, _ = world.take(path, status=1)
+    assert "UDF" in texts(rows) and "mount" in texts(rows), rows
+
+
+def case_a_private_transfer_syntax_within_a_zip_is_told(world):
+    ds = instance("PRIV", generate_uid(), generate_uid(), 1)
+    ds.file_meta.TransferSyntaxUID = "1.2.826.0.1.99.7"
+    ds.save_as(world.folder / "private.dcm", write_like_original=False)
+    path = world.zip("private.zip", ("PRIVATE", (world.folder / "private.dcm").read_bytes()))
+    rows, result = world.take(path, status=1)
+    equal(counts(result), [7, 0, 1], texts(rows))
+    assert "1.2.826.0.1.99.7" in texts(rows) and "copy the file" in texts(rows), rows
+
+
+def case_a_file_that_is_named_twice_comes_once(world):
+    folder = world.copy("twice")
+    directory = pydicom.dcmread(folder / "DICOMDIR")
+    images = [record for record in directory.DirectoryRecordSequence if record.DirectoryRecordType == "IMAGE"]
+    images[1].ReferencedFileID = images[0].ReferencedFileID
+    images[1].ReferencedSOPInstanceUIDInFile = images[0].ReferencedSOPInstanceUIDInFile
+    (folder / "DICOMDIR").unlink()
+    directory.save_as(folder / "DICOMDIR")
+    rows, result = world.take(folder / "DICOMDIR")
+    assert counts(result)[0] + counts(result)[1] in (6, 7) and counts(result)[2] == 0, (rows, result)
+    equal(counts(result)[0], 6, "one was never named")
+
+
 def case_patient_id_puts_what_is_new_under_a_patient_known_here_and_back(world):
     with Node(world.fresh()) as node:
         local = world.folder / "local.dcm"
