@@ -273,7 +273,8 @@ struct vt_server *vt_server_open(const struct vt_server_options *options, struct
     server->options = *options;
     server->traffic.usage = vt_usage_new();
     if (!server->traffic.usage ||
-        !vt_usage_load(server->traffic.usage, options->archive, vt_clock_wall(), err)) {
+        (options->archive &&
+         !vt_usage_load(server->traffic.usage, options->archive, vt_clock_wall(), err))) {
         if (!server->traffic.usage)
             vt_fail(err, VT_E_NOMEM, "no memory for the server");
         vt_usage_free(server->traffic.usage);

@@ -72,7 +72,7 @@ struct vt_server_options {
     uint32_t move_parallel;
     const struct vt_door_listener *listeners;
     size_t listener_count;
-    struct vt_archive *archive; /* all borrowed for the life of the server */
+    struct vt_archive *archive; /* all borrowed for the life of the server. NULL: Verification only */
     const struct vt_peers *peers;
     struct vt_events *events;
     struct vt_audit *audit;     /* NULL: no trail */
