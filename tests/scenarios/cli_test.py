@@ -150,7 +150,7 @@ def case_completion_offers_words_of_the_table(world):
         return subprocess.run(["bash", "-c", probe], capture_output=True, text=True, check=True).stdout.split()
 
     equal(offers("ver"), ["version", "verify"])
-    equal(sorted(offers("study", "")), ["delete", "list", "restore", "show"])
+    equal(sorted(offers("study", "")), ["delete", "hold", "holds", "list", "release", "restore", "show"])
     equal(sorted(offers("study", "l")), ["list"])
     equal(offers("find", "P", "--lev"), ["--level"])
     equal(offers("find", "P", "--level", "s"), ["study", "series"])
