@@ -284,7 +284,6 @@ static bool start_node(struct node *node, struct vt_err *err)
     node->archive = vt_archive_open(&node->archive_conf.options, err);
     if (!node->archive || !open_world(node, err))
         return false;
-    warn_of_unread_keys(node->options.conf);
     if (!start_server(node, err))
         return false;
     node->inside = (struct vt_control_options){
@@ -295,8 +294,11 @@ static bool start_node(struct node *node, struct vt_err *err)
         .context = node,
     };
     node->control = vt_control_start(&node->inside, err);
-    return node->control != NULL && start_upkeep(node, err) && vt_world_start(&node->world, err) &&
-           start_web(node, err);
+    if (!node->control || !start_upkeep(node, err) || !vt_world_start(&node->world, err) ||
+        !start_web(node, err))
+        return false;
+    warn_of_unread_keys(node->options.conf);
+    return true;
 }
 
 /* ready aet=VITRINE dicom=127.0.0.1:11112 path=/var/lib/vitrine */

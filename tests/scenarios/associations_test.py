@@ -21,6 +21,7 @@ HTJ2K, JPEG_XL, DEFLATED_FRAME = "1.2.840.10008.1.2.4.201", "1.2.840.10008.1.2.4
 PRIVATE_SYNTAX, PRIVATE_CLASS = "1.2.840.113619.5.2", "1.3.46.670589.5.0.1"
 STUDY = "1.2.826.0.1.3680043.8.498.88"
 MANY = 10000
+UPS_PUSH = "1.2.840.10008.5.1.4.34.6.1"  # a service that is not offered
 
 
 class Watched(raw.Association):
@@ -218,9 +219,10 @@ def case_private_syntaxes_and_classes_are_taken_by_option_only(world):
 
 def case_services_take_explicit_or_implicit_only(world):
     contexts = [(raw.STUDY_FIND, [raw.IMPLICIT, raw.EXPLICIT]), (raw.STUDY_FIND, [raw.BIG_ENDIAN, raw.IMPLICIT]),
-                (raw.STUDY_FIND, [raw.DEFLATED]), ("1.2.840.10008.5.1.4.31", [raw.EXPLICIT]), ("1.2.840.10008.1.20.1", [raw.EXPLICIT])]
+                (raw.STUDY_FIND, [raw.DEFLATED]), ("1.2.840.10008.5.1.4.31", [raw.EXPLICIT]), ("1.2.840.10008.1.20.1", [raw.EXPLICIT]),
+                (UPS_PUSH, [raw.EXPLICIT])]
     with Watched(world.node.port, contexts=contexts) as a:
-        equal(a.results, {1: 0, 3: 0, 5: 4, 7: 3, 9: 0})
+        equal(a.results, {1: 0, 3: 0, 5: 4, 7: 0, 9: 0, 11: 3})
         equal((a.accepted[1], a.accepted[3]), (raw.EXPLICIT, raw.IMPLICIT))
 
 

@@ -87,12 +87,13 @@ def case_a_misspelt_key_is_a_warning_that_names_it(world):
 def case_the_example_configuration_is_understood_as_it_is(world):
     text = (SOURCE / "conf/vitrine.conf").read_text()
     alive = [line[1:] if line[:1] == "#" and line[1:2].isalpha() or line[:2] == "#[" else line for line in text.splitlines()]
-    skip = ("path", "port", "tls_", "host", "listen", "more_titles", "extra_tags", "default_issuer", "local_ae_title", "unknown_peers")
+    skip = ("path", "port", "tls_", "host", "listen", "more_titles", "extra_tags", "default_issuer", "local_ae_title", "unknown_peers", "ohif")
     path = world.folder / "all.conf"
     path.write_text("\n".join(line for line in alive if not line.startswith(skip) and (line[:1] in "#[" or "=" in line or not line)))
     with Node(world.folder / "example", []) as node:
         pass
-    node = Node(world.folder / "example", ["peer.CT1.move_destination=no", "peer.CT1.host=127.0.0.1", f"volume.LT.path={world.folder}"])
+    node = Node(world.folder / "example", ["peer.CT1.move_destination=no", "peer.CT1.host=127.0.0.1", "printer.LASER1.host=127.0.0.1",
+                                             "printer.LASER1.port=104", f"volume.LT.path={world.folder}"])
     node.command[1:1] = ["-c", str(path)]
     with node:
         equal([line for line in node.lines if "configuration.unknown" in line], [])
