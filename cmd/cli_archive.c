@@ -13,6 +13,7 @@
 #include "cmd/cli.h"
 #include "cmd/control.h"
 #include "cmd/progress.h"
+#include "cmd/shed.h"
 #include "cmd/table.h"
 #include "cmd/verbs_user.h"
 #include "console/users.h"
@@ -408,6 +409,8 @@ static bool run_here(struct verb_call *call, const struct vt_archive_conf *conf,
     archive = open_archive(conf, strcmp(cli->command->words[0], "reindex") == 0, err);
     if (!archive)
         return false;
+    if (makes) /* the long work */
+        vt_shed_start();
     own_name(who);
     struct vt_admin_call admin = {
         .admin = { .archive = archive,
