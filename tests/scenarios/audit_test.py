@@ -9,27 +9,16 @@ import struct
 import subprocess
 import sys
 import threading
-import time
 import xml.etree.ElementTree as ET
 
 import cases
-from cases import equal
+from cases import equal, until
 from node import Node, work_folder
 from rawdicom import (EXPLICIT, IMPLICIT, SECONDARY_CAPTURE, STUDY_FIND, STUDY_GET, VERIFICATION, Association, Rejected, element,
                       instance, us)
 
 WAIT = 60
 NAME = "Geheim^Petra"
-
-
-def until(what, condition, seconds=WAIT):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.05)
-    raise AssertionError(f"never: {what}")
 
 
 class Message:
@@ -59,7 +48,7 @@ class Trail:
     def find(self, event, **wanted):
         def fits(m):
             return m.event == event and all(getattr(m, key) == value for key, value in wanted.items())
-        return until(f"a message {event} {wanted}", lambda: [m for m in self.messages() if fits(m)])[-1]
+        return until(lambda: [m for m in self.messages() if fits(m)], f"a message {event} {wanted}")[-1]
 
 
 def case_the_start_is_written(_node, trail):
@@ -93,7 +82,7 @@ def case_instances_that_go_are_written_before_and_after(node, trail):
     equal(got.returncode, 0, got.stderr)
     begun = trail.find("110102")
     equal((begun.users[0], begun.id("Study Instance UID"), begun.id("Patient Number")), ("WS1", "1.2.5", "P-17"))
-    until("they went", lambda: any(m.event == "110104" and m.users[0] == "WS1" for m in trail.messages()))
+    until(lambda: any(m.event == "110104" and m.users[0] == "WS1" for m in trail.messages()), "they went")
 
 
 def case_what_a_job_sends_and_fetches_is_written(node, trail):
@@ -104,14 +93,14 @@ def case_what_a_job_sends_and_fetches_is_written(node, trail):
 
         def told(m, users):
             return m.users[:2] == users and m.id("Study Instance UID") == "1.2.5" and m.id("Patient Number") == "P-17"
-        until("that it begins", lambda: any(m.event == "110102" and told(m, ["VITRINE", "OTHER"]) for m in trail.messages()))
-        m = until("that it was sent", lambda: [m for m in trail.messages() if m.event == "110104" and told(m, ["VITRINE", "OTHER"])])[-1]
+        until(lambda: any(m.event == "110102" and told(m, ["VITRINE", "OTHER"]) for m in trail.messages()), "that it begins")
+        m = until(lambda: [m for m in trail.messages() if m.event == "110104" and told(m, ["VITRINE", "OTHER"])], "that it was sent")[-1]
         equal((m.outcome, m.hosts[1], m.users[2] != ""), ("0", "127.0.0.1", True))
         with Association(other.port, called="OTHER", contexts=[(SECONDARY_CAPTURE, [EXPLICIT])]) as a:
             equal(a.store(SECONDARY_CAPTURE, "1.3.77", instance("1.3.77", study_uid="1.2.77", patient_id="P-77"))[0], 0)
         fetched = node.cli("fetch", there, "StudyInstanceUID=1.2.77")      # OTHER does not know us: by C-GET
         equal(fetched.returncode, 0, fetched.stdout + fetched.stderr)
-        m = until("that it was fetched", lambda: [m for m in trail.messages() if m.id("Study Instance UID") == "1.2.77"])[-1]
+        m = until(lambda: [m for m in trail.messages() if m.id("Study Instance UID") == "1.2.77"], "that it was fetched")[-1]
         equal((m.event, m.outcome, m.users[:2], m.id("Patient Number")), ("110104", "0", ["VITRINE", "OTHER"], "P-77"))
         equal(node.cli("study", "delete", "1.2.77").returncode, 0)
 
@@ -162,7 +151,7 @@ def case_a_user_is_let_in_with_the_passcode_only(node, trail):
     equal(admitted(node, b""), False, "identity = require")
     for kind, word in ((3, "Kerberos"), (4, "SAML"), (5, "JSON web token")):
         equal(admitted(node, user_item(kind, b"ticket")), False, "a way that is not offered")
-        until("the log names it", lambda word=word: any(word in line for line in node.lines))
+        until(lambda word=word: any(word in line for line in node.lines), "the log names it")
     refused = trail.find("110114", outcome="4")
     equal(refused.type, "110122")
     equal([m for m in trail.messages() if "sesame" in ET.tostring(m.root, "unicode")], [], "passcodes in the trail")
@@ -204,7 +193,7 @@ def syslog_by_tls(work):
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         with Node(work / "tls", [f"audit.target=tls:127.0.0.1:{server.getsockname()[1]}", f"audit.tls_ca={work / 'cert.pem'}"]):
-            until("a message came", lambda: received)
+            until(lambda: received, "a message came")
         thread.join(WAIT)
     count, _, rest = bytes(received).partition(b" ")
     equal(check_syslog(rest[:int(count)]).type, "110120")

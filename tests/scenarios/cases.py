@@ -27,6 +27,17 @@ def equal(a, b, what=""):
         raise AssertionError(f"{what}: {a!r} is not {b!r}")
 
 
+def until(condition, what, seconds=90):
+    """Waits for a condition, generously; its value."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.05)
+    raise AssertionError(f"in {seconds} s it did not come to: {what}")
+
+
 def main(space, make, *arguments, **options):
     """A scenario as a program: make(folder, ...) builds its world, the cases in space (globals()) run, world.close() takes it down.
     With VT_VERBOSE set what the world has logged is printed."""

@@ -11,7 +11,7 @@ import urllib.error
 import urllib.request
 
 import cases
-from cases import equal
+from cases import equal, until
 from node import BIN, Node, free_port, json_lines, object_files, work_folder
 from rawdicom import (EXPLICIT, NO_DATA_SET, SECONDARY_CAPTURE, VERIFICATION, Association, element, instance, us)
 
@@ -100,15 +100,6 @@ def store(node, *uids, study="1.2.3.4"):
             equal(a.store(SECONDARY_CAPTURE, uid, instance(uid, study_uid=study, pixels=bytes(90000)))[0], 0, uid)
 
 
-def until(what, condition, seconds=WAIT):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return
-        time.sleep(0.1)
-    raise AssertionError(f"never: {what}")
-
-
 def commitments(node):
     return json_lines(node.cli("commitment", "list", "--json").stdout)
 
@@ -120,7 +111,7 @@ def case_a_stored_instance_is_committed_on_the_same_association(alpha, _beta, _w
     with open_commit(alpha) as a:
         equal(ask(a, action_information("1.9.1", [(SECONDARY_CAPTURE, "1.5.1"), (SECONDARY_CAPTURE, "1.5.2")])), 0)
         equal(take_report(a), ("1.9.1", {"1.5.1": 0, "1.5.2": 0}, 1))
-    until("it is reported", lambda: commitments(alpha)[-1]["state"] == "reported")
+    until(lambda: commitments(alpha)[-1]["state"] == "reported", "it is reported")
     rows = json_lines(alpha.cli("commitment", "show", "1.9.1", "--json").stdout)
     files = object_files(alpha.path)
     for row in rows[:2]:
@@ -190,9 +181,9 @@ def case_a_report_is_sent_again_on_request(alpha, beta, _work):
     with open_commit(alpha, calling="BETA") as a:
         equal(ask(a, action_information("1.9.11", [(SECONDARY_CAPTURE, "1.5.6")])), 0)
     equal(beta.cli("commitment", "expect", "1.9.11", "ALPHA").returncode, 0)
-    until("a first report was tried", lambda: commitments(alpha)[-1]["attempts"] >= 1)
+    until(lambda: commitments(alpha)[-1]["attempts"] >= 1, "a first report was tried")
     equal(alpha.cli("commitment", "resend", "1.9.11").returncode, 0)
-    until("it came", lambda: "1.5.6" in beta.cli("commitment", "answer", "1.9.11").stdout)
+    until(lambda: "1.5.6" in beta.cli("commitment", "answer", "1.9.11").stdout, "it came")
 
 
 def case_an_instance_that_comes_a_moment_later_is_committed(alpha, _beta, _work):
@@ -224,7 +215,7 @@ def case_the_receipt_says_what_was_altered_since(alpha, _beta, _work):
     with open_commit(alpha) as a:
         equal(ask(a, action_information("1.9.8", [(SECONDARY_CAPTURE, "1.5.9")])), 0)
         take_report(a)
-    until("it is reported", lambda: commitments(alpha)[-1]["state"] == "reported")
+    until(lambda: commitments(alpha)[-1]["state"] == "reported", "it is reported")
     receipt = json_lines(alpha.cli("commitment", "export", "1.9.8", "--json").stdout)[0]
     equal((receipt["peer"], receipt["instances"], len(receipt["items"][0]["sha256"])), ("RAWDICOM", 1, 64))
     path = pathlib.Path(object_files(alpha.path)["1.5.9"][0])
@@ -238,8 +229,8 @@ def case_the_receipt_says_what_was_altered_since(alpha, _beta, _work):
 def case_a_peer_that_leaves_without_an_address_is_told_so_in_the_list(alpha, _beta, _work):
     with open_commit(alpha, calling="PASSERBY") as a:
         equal(ask(a, action_information("1.9.9", [(SECONDARY_CAPTURE, "1.5.77")])), 0)
-    until("it is undelivered", lambda: any(c["transaction_uid"] == "1.9.9" and c["state"] == "undelivered"
-                                           for c in commitments(alpha)))
+    until(lambda: any(c["transaction_uid"] == "1.9.9" and c["state"] == "undelivered"
+                                           for c in commitments(alpha)), "it is undelivered")
 
 
 # ---- two nodes ----
@@ -255,7 +246,7 @@ def case_two_nodes_commit_over_the_association_of_the_archive(alpha, beta, work)
     asked = beta.cli("commit", "ALPHA", folder, "--wait", WAIT, "--json")
     equal(asked.returncode, 0, asked.stderr)
     equal(json_lines(asked.stdout)[-1]["committed"], 20)
-    until("ALPHA knows that it is told", lambda: [c for c in commitments(alpha) if c["peer"] == "BETA"][-1]["state"] == "reported")
+    until(lambda: [c for c in commitments(alpha) if c["peer"] == "BETA"][-1]["state"] == "reported", "ALPHA knows that it is told")
     again = beta.cli("commit", "ALPHA", folder, "--wait", WAIT, "--json", "--transaction", json_lines(asked.stdout)[-1]["transaction"])
     equal(again.returncode, 1)
     equal(json_lines(again.stdout)[0]["result"], "0131", "the same transaction again")
@@ -272,14 +263,14 @@ def case_a_report_is_delivered_when_the_peer_is_back(alpha, beta, work):
     beta.stop()
     with open_commit(alpha, calling="BETA") as a:
         equal(ask(a, action_information("1.9.10", [(SECONDARY_CAPTURE, "1.6.1")])), 0)
-    until("an attempt failed", lambda: commitments(alpha)[-1]["attempts"] >= 1)
+    until(lambda: commitments(alpha)[-1]["attempts"] >= 1, "an attempt failed")
     equal(commitments(alpha)[-1]["state"], "decided")
     alpha.kill()
     alpha.start()
     beta.start()
     equal(beta.port, port)
     equal(beta.cli("commitment", "expect", "1.9.10", "ALPHA").returncode, 0)
-    until("it is reported", lambda: commitments(alpha)[-1]["state"] == "reported")
+    until(lambda: commitments(alpha)[-1]["state"] == "reported", "it is reported")
     answer = json_lines(beta.cli("commitment", "answer", "1.9.10", "--json").stdout)
     equal((answer[0]["SOPInstanceUID"], answer[0]["result"]), ("1.6.1", "committed"))
 
@@ -288,14 +279,14 @@ def case_a_report_that_nobody_waits_for_any_more_is_undelivered(alpha, beta, _wo
     beta.stop()
     with open_commit(alpha, calling="BETA") as a:
         equal(ask(a, action_information("1.9.12", [(SECONDARY_CAPTURE, "1.6.1")])), 0)
-    until("an attempt failed", lambda: commitments(alpha)[-1]["attempts"] >= 1)
+    until(lambda: commitments(alpha)[-1]["attempts"] >= 1, "an attempt failed")
     job = [j for j in json_lines(alpha.cli("job", "list", "--json").stdout) if j["kind"] == "commitment"][0]
     equal(alpha.cli("job", "cancel", job["id"]).returncode, 0)
-    until("the receipt says so", lambda: commitments(alpha)[-1]["state"] == "undelivered")
+    until(lambda: commitments(alpha)[-1]["state"] == "undelivered", "the receipt says so")
     beta.start()
     equal(beta.cli("commitment", "expect", "1.9.12", "ALPHA").returncode, 0)
     equal(alpha.cli("commitment", "resend", "1.9.12").returncode, 0)
-    until("it is reported after all", lambda: commitments(alpha)[-1]["state"] == "reported")
+    until(lambda: commitments(alpha)[-1]["state"] == "reported", "it is reported after all")
 
 
 def case_the_command_takes_the_report_itself_when_no_node_runs(alpha, beta, work):
@@ -317,7 +308,7 @@ class Orthanc:
                     "DicomModalities": {"alpha": ["ALPHA", "127.0.0.1", alpha.port]}, "Plugins": []}
         (folder / "conf.json").write_text(json.dumps(settings))
         self.process = subprocess.Popen(["Orthanc", str(folder / "conf.json")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        until("Orthanc answers", lambda: self.get("/system") is not None)
+        until(lambda: self.get("/system") is not None, "Orthanc answers")
 
     def get(self, path, body=None):
         try:
@@ -350,7 +341,7 @@ def case_orthanc_asks_us_and_we_ask_orthanc(alpha, _beta, work):
         def reported():
             state.update(orthanc.get(f"/storage-commitment/{reply['ID']}"))
             return state["Status"] != "Pending"
-        until("Orthanc has our report", reported)
+        until(reported, "Orthanc has our report")
         equal((state["Status"], [s["SOPInstanceUID"] for s in state["Success"]], state["Failures"][0]["SOPInstanceUID"]),
               ("Failure", ["1.7.1"], "1.7.9"))
 

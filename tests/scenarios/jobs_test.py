@@ -10,23 +10,12 @@ import time
 import rawdicom as raw
 import rawget
 import samples
-from cases import equal, run
+from cases import equal, run, until
 from node import Node, free_port, json_lines, work_folder
 
 WAIT = 60
 OTHER_CLASS = "1.2.840.10008.5.1.4.1.1.4"        # MR
 KILL_STUDY = "1.2.3.77"
-
-
-def until(condition, what):
-    """Waits for a condition, generously; its value."""
-    end = time.monotonic() + WAIT
-    while time.monotonic() < end:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.05)
-    raise AssertionError(f"in {WAIT} s it did not come to: {what}")
 
 
 def jobs(node, *words):

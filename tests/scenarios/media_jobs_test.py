@@ -14,21 +14,10 @@ from pydicom.fileset import FileSet
 
 import cases
 import media_import_test as media
-from cases import equal
+from cases import equal, until
 from node import Node, json_lines, object_files, work_folder
 
-WAIT = 90
 MANY = 600
-
-
-def until(condition, what):
-    end = time.monotonic() + WAIT
-    while time.monotonic() < end:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.05)
-    raise AssertionError(f"in {WAIT} s it did not come to: {what}")
 
 
 class World(media.World):

@@ -9,13 +9,12 @@ import struct
 import subprocess
 import sys
 import threading
-import time
 
 import numpy
 import pydicom
 
 import cases
-from cases import equal
+from cases import equal, until
 from node import Node, free_port, json_lines, work_folder
 from rawdicom import (EXPLICIT, NO_DATA_SET, SECONDARY_CAPTURE, Association, Closed, element, elements_of, instance, part10, pdu,
                       item, text, us)
@@ -72,15 +71,6 @@ SupportsTrim = true
 """
 
 
-def until(what, condition, seconds=WAIT):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return
-        time.sleep(0.1)
-    raise AssertionError(f"never: {what}")
-
-
 def wrap(data):
     """An item."""
     return struct.pack("<HHI", 0xFFFE, 0xE000, len(data)) + data
@@ -99,7 +89,7 @@ class Laser:
     def __enter__(self):
         self.process = subprocess.Popen(["dcmprscp", "-v", "-c", str(self.work / "printers.cfg"), "-p", "LASER"], cwd=self.work,
                                         stdout=self.log, stderr=subprocess.STDOUT)
-        until("the printer listens", self.listens)
+        until(self.listens, "the printer listens")
         return self
 
     def listens(self):
@@ -164,7 +154,7 @@ def case_films_come_out_as_they_were_laid_out(node, work):
         rows = json_lines(done.stdout)
         equal(rows[0]["status"], "NORMAL", "its status comes first")
         equal((rows[-1]["printed"], rows[-1]["films"]), (7, 2))
-        until("two films are stored", lambda: len(laser.films()) == 2)
+        until(lambda: len(laser.films()) == 2, "two films are stored")
         films = laser.films()
         equal([len(boxes_of(film)) for film in films], [6, 1])
         film = films[0].FilmBoxContentSequence[0]
@@ -181,7 +171,7 @@ def case_the_window_of_the_command_line_goes_before_the_image_s_own(node, work):
     with Laser(work / "windowed") as laser:
         done = node.cli("print", *configuration(laser.port), "LASER1", work / "ct/001.dcm", "--window", "1100/2001")
         equal(done.returncode, 0, done.stderr)
-        until("it is stored", lambda: len(laser.films()) == 1)
+        until(lambda: len(laser.films()) == 1, "it is stored")
         pixels = picture(laser, boxes_of(laser.films()[0])[0])
         equal((int(pixels[0, 0]), int(pixels[0, 15])), (0, 128))
 
@@ -190,7 +180,7 @@ def case_twelve_bits_are_twelve_bits(node, work):
     with Laser(work / "deep") as laser:
         done = node.cli("print", *configuration(laser.port, "bits=12"), "LASER1", work / "ct/001.dcm", "--window", "1100/2001")
         equal(done.returncode, 0, done.stderr)
-        until("it is stored", lambda: len(laser.films()) == 1)
+        until(lambda: len(laser.films()) == 1, "it is stored")
         box = boxes_of(laser.films()[0])[0]
         stored = laser.hardcopies()[box.ReferencedImageSequence[0].ReferencedSOPInstanceUID]
         pixels = picture(laser, box)
@@ -207,7 +197,7 @@ def case_a_presentation_state_gives_the_window(node, work):
     with Laser(work / "stated") as laser:
         done = node.cli("print", *configuration(laser.port), "LASER1", work / "ct/001.dcm", "--state", work / "state.dcm")
         equal(done.returncode, 0, done.stderr)
-        until("it is stored", lambda: len(laser.films()) == 1)
+        until(lambda: len(laser.films()) == 1, "it is stored")
         equal(int(picture(laser, boxes_of(laser.films()[0])[0])[0, 15]), 128)
 
 
@@ -216,7 +206,7 @@ def case_an_implicit_printer_without_presentation_luts_prints_too(node, work):
         done = node.cli("print", *configuration(laser.port), "LASER1", work / "ct/001.dcm", work / "ct/002.dcm")
         equal(done.returncode, 0, done.stderr)
         assert "2 images on 2 films" in done.stdout, done.stdout
-        until("two films are stored", lambda: len(laser.films()) == 2)
+        until(lambda: len(laser.films()) == 2, "two films are stored")
 
 
 def case_a_layout_and_a_film_that_the_printer_has_not_are_named(node, work):
@@ -264,12 +254,12 @@ def case_the_node_prints_what_matches_as_a_job_that_waits_for_its_printer(node, 
     equal(refused.returncode, 2, refused.stderr)
     equal(node.cli("print", "OFFICE", "PatientID=NOBODY").returncode, 1)
     equal(node.cli("print", "OFFICE", "PatientID=PR1", "--layout", "2x2", "--background").returncode, 0)
-    until("an attempt failed", lambda: jobs(node)[0]["attempts"] >= 1)
+    until(lambda: jobs(node)[0]["attempts"] >= 1, "an attempt failed")
     laser = Laser(work / "office")
     laser.port = node.office
     (work / "office/printers.cfg").write_text(CONFIGURATION.format(work=work / "office", port=laser.port, implicit="false", lut="true"))
     with laser:
-        until("it is printed", lambda: jobs(node)[0]["state"] == "done")
+        until(lambda: jobs(node)[0]["state"] == "done", "it is printed")
         equal([len(boxes_of(film)) for film in laser.films()], [4, 3])
         numbers = [int(picture(laser, box)[0, 15]) for film in laser.films() for box in boxes_of(film)]
         equal(numbers, [255] * 7)

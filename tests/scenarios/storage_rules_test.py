@@ -7,23 +7,12 @@ import subprocess
 import sys
 import time
 
-from cases import equal, run
+from cases import equal, run, until
 from commitment_test import Orthanc
 from node import Node, free_port, json_lines, object_files, work_folder
 from rawdicom import EXPLICIT, SECONDARY_CAPTURE, Association, instance
 
-WAIT = 60
 KEPT, HELD, AWAY, NEW, SILENT = "1.2.3.1", "1.2.3.2", "1.2.3.3", "1.2.3.4", "1.2.3.5"
-
-
-def until(condition, what):
-    end = time.monotonic() + WAIT
-    while time.monotonic() < end:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.1)
-    raise AssertionError(f"in {WAIT} s it did not come to: {what}")
 
 
 def uids(study, count=4):

@@ -10,10 +10,9 @@ import socket
 import ssl
 import subprocess
 import sys
-import time
 
 import cases
-from cases import equal
+from cases import equal, until
 from node import BIN, SKIPPED, Node, free_port, object_files, work_folder, json_lines
 from rawdicom import EXPLICIT, SECONDARY_CAPTURE, VERIFICATION, Association, Rejected, instance, part10
 
@@ -97,7 +96,7 @@ tls_crl = {self.crl}
         self.write()
         count = sum("configuration.reloaded" in line for line in self.node.lines)
         os.kill(self.node.process.pid, signal.SIGHUP)
-        until("it is reloaded", lambda: sum("configuration.reloaded" in line for line in self.node.lines) > count)
+        until(lambda: sum("configuration.reloaded" in line for line in self.node.lines) > count, "it is reloaded")
 
     def dcmtk(self, tool, certificate, calling="PLAIN", port=None, called="VITRINE", *more):
         """Exit status and output of a DCMTK tool over TLS."""
@@ -110,21 +109,12 @@ tls_crl = {self.crl}
         return done.returncode, done.stdout + done.stderr
 
     def logged(self, *words):
-        until(f"a line with {words}", lambda: any(all(w in line for w in words) for line in self.node.lines), 20)
+        until(lambda: any(all(w in line for w in words) for line in self.node.lines), f"a line with {words}", 20)
 
 
 def fingerprint(path):
     der = ssl.PEM_cert_to_DER_cert(path.read_text()[path.read_text().index("-----BEGIN"):])
     return hashlib.sha256(der).hexdigest()
-
-
-def until(what, condition, seconds=WAIT):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return
-        time.sleep(0.05)
-    raise AssertionError(f"never: {what}")
 
 
 def refused(result, *words):
@@ -291,12 +281,12 @@ def case_a_move_goes_to_a_destination_by_tls(world):
     storescp = subprocess.Popen(["storescp", "+tls", str(world.ct2[1]), str(world.ct2[0]), "+cf", str(world.ca.folder / "ca.pem"),
                                  "-od", str(folder), str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        until("storescp listens", lambda: reachable(port))
+        until(lambda: reachable(port), "storescp listens")
         moved = subprocess.run(["movescu", "-aet", "PLAIN", "-aec", "VITRINE", "-aem", "SINK", "-S", "-k", "QueryRetrieveLevel=STUDY",
                                 "-k", "StudyInstanceUID=1.2.3.4", "127.0.0.1", str(world.node.port)],
                                capture_output=True, text=True, timeout=WAIT)
         equal(moved.returncode, 0, moved.stderr)
-        until("the instance is there", lambda: any(folder.iterdir()))
+        until(lambda: any(folder.iterdir()), "the instance is there")
         send_as_a_job(world, port, len(list(folder.iterdir())), folder)
     finally:
         storescp.terminate()
@@ -313,8 +303,8 @@ def send_as_a_job(world, port, before, folder):
     assert len(list(folder.iterdir())) >= before
     queued = world.node.cli("send", "WRONG", "StudyInstanceUID=1.2.3.4", "--background")
     equal(queued.returncode, 0, queued.stderr)
-    until("the job says why", lambda: any("certificate is another's" in j["reason"]
-                                          for j in json_lines(world.node.cli("job", "list", "--json").stdout)))
+    until(lambda: any("certificate is another's" in j["reason"]
+                                          for j in json_lines(world.node.cli("job", "list", "--json").stdout)), "the job says why")
 
 
 def reachable(port):

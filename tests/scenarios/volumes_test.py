@@ -8,22 +8,11 @@ import time
 import rawdicom as raw
 import rawget
 import samples
-from cases import equal, run
+from cases import equal, run, until
 from node import Node, json_lines, object_files, work_folder
 
-WAIT = 60
 STUDY = "1.2.3.88"
 MANY = 150
-
-
-def until(condition, what):
-    end = time.monotonic() + WAIT
-    while time.monotonic() < end:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.05)
-    raise AssertionError(f"in {WAIT} s it did not come to: {what}")
 
 
 class World:

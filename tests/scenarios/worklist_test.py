@@ -6,29 +6,19 @@ import shutil
 import struct
 import subprocess
 import sys
-import time
 
 import pydicom
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence
 
 import cases
-from cases import equal
+from cases import equal, until
 from node import Node, free_port, json_lines, work_folder
 from rawdicom import (EXPLICIT, IMPLICIT, NO_DATA_SET, SECONDARY_CAPTURE, Association, comment_of, element, instance, text, us)
 
 WORKLIST, MPPS = "1.2.840.10008.5.1.4.31", "1.2.840.10008.3.1.2.3.3"
 N_CREATE, N_SET = 0x0140, 0x0120
 WAIT = 60
-
-
-def until(what, condition, seconds=WAIT):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return
-        time.sleep(0.1)
-    raise AssertionError(f"never: {what}")
 
 
 def add(node, *words):
@@ -188,15 +178,15 @@ def case_the_watched_folder_says_what_is_scheduled(node, work):
     (folder / "US1").mkdir()
     (folder / "US1/lockfile").write_text("")
     worklist_file(folder / "US1/one.wl", "Jürgens^Ina", "701", steps=2)
-    until("both steps are there", lambda: len([e for e in entries(node) if e["patient_id"] == "701"]) == 2)
+    until(lambda: len([e for e in entries(node) if e["patient_id"] == "701"]) == 2, "both steps are there")
     found = find(node, work / "out", STEP + "ScheduledStationAETitle=US1", *[k for k in RETURN if "Station" not in k])
     equal([(str(f.PatientName), len(f.ScheduledProcedureStepSequence)) for f in found], [("Jürgens^Ina", 1)] * 2)
     worklist_file(folder / "US1/one.wl", "Jürgens^Ina", "701", steps=1)
-    until("the second step went", lambda: len([e for e in entries(node) if e["patient_id"] == "701"]) == 1)
+    until(lambda: len([e for e in entries(node) if e["patient_id"] == "701"]) == 1, "the second step went")
     (folder / "US1/bad.wl").write_bytes(b"no DICOM at all")
-    until("the bad file is told", lambda: any("worklist.refused" in line and "bad.wl" in line for line in node.lines))
+    until(lambda: any("worklist.refused" in line and "bad.wl" in line for line in node.lines), "the bad file is told")
     (folder / "US1/one.wl").unlink()
-    until("it went with its file", lambda: not [e for e in entries(node) if e["patient_id"] == "701"])
+    until(lambda: not [e for e in entries(node) if e["patient_id"] == "701"], "it went with its file")
 
 
 def case_wlmscpfs_and_the_node_give_the_same_answer_for_the_same_file(node, work):
@@ -210,7 +200,7 @@ def case_wlmscpfs_and_the_node_give_the_same_answer_for_the_same_file(node, work
     keys = (STEP + "ScheduledStationAETitle=US1", STEP + "Modality", STEP + "ScheduledProcedureStepStartDate",
             STEP + "ScheduledProcedureStepDescription", "PatientName", "PatientID", "AccessionNumber")
     try:
-        until("the entry is there", lambda: [e for e in entries(node) if e["patient_id"] == "801"])
+        until(lambda: [e for e in entries(node) if e["patient_id"] == "801"], "the entry is there")
 
         class Foreign:
             pass
@@ -221,7 +211,7 @@ def case_wlmscpfs_and_the_node_give_the_same_answer_for_the_same_file(node, work
                 return find(Foreign, work / "theirs", *keys)
             except AssertionError:
                 return []
-        until("wlmscpfs answers", answers)
+        until(answers, "wlmscpfs answers")
         theirs, ours = answers(), find(node, work / "ours", *keys)
         equal(len(ours), 1)
 
@@ -382,7 +372,7 @@ def case_priors_are_here_before_the_patient_is(node, _work):
                                                            patient_id=patient))[0], 0)
     add(node, "PatientName=Other^Y", "PatientID=PY", "Modality=US", "ScheduledStationAETitle=US1", "AccessionNumber=PR2")
     add(node, "PatientName=Prior^X", "PatientID=PX", "Modality=NM", "ScheduledStationAETitle=NM1", "AccessionNumber=PR1")
-    until("the prior came", lambda: json_lines(node.cli("study", "list", "PatientID=PX", "--json").stdout))
+    until(lambda: json_lines(node.cli("study", "list", "PatientID=PX", "--json").stdout), "the prior came")
     equal(json_lines(node.cli("study", "list", "PatientID=PY", "--json").stdout), [], "another modality")
 
 
