@@ -293,27 +293,41 @@ static void write_index(struct vt_archive *archive, struct vt_request *list, uin
     }
 }
 
+static bool is_undone(const struct vt_request *request)
+{
+    return request->err.code != VT_OK && request->sequence != 0;
+}
+
+static bool any_undone(const struct vt_request *list)
+{
+    while (list && !is_undone(list))
+        list = list->next;
+    return list != NULL;
+}
+
 /* What failed behind the journal did not happen: that must be durable before its file goes, or
  * replay would look for it. */
 static void abort_failed(struct vt_archive *archive, struct vt_request *list)
 {
     struct vt_err err = { 0 };
-    bool any = false, ok = true;
     uint64_t ignored = 0;
+    bool ok = true;
 
+    /* The lock is held during the next group's sync: without need nobody waits for that. */
+    if (!any_undone(list))
+        return;
     pthread_mutex_lock(&archive->journal_lock);
     for (struct vt_request *request = list; request && ok; request = request->next) {
-        if (request->err.code == VT_OK || request->sequence == 0)
+        if (!is_undone(request))
             continue;
-        any = true;
         ok = vt_journal_append(archive->journal, VT_RECORD_ABORT, &request->sequence,
                                sizeof request->sequence, NULL, 0, &ignored, &err);
     }
-    ok = ok && (!any || sync_journal(archive, &err));
+    ok = ok && sync_journal(archive, &err);
     pthread_mutex_unlock(&archive->journal_lock);
     if (!ok)
         vt_archive_break(archive, &err);
-    for (struct vt_request *request = list; request && ok && any; request = request->next)
+    for (struct vt_request *request = list; request && ok; request = request->next)
         if (request->err.code != VT_OK && request->placed)
             vt_apply_undo_file(archive, request->body);
 }
