@@ -84,6 +84,9 @@ struct vt_writer {
     enum vt_encoding encoding;
 };
 bool vt_write_bytes(struct vt_writer *w, uint32_t tag, const char *vr, const void *value, size_t size, struct vt_err *err);
+/* Only what stands before a value of that (even) length, for who has the value elsewhere; VT_UNDEFINED_LENGTH: items follow. A VR
+ * with a short length field becomes UN when the value does not fit one. */
+bool vt_write_header(struct vt_writer *w, uint32_t tag, const char *vr, uint32_t length, struct vt_err *err);
 bool vt_write_text(struct vt_writer *w, uint32_t tag, const char *vr, const char *text, struct vt_err *err);
 bool vt_write_us(struct vt_writer *w, uint32_t tag, uint16_t value, struct vt_err *err);
 bool vt_write_ul(struct vt_writer *w, uint32_t tag, uint32_t value, struct vt_err *err);

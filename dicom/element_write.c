@@ -26,8 +26,7 @@ static bool has_short_length(const char *vr)
     return vt_raw_header_read(probe, sizeof probe, VT_EXPLICIT_LE, &header);
 }
 
-static bool write_header(struct vt_writer *w, uint32_t tag, const char *vr, uint32_t length,
-                         struct vt_err *err)
+bool vt_write_header(struct vt_writer *w, uint32_t tag, const char *vr, uint32_t length, struct vt_err *err)
 {
     uint8_t header[12] = { 0 };
     size_t size = 8;
@@ -70,7 +69,7 @@ bool vt_write_bytes(struct vt_writer *w, uint32_t tag, const char *vr, const voi
                        VT_TAG_GROUP(tag), VT_TAG_ELEMENT(tag), size);
     if (!vt_buf_reserve(w->buf, padded + VT_SCAN_HEADER_MAX, err))
         return false;
-    return write_header(w, tag, vr, (uint32_t)padded, err) && vt_buf_append(w->buf, value, size, err) &&
+    return vt_write_header(w, tag, vr, (uint32_t)padded, err) && vt_buf_append(w->buf, value, size, err) &&
            (padded == size || vt_buf_append(w->buf, &padding, 1, err));
 }
 
@@ -97,22 +96,22 @@ bool vt_write_ul(struct vt_writer *w, uint32_t tag, uint32_t value, struct vt_er
 
 bool vt_write_sequence_begin(struct vt_writer *w, uint32_t tag, struct vt_err *err)
 {
-    return write_header(w, tag, "SQ", VT_UNDEFINED_LENGTH, err);
+    return vt_write_header(w, tag, "SQ", VT_UNDEFINED_LENGTH, err);
 }
 
 bool vt_write_item_begin(struct vt_writer *w, struct vt_err *err)
 {
-    return write_header(w, VT_TAG_ITEM, "", VT_UNDEFINED_LENGTH, err);
+    return vt_write_header(w, VT_TAG_ITEM, "", VT_UNDEFINED_LENGTH, err);
 }
 
 bool vt_write_item_end(struct vt_writer *w, struct vt_err *err)
 {
-    return write_header(w, VT_TAG_ITEM_END, "", 0, err);
+    return vt_write_header(w, VT_TAG_ITEM_END, "", 0, err);
 }
 
 bool vt_write_sequence_end(struct vt_writer *w, struct vt_err *err)
 {
-    return write_header(w, VT_TAG_SEQUENCE_END, "", 0, err);
+    return vt_write_header(w, VT_TAG_SEQUENCE_END, "", 0, err);
 }
 
 /* Bytes of one number in a value of that VR; 1 when order does not matter. */
@@ -158,7 +157,7 @@ static bool write_value(struct vt_writer *w, const struct vt_element *element, e
 /* Fragments are the same bytes in every encoding that can have them. */
 static bool write_fragments(struct vt_writer *w, const struct vt_element *element, struct vt_err *err)
 {
-    return write_header(w, element->tag, "OB", VT_UNDEFINED_LENGTH, err) &&
+    return vt_write_header(w, element->tag, "OB", VT_UNDEFINED_LENGTH, err) &&
            vt_buf_append(w->buf, element->value, (size_t)element->length, err) &&
            vt_write_sequence_end(w, err);
 }

@@ -84,7 +84,7 @@ static size_t utf8_length(const uint8_t *p, size_t left)
     return 0;
 }
 
-static bool is_utf8(const char *bytes, size_t size)
+bool vt_text_is_utf8(const char *bytes, size_t size)
 {
     for (size_t i = 0; i < size;) {
         size_t length = utf8_length((const uint8_t *)bytes + i, size - i);
@@ -256,7 +256,7 @@ static const struct vt_charset *choose_default(const char *fallback, const char 
 
     if (chosen && chosen->shape != VT_SHAPE_ASCII)
         return chosen;
-    return is_utf8(bytes, size) ? vt_charset_find("IR192", 5) : vt_charset_find("IR100", 5);
+    return vt_text_is_utf8(bytes, size) ? vt_charset_find("IR192", 5) : vt_charset_find("IR100", 5);
 }
 
 bool vt_text_to_utf8(const char *charset, const char *fallback, const char *vr, const char *bytes, size_t size,

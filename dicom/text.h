@@ -25,6 +25,7 @@ bool vt_text_from_utf8(const char *charset, const char *vr, const char *utf8, si
                        struct vt_err *err);
 
 bool vt_text_is_ascii(const char *bytes, size_t size);
+bool vt_text_is_utf8(const char *bytes, size_t size);   /* well-formed (RFC 3629) */
 bool vt_text_charset_known(const char *charset);
 /* VRs that (0008,0005) applies to: LO LT PN SH ST UC UT. */
 bool vt_text_vr_has_charset(const char *vr);
