@@ -186,7 +186,7 @@ static bool is_left_out(uint32_t tag)
 static bool collect(struct reading *r, uint32_t object, struct member *members, size_t *out_count, bool *out_charset)
 {
     const struct vt_json_node *nodes = r->tree->nodes;
-    uint32_t tag;
+    uint32_t tag = 0;
 
     *out_count = 0;
     for (uint32_t i = object + 1; i < nodes[object].next; i = nodes[i + 1].next) {
