@@ -35,12 +35,20 @@ bool vt_admin_study_show(const struct vt_admin *admin, const char *study_uid, st
  * (archive/commitment.h), and admin->committed is not set. */
 bool vt_admin_study_delete(const struct vt_admin *admin, const char *study_uid, const char *reason, int64_t *out_trash_id,
                            uint64_t *out_instances, struct vt_err *err);
+/* A series of a study, or an instance of a series: the same. VT_E_NOTFOUND: it is not there. */
+struct vt_admin_part {
+    const char *study_uid;
+    const char *series_uid;            /* NULL: all of the study */
+    const char *sop_uid;               /* NULL: all of the series */
+};
+bool vt_admin_part_delete(const struct vt_admin *admin, const struct vt_admin_part *part, const char *reason,
+                          int64_t *out_trash_id, uint64_t *out_instances, struct vt_err *err);
 bool vt_admin_trash_list(const struct vt_admin *admin, struct vt_err *err);
 /* The instances that the newest deletion of a study moved to the trash, as far as they are still there. */
 bool vt_admin_trash_each(const struct vt_admin *admin, const char *study_uid,
                          bool (*each)(void *context, const struct vt_instance *instance, struct vt_err *err), void *context,
                          struct vt_err *err);
-/* By trash id, or by study UID when trash_id is 0. */
+/* By trash id or, when trash_id is 0, the newest deletion of that study, series or instance by its UID. */
 bool vt_admin_study_restore(const struct vt_admin *admin, int64_t trash_id, const char *study_uid, uint64_t *out_instances,
                             struct vt_err *err);
 /* Removes what is past retention, all when `everything`, a few at a time: others go on storing meanwhile. What is held by a

@@ -77,6 +77,9 @@ struct vt_index *vt_archive_index(struct vt_archive *archive);
 
 /* ---- receiving ---- */
 
+/* Does it take anything now? false: A700 (VT_E_FULL) or A701 (read-only). For who puts aside what is to arrive later. Cheap. */
+bool vt_archive_takes(struct vt_archive *archive, struct vt_err *err);
+
 struct vt_receive_from {
     const char *sop_class_uid;        /* of the command; NULL: as the data set says (import) */
     const char *sop_instance_uid;

@@ -25,13 +25,14 @@ static bool insert_operation(struct vt_archive *archive, struct vt_db *db,
 {
     struct sqlite3_stmt *stmt =
         vt_db_prepare(db,
-                      "INSERT INTO operation (kind, subject, who, reason, at, state, also, trash, "
+                      "INSERT INTO operation (kind, subject, part, who, reason, at, state, also, trash, "
                       "purge_after, instances, bytes)"
-                      " VALUES (?, ?, ?, ?, ?, 'planned', ?, ?, ?, 0, 0)",
+                      " VALUES (?, ?, ?, ?, ?, ?, 'planned', ?, ?, ?, 0, 0)",
                       err);
     int64_t now = vt_clock_wall();
     bool ok = stmt &&
-              vt_stmt_bind(db, stmt, err, "ttttitii", operation->kind, operation->subject,
+              vt_stmt_bind(db, stmt, err, "tttttitii", operation->kind, operation->subject,
+                           operation->part ? operation->part : "",
                            operation->who ? operation->who : "",
                            operation->reason ? operation->reason : "", now,
                            operation->also ? operation->also : "", (int64_t)operation->trash,

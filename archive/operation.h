@@ -36,6 +36,7 @@ struct vt_file_operation {
     const char
         *kind; /* "delete", "restore", "version", "quarantine-accept", "quarantine-discard" */
     const char *subject; /* a study or SOP Instance UID, an id */
+    const char *part; /* of the study: the UID of a series or an instance; NULL: all of it */
     const char *who, *reason;
     bool trash; /* what was moved lies in the trash now */
     const char *

@@ -95,3 +95,8 @@ bool vt_space_check(struct vt_archive *archive, struct vt_err *err)
     return state != VT_SPACE_FULL || vt_fail_dimse(err, VT_E_FULL, 0xA700, "volume full %.1f%%",
                                                    percent_used(free_bytes, total));
 }
+
+bool vt_archive_takes(struct vt_archive *archive, struct vt_err *err)
+{
+    return vt_archive_writable(archive, err) && vt_space_check(archive, err);
+}

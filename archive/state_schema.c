@@ -98,6 +98,8 @@ const struct vt_db_migration vt_state_migrations[] = {
       " sop_uid TEXT PRIMARY KEY, state INTEGER NOT NULL, study_uid TEXT NOT NULL, peer TEXT NOT NULL,"
       " attributes BLOB NOT NULL, created INTEGER NOT NULL, changed INTEGER NOT NULL) WITHOUT ROWID;"
       "CREATE INDEX performed_step_study ON performed_step (study_uid);" },
+    /* 11: what of a study was deleted, when it was not all */
+    { "ALTER TABLE operation ADD COLUMN part TEXT NOT NULL DEFAULT '';" },
     /* Next step here. */
 };
 const size_t vt_state_migration_count = VT_COUNT(vt_state_migrations);

@@ -80,16 +80,19 @@ static bool study_delete(struct vt_admin_call *call, json_t *result, struct vt_e
     uint64_t instances = 0;
     int64_t id = 0;
 
+    const struct vt_admin_part part = { .study_uid = call->args[0],
+                                        .series_uid = call->arg_count > 1 ? call->args[1] : NULL,
+                                        .sop_uid = call->arg_count > 2 ? call->args[2] : NULL };
+
     call->admin.committed = flag_option(call, "committed");
-    if (!vt_admin_study_delete(&call->admin, call->args[0], reason ? reason : "", &id, &instances,
-                               err))
+    if (!vt_admin_part_delete(&call->admin, &part, reason ? reason : "", &id, &instances, err))
         return false;
     json_object_set_new(result, "trash", json_integer(id));
     put_count(result, "instances", instances);
     return true;
 }
 
-/* By study UID, or by the trash number that the list shows. */
+/* By the UID of what was deleted, or by the trash number that the list shows. */
 static bool study_restore(struct vt_admin_call *call, json_t *result, struct vt_err *err)
 {
     const char *which = call->args[0];
@@ -299,7 +302,7 @@ static bool status(struct vt_admin_call *call, json_t *result, struct vt_err *er
 static const struct vt_admin_verb verbs[] = {
     { { "study", "list" }, 0, 64, false, study_list },
     { { "study", "show" }, 1, 1, false, study_show },
-    { { "study", "delete" }, 1, 1, true, study_delete },
+    { { "study", "delete" }, 1, 3, true, study_delete },
     { { "study", "restore" }, 1, 1, true, study_restore },
     { { "study", "hold" }, 1, 1, true, vt_verb_study_hold },
     { { "study", "release" }, 1, 1, true, vt_verb_study_release },
@@ -351,6 +354,7 @@ static const struct vt_admin_verb verbs[] = {
     { { "slide", "list" }, 0, 64, false, vt_verb_slide_list },
     { { "slide", "restore" }, 1, 64, false, vt_verb_slide_restore },
     { { "user", "add" }, 1, 1, true, vt_verb_user_add },
+    { { "user", "change" }, 1, 1, true, vt_verb_user_change },
     { { "user", "list" }, 0, 0, false, vt_verb_user_list },
     { { "user", "remove" }, 1, 1, true, vt_verb_user_remove },
     { { "job", "list" }, 0, 0, false, vt_verb_job_list },

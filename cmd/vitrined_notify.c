@@ -79,7 +79,8 @@ bool vt_notifications_complete(struct vt_notifications *notifications,
 /* Deleted, restored, or on slower or faster storage. */
 static void on_change(void *context, const struct vt_event *event)
 {
-    static const char *const kinds[] = { "study.deleted", "study.restored", "study.moved" };
+    static const char *const kinds[] = { "study.deleted", "study.reduced", "study.restored",
+                                         "study.moved" };
     struct vt_arrivals_batch batch = { .count = 0 };
     struct vt_err err = { 0 };
     bool wanted = false;
@@ -131,6 +132,7 @@ void vt_notifications_free(struct vt_notifications *notifications)
 /* ---- the job ---- */
 
 struct collected {
+    struct vt_archive *archive;
     struct vt_notify_instance *list;
     size_t count, room;
 };
@@ -166,14 +168,28 @@ static bool take_served(struct vt_archive *archive, struct collected *all,
            take(all, entry->series_uid, entry->sop_class, entry->sop_uid, availability, err);
 }
 
-/* In the order in which they were deleted: those of a series stand together. */
+/* Unless it came again. */
 static bool take_deleted(void *context, const struct vt_instance *instance, struct vt_err *err)
 {
-    return take(context, instance->series_uid, instance->sop_class, instance->sop_uid,
-                "UNAVAILABLE", err);
+    struct collected *all = context;
+    struct vt_index_entry entry;
+    bool here = false;
+
+    return vt_index_lookup(vt_archive_index(all->archive), instance->sop_uid, &entry, &here, err) &&
+           (here || take(all, instance->series_uid, instance->sop_class, instance->sop_uid,
+                         "UNAVAILABLE", err));
 }
 
-/* Of a study that is not here, what was deleted of it; nothing, when that is gone for good. */
+/* A message lists series by series. */
+static int by_series(const void *a, const void *b)
+{
+    const struct vt_notify_instance *x = a, *y = b;
+    int order = strcmp(x->series_uid, y->series_uid);
+
+    return order != 0 ? order : strcmp(x->sop_uid, y->sop_uid);
+}
+
+/* What was deleted of it last; nothing, when that is gone for good. */
 static bool collect_deleted(struct vt_archive *archive, const char *study, struct collected *all,
                             struct vt_err *err)
 {
@@ -210,13 +226,15 @@ static bool collect(struct vt_archive *archive, const char *study, struct collec
 static enum vt_job_end notify(struct vt_job_world *world, struct vt_job_run *run,
                               const char *peer_name, const char *study, struct vt_err *err)
 {
-    struct collected all = { 0 };
+    struct collected all = { .archive = world->archive };
     struct vt_job_peer peer;
     enum vt_job_end end = VT_JOB_END_FAILED;
 
     bool known = vt_world_peer_of(world, run, peer_name, &peer, err);
     if (known && collect(world->archive, study, &all, err) &&
-        (all.count > 0 || collect_deleted(world->archive, study, &all, err))) {
+        collect_deleted(world->archive, study, &all, err)) {
+        if (all.count > 0)
+            qsort(all.list, all.count, sizeof *all.list, by_series);
         const struct vt_notify what = { .study_uid = study,
                                         .retrieve_ae_title = peer.peer.local_ae_title
                                                                  ? peer.peer.local_ae_title

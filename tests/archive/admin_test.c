@@ -166,6 +166,47 @@ static void a_study_with_versions_goes_and_comes_with_all_of_them(void **state)
     vt_archive_free(archive);
 }
 
+static void a_series_and_an_instance_go_and_come_alone(void **state)
+{
+    struct vt_archive *archive = archive_at(*state);
+    struct rows rows = { 0 };
+    struct vt_admin admin = ADMIN(archive, &rows);
+    struct vt_err err = { 0 };
+    struct object other = OBJECT;
+    uint64_t instances = 0, checked = 0, faults = 0;
+    int64_t id = 0;
+
+    store_study(archive, 1, 4);
+    other.study = "1.2.3.1";
+    other.series = "1.2.3.1.2";
+    other.sop = "1.2.3.1.2.1";
+    send(archive, &other);
+    other.description = "a second version";
+    send(archive, &other);
+    const struct vt_admin_part one = { "1.2.3.1", "1.2.3.1.1", "1.2.3.1.1.2" };
+    const struct vt_admin_part series = { "1.2.3.1", "1.2.3.1.2", NULL };
+    const struct vt_admin_part wrong = { "1.2.3.1", "1.2.3.1.2", "1.2.3.1.1.3" };
+    OK(vt_admin_part_delete(&admin, &one, "blurred", &id, &instances, &err));
+    assert_int_equal(instances, 1);
+    assert_int_equal(instances_of(archive), 4);
+    OK(vt_admin_part_delete(&admin, &series, "", &id, &instances, &err));
+    assert_int_equal(instances, 1);
+    assert_int_equal(count_files(*state, "trash"), 3); /* with the version that is not served */
+    assert_false(vt_admin_part_delete(&admin, &wrong, "", &id, &instances, &err));
+    assert_int_equal(err.code, VT_E_NOTFOUND);
+    vt_err_clear(&err);
+    OK(vt_admin_trash_list(&admin, &err));
+    assert_string_equal(text_of(&rows, "part"), "1.2.3.1.2");
+    OK(vt_admin_study_restore(&admin, 0, "1.2.3.1.1.2", &instances, &err));
+    OK(vt_admin_study_restore(&admin, 0, "1.2.3.1", &instances, &err)); /* the newest of it: the series */
+    assert_int_equal(instances_of(archive), 5);
+    OK(vt_admin_verify(&admin, NULL, false, &checked, &faults, &err));
+    assert_int_equal(checked, 6);
+    assert_int_equal(faults, 0);
+    json_decref(rows.last);
+    vt_archive_free(archive);
+}
+
 static void a_restore_over_something_newer_is_refused(void **state)
 {
     struct vt_archive *archive = archive_at(*state);
@@ -516,6 +557,7 @@ int main(void)
         FOLDER_TEST(studies_are_listed_and_shown),
         FOLDER_TEST(a_deleted_study_lies_in_the_trash_and_comes_back),
         FOLDER_TEST(a_study_with_versions_goes_and_comes_with_all_of_them),
+        FOLDER_TEST(a_series_and_an_instance_go_and_come_alone),
         FOLDER_TEST(a_restore_over_something_newer_is_refused),
         FOLDER_TEST(a_restore_brings_what_is_left_of_the_trash_and_the_archive_opens_again),
         FOLDER_TEST(a_restore_of_nothing_but_lost_files_is_refused),

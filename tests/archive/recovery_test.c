@@ -171,8 +171,9 @@ static void unsynced_files_and_rows_are_made_again_from_the_journal(void **state
 
 /* ---- operations ---- */
 
-static void delete_and_crash(const char *folder)
+static void delete_and_crash(const char *folder, const char *instance)
 {
+    const struct vt_admin_part part = { "1.2.3.1", instance ? OBJECT.series : NULL, instance };
     struct vt_archive *archive = archive_at(folder);
     struct vt_admin admin = { .archive = archive, .who = "test" };
     struct vt_err err = { 0 };
@@ -181,7 +182,7 @@ static void delete_and_crash(const char *folder)
 
     passes = KILL_AT - 1;
     vt_archive_point = crash;
-    vt_admin_study_delete(&admin, "1.2.3.1", "test", &id, &instances, &err);
+    vt_admin_part_delete(&admin, &part, "test", &id, &instances, &err);
     _exit(1);
 }
 
@@ -206,18 +207,21 @@ static void a_deletion_happens_wholly_or_not_at_all(void **state)
     static const struct {
         const char *point;
         unsigned left;
-    } cases[] = { { "planned", 20 }, { "decided", 0 }, { "move", 0 }, { "moved", 0 } };
+        bool one; /* an instance only */
+    } cases[] = { { "planned", 20, false }, { "decided", 0, false }, { "move", 0, false }, { "moved", 0, false },
+                  { "planned", 20, true },  { "decided", 19, true }, { "move", 19, true }, { "moved", 19, true } };
 
     (void)state;
     for (size_t i = 0; i < VT_COUNT(cases); i++) {
-        char folder[256];
+        char folder[256], sop[65];
         int status;
         snprintf(folder, sizeof folder, "%s", folder_new());
         store_twenty(folder);
+        numbered(7, sop);
         point = cases[i].point;
         pid_t child = fork();
         if (child == 0)
-            delete_and_crash(folder);
+            delete_and_crash(folder, cases[i].one ? sop : NULL);
         assert_int_equal(waitpid(child, &status, 0), child);
         assert_int_equal(WEXITSTATUS(status), 9);
         struct vt_archive *archive = archive_at(folder);
