@@ -186,6 +186,7 @@ static const struct showing showings[] = {
     { { "slide", "restore" }, ROWS, "{file}: {name} as it was, SHA-256 equal", NULL, NULL },
     { { "import", NULL }, ROWS, "{text}", NULL, import_columns },
     { { "user", "add" }, ROWS, "{user} may log in as {role}", NULL, NULL },
+    { { "user", "change" }, ROWS, "{user} is changed", NULL, NULL },
     { { "user", "list" }, ROWS, NULL, "there are no users: nobody has to log in on this machine", NULL },
     { { "user", "remove" }, ROWS, "{user} may no longer log in", NULL, NULL },
     { { "job", "list" }, ROWS, NULL, "there are no such jobs", job_columns },
@@ -297,13 +298,14 @@ json_t *vt_cli_options_json(const struct vt_cli *cli)
     return options;
 }
 
-/* A new user's password travels with the options. */
+/* A new password travels with the options. */
 static bool add_password(struct verb_call *call, struct vt_err *err)
 {
     const char *const *words = call->cli->command->words;
     VT_AUTO_BUF(password, VT_PASSWORD_MAX + 1);
 
-    if (strcmp(words[0], "user") != 0 || strcmp(words[1], "add") != 0)
+    if (strcmp(words[0], "user") != 0 ||
+        (strcmp(words[1], "add") != 0 && !json_is_true(json_object_get(call->options, "password"))))
         return true;
     bool ok = vt_read_password(&password, err);
     json_t *text = ok ? json_string((const char *)password.data) : NULL;

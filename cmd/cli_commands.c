@@ -248,6 +248,19 @@ const struct vt_cli_command vt_cli_commands[] = {
         .run = vt_cli_archive,
     },
     {
+        .words = { "user", "change" },
+        .arguments = "NAME [--role ROLE] [--password]",
+        .help = "gives a person another role or password",
+        .more = "The password is asked for on the terminal, or read from standard input. Open sessions end with a new\n"
+                "password; another role counts at once, also for the screens of VMs that are open.",
+        .examples = "  vitrine user change ward3 --role operator\n  vitrine user change anna --password",
+        .options = { { "--role", NULL, "ROLE", "viewer, operator or admin", "viewer operator admin" },
+                     { "--password", NULL, NULL, "another password", NULL } },
+        .min_args = 1,
+        .max_args = 1,
+        .run = vt_cli_archive,
+    },
+    {
         .words = { "user", "list" },
         .arguments = "",
         .help = "who may log in",

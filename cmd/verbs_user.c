@@ -45,6 +45,22 @@ bool vt_verb_user_add(struct vt_admin_call *call, struct json_t *result, struct 
     return true;
 }
 
+bool vt_verb_user_change(struct vt_admin_call *call, struct json_t *result, struct vt_err *err)
+{
+    const char *name = text_option(call, "role"), *password = json_string_value(json_object_get(call->options, "password"));
+    enum vt_user_role role = VT_USER_NOBODY;
+
+    if (*name && (!vt_user_role_parse(name, &role) || role == VT_USER_NOBODY))
+        return vt_fail(err, VT_E_INVALID, "--role is viewer, operator or admin");
+    if (role == VT_USER_NOBODY && !password)
+        return vt_fail(err, VT_E_INVALID, "what is to be changed? --role, --password or both");
+    VT_AUTO(vt_users) users = open_users(call, err);
+    if (!users || !vt_users_change(users, call->args[0], role, password, err))
+        return false;
+    json_object_set_new(result, "user", json_string(call->args[0]));
+    return true;
+}
+
 static json_t *time_text(int64_t wall)
 {
     char text[VT_CLOCK_TEXT_MAX] = "";

@@ -1,4 +1,4 @@
-/* cmd/verbs_user.h: vitrine user add, list, remove: who may log in to the console (console/users.h). */
+/* cmd/verbs_user.h: vitrine user add, change, list, remove: who may log in to the console (console/users.h). */
 #pragma once
 
 #include <stdbool.h>
@@ -10,6 +10,8 @@ struct vt_err;
 
 /* options: "role", "password". */
 bool vt_verb_user_add(struct vt_admin_call *call, struct json_t *result, struct vt_err *err);
+/* Another role, another password, or both. */
+bool vt_verb_user_change(struct vt_admin_call *call, struct json_t *result, struct vt_err *err);
 bool vt_verb_user_list(struct vt_admin_call *call, struct json_t *result, struct vt_err *err);
 bool vt_verb_user_remove(struct vt_admin_call *call, struct json_t *result, struct vt_err *err);
 

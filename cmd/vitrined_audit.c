@@ -1,12 +1,14 @@
 #include "cmd/vitrined_audit.h"
 
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cmd/audit_tls.h"
 #include "cmd/tls.h"
 #include "core/audit.h"
+#include "core/auto.h"
 #include "core/conf.h"
 #include "core/err.h"
 #include "core/event.h"
@@ -50,9 +52,50 @@ static void write_refusal(struct vt_node_audit *audit, const struct vt_event *ev
     vt_audit_write(audit->trail, &message);
 }
 
+/* Who came to the console by a browser, and whose screen was looked at. */
+static const struct {
+    const char *kind;
+    enum vt_audit_event event;
+    enum vt_audit_type type;
+    enum vt_audit_outcome outcome;
+} of_the_console[] = {
+    { "console.login", VT_AUDIT_USER_AUTHENTICATION, VT_AUDIT_LOGIN, VT_AUDIT_SUCCESS },
+    { "console.refused", VT_AUDIT_USER_AUTHENTICATION, VT_AUDIT_LOGIN, VT_AUDIT_MINOR },
+    { "console.logout", VT_AUDIT_USER_AUTHENTICATION, VT_AUDIT_LOGOUT, VT_AUDIT_SUCCESS },
+    { "console.screen-opened", VT_AUDIT_SECURITY_ALERT, VT_AUDIT_RESTRICTED_FUNCTION, VT_AUDIT_SUCCESS },
+    { "console.screen-ended", VT_AUDIT_SECURITY_ALERT, VT_AUDIT_RESTRICTED_FUNCTION, VT_AUDIT_SUCCESS },
+};
+
+static void write_console(struct vt_node_audit *audit, const struct vt_event *event)
+{
+    json_t *detail = event->detail ? json_loads(event->detail, 0, NULL) : NULL;
+    const char *vm = field(detail, "vm");
+    char text[320];
+
+    for (size_t i = 0; i < VT_COUNT(of_the_console); i++) {
+        if (strcmp(of_the_console[i].kind, event->kind) != 0)
+            continue;
+        struct vt_audit_message message = { .event = of_the_console[i].event, .type = of_the_console[i].type, .action = 'E',
+                                            .outcome = of_the_console[i].outcome, .text = text };
+        snprintf(text, sizeof text, "%s%s%s: %.200s", event->kind + strlen("console."), *vm ? " of " : "", vm, field(detail, "text"));
+        message.participants[0] =
+            (struct vt_audit_participant){ .user = *event->subject ? event->subject : "unknown", .network = field(detail, "host"), .requestor = true };
+        message.participants[1] = (struct vt_audit_participant){ .user = audit->ae_title, .ae_title = audit->ae_title };
+        if (*vm)
+            message.objects[0] = (struct vt_audit_object){ .kind = VT_AUDIT_NODE, .id = vm };
+        vt_audit_write(audit->trail, &message);
+    }
+    json_decref(detail);
+}
+
 static void on_event(void *context, const struct vt_event *event)
 {
     struct vt_node_audit *audit = context;
+
+    if (strncmp(event->kind, "console.", strlen("console.")) == 0) {
+        write_console(audit, event);
+        return;
+    }
     bool connection = strcmp(event->kind, "connection.refused") == 0;
 
     if (!connection && strcmp(event->kind, "association.refused") != 0 &&

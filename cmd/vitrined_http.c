@@ -7,8 +7,10 @@
 #include "archive/archive.h"
 #include "cmd/web_verbs.h"
 #include "console/console.h"
+#include "console/sessions.h"
 #include "console/users.h"
 #include "core/buf.h"
+#include "core/clock.h"
 #include "core/conf.h"
 #include "core/err.h"
 #include "core/io.h"
@@ -72,17 +74,30 @@ static bool read_names(struct vt_web *web, struct vt_err *err)
                      &web->origin_text, err);
 }
 
+/* Where exports go, and who burns discs. */
+static bool read_exports(struct vt_web *web, struct vt_err *err)
+{
+    const char *folder = vt_conf_text(web->conf, "http", NULL, "exports", NULL), *name;
+
+    web->exports = folder && *folder ? folder : NULL;
+    while (web->burner_count < VT_COUNT(web->burners) && (name = vt_conf_name(web->conf, "burner", web->burner_count)))
+        web->burners[web->burner_count++] = name;
+    return !web->exports || web->exports[0] == '/' || vt_fail(err, VT_E_INVALID, "http.exports = %s: a folder from / on is needed", folder);
+}
+
 bool vt_web_read(struct vt_web *web, struct vt_err *err)
 {
     int64_t port;
 
     if (!vt_conf_bool(web->conf, "http", NULL, "enabled", true, &web->enabled, err) ||
-        !vt_conf_int(web->conf, "http", NULL, "port", 0, UINT16_MAX, HTTP_PORT, &port, err))
+        !vt_conf_int(web->conf, "http", NULL, "port", 0, UINT16_MAX, HTTP_PORT, &port, err) ||
+        !vt_conf_duration(web->conf, "http", NULL, "session_idle", VT_NS_PER_S, VT_SESSION_HOURS * 3600 * VT_NS_PER_S,
+                          VT_SESSION_IDLE_MINUTES * 60 * VT_NS_PER_S, &web->session_idle, err))
         return false;
     web->port = (uint16_t)port;
     web->port_named = vt_conf_text(web->conf, "http", NULL, "port", NULL);
     snprintf(web->listen, sizeof web->listen, "%s", vt_conf_text(web->conf, "http", NULL, "listen", "127.0.0.1"));
-    return read_names(web, err) && (!web->enabled || read_tls(web, err));
+    return read_names(web, err) && read_exports(web, err) && (!web->enabled || read_tls(web, err));
 }
 
 static bool open_users(struct vt_web *web, struct vt_err *err)
@@ -113,12 +128,16 @@ bool vt_web_start(struct vt_web *web, struct vt_err *err)
         .events = web->events,
         .jobs = web->jobs,
         .users = web->users,
+        .session_idle = web->session_idle,
         .peers = web->peers,
         .verb = web->inside ? vt_web_verb : NULL,
         .verb_context = web->inside,
         .origins = web->origins,
         .origin_count = web->origin_count,
         .ohif = vt_conf_text(web->conf, "http", NULL, "ohif", NULL),
+        .exports = web->exports,
+        .burners = web->burners,
+        .burner_count = web->burner_count,
         .pool_socket = vt_conf_text(web->conf, "pool", NULL, "socket", NULL),
     };
 

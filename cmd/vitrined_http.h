@@ -38,6 +38,10 @@ struct vt_web {
     const char *origins[16];    /* of http.origins */
     size_t origin_count;
     char *origin_text;
+    int64_t session_idle;       /* ns */
+    const char *exports;        /* http.exports; NULL: the archive's own */
+    const char *burners[16];
+    size_t burner_count;
 };
 
 /* Beyond loopback it wants TLS. conf is set. */

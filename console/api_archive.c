@@ -1,7 +1,6 @@
-/* The archive under /api: how it is, its studies to the trash and back; users. */
+/* The archive under /api: how it is, its studies to the trash and back. */
 #include "archive/admin.h"
 #include "console/api_inside.h"
-#include "console/users.h"
 #include "core/err.h"
 
 #include <stdlib.h>
@@ -101,34 +100,10 @@ static void restore(struct vt_request *request)
         vt_answer_json(request, 200, json_pack("{s:I}", "instances", (json_int_t)instances));
 }
 
-/* ---- users ---- */
-
-static bool user_row(void *rows, const struct vt_user *user)
-{
-    json_array_append_new(rows, json_pack("{s:s, s:s, s:I, s:I}", "name", user->name, "role", vt_user_role_name(user->role),
-                                          "created", (json_int_t)(user->created / 1000000), "last_login",
-                                          (json_int_t)(user->last_login / 1000000)));
-    return true;
-}
-
-static void users(struct vt_request *request)
-{
-    json_t *rows = json_array();
-    struct vt_err err = { 0 };
-
-    if (vt_users_list(console_of(request)->options.users, user_row, rows, &err)) {
-        vt_answer_json(request, 200, json_pack("{s:o}", "rows", rows));
-        return;
-    }
-    json_decref(rows);
-    vt_answer_err(request, &err);
-}
-
 const struct vt_route vt_archive_routes[] = {
     { "GET", "/api/status", VT_USER_VIEWER, status, NULL, 0 },
     { "DELETE", "/api/studies/*", VT_USER_ADMIN, delete_study, NULL, 0 },
     { "GET", "/api/trash", VT_USER_ADMIN, trash, NULL, 0 },
     { "POST", "/api/trash/*/restore", VT_USER_ADMIN, restore, NULL, 1 },
-    { "GET", "/api/users", VT_USER_ADMIN, users, NULL, 0 },
     { NULL, NULL, VT_USER_NOBODY, NULL, NULL, 0 },
 };

@@ -19,10 +19,20 @@ bool vt_api_take_row(void *rows, const json_t *row);
 bool vt_api_is_uuid(const char *text);
 
 extern const struct vt_route vt_archive_routes[], vt_jobs_routes[], vt_pool_routes[], vt_vms_routes[], vt_screen_routes[],
-    vt_live_routes[], vt_nodes_routes[], vt_verbs_routes[], vt_now_routes[], vt_ohif_routes[], vt_page_routes[];
+    vt_live_routes[], vt_nodes_routes[], vt_verbs_routes[], vt_now_routes[], vt_ohif_routes[], vt_exports_routes[],
+    vt_users_routes[], vt_log_routes[], vt_page_routes[];
 
 /* A verb of the command line for who asks (console/api_verbs.c). */
 bool vt_api_verb(struct vt_request *request, const struct vt_console_verb *verb, json_t **out_result, struct vt_err *err);
+
+/* The study that a path names, and the series, as words of a search; series NULL: all. false: no UID. */
+enum { VT_API_WORDS = 2, VT_API_WORD_MAX = 128 };
+struct vt_api_words {
+    char text[VT_API_WORDS][VT_API_WORD_MAX];
+    const char *words[VT_API_WORDS];   /* into text: do not move it */
+    size_t count;
+};
+bool vt_api_study_words(const struct vt_request *request, const char *series, struct vt_api_words *out);
 
 /* Tickets for screens (console/api_screen.c). */
 struct vt_tickets;
@@ -36,6 +46,9 @@ void vt_pool_view_free(struct vt_pool_view *view);
 
 /* Arrivals and callers (console/api_now.c); once in a process. */
 bool vt_now_listen(struct vt_events *events, struct vt_err *err);
+
+/* The last lines of the log (console/api_log.c); once in a process. */
+void vt_api_log_keep(void);
 
 /* Events to the pages (console/live.c); once in a process, since nobody can unsubscribe. */
 bool vt_live_listen(struct vt_events *events, struct vt_err *err);

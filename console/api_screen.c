@@ -11,6 +11,8 @@
 #include "console/websocket.h"
 #include "core/clock.h"
 #include "core/err.h"
+#include "core/event.h"
+#include "core/log.h"
 
 enum { TICKETS = 64, TICKET_BYTES = 24, TICKET_TEXT = 2 * TICKET_BYTES + 1, TICKET_S = 30 };
 
@@ -105,34 +107,68 @@ static void ask_for_screen(struct vt_request *request)
 
 /* ---- the WebSocket ---- */
 
-static void screen_free(void *state)
-{
-    struct vt_screen *screen = state;
+/* One screen that is shown: what it needs, and who looks. */
+struct showing {
+    struct vt_screen screen;
+    const struct vt_console *console;
+    struct vt_login_pass pass;
+};
 
-    free(screen->socket);
-    free(screen->vm);
-    free(screen->user);
-    free(screen);
+static void showing_free(void *state)
+{
+    struct showing *showing = state;
+
+    free(showing->screen.socket);
+    free(showing->screen.vm);
+    free(showing->screen.user);
+    free(showing);
+}
+
+static bool may_look(void *context, bool used, const char **out_why)
+{
+    struct showing *showing = context;
+
+    return vt_login_holds(showing->console->login, &showing->pass, used, out_why);
+}
+
+/* To the log, and by an event to the audit trail. */
+static void tell(const struct showing *showing, const char *kind, const char *text)
+{
+    json_t *detail = json_pack("{s:s, s:s, s:s}", "host", showing->pass.address, "vm", showing->screen.vm, "text", text);
+    char *said = detail ? json_dumps(detail, JSON_COMPACT) : NULL;
+
+    vt_log(VT_LOG_INFO, kind, "vm=%s user=\"%s\" host=%s text=\"%s\"", showing->screen.vm, showing->screen.user,
+           showing->pass.address, text);
+    vt_events_publish(showing->console->options.events, kind, showing->screen.user, said);
+    free(said);
+    json_decref(detail);
 }
 
 static void run(void *state, struct vt_ws_line *line)
 {
-    vt_screen_run(state, line);
+    struct showing *showing = state;
+    char why[VT_SCREEN_WHY_MAX];
+
+    tell(showing, "console.screen-opened", "");
+    vt_screen_run(&showing->screen, line, why);
+    tell(showing, "console.screen-ended", why);
 }
 
-static struct vt_screen *screen_of(const struct vt_console *console, const struct ticket *ticket)
+static struct showing *showing_of(const struct vt_request *request, const struct ticket *ticket)
 {
+    const struct vt_console *console = vt_request_context(request);
     const char *socket = console->options.pool_socket;
-    struct vt_screen *screen = calloc(1, sizeof *screen);
+    struct showing *showing = calloc(1, sizeof *showing);
 
-    if (!screen)
+    if (!showing)
         return NULL;
-    screen->socket = socket ? strdup(socket) : NULL;
-    screen->vm = strdup(ticket->vm);
-    screen->user = strdup(ticket->user);
-    if (screen->vm && screen->user && (screen->socket || !socket))
-        return screen;
-    screen_free(screen);
+    showing->console = console;
+    vt_login_pass_of(request, VT_USER_OPERATOR, &showing->pass);
+    showing->screen = (struct vt_screen){ .socket = socket ? strdup(socket) : NULL, .vm = strdup(ticket->vm), .user = strdup(ticket->user),
+                                          .may = may_look, .context = showing };
+    if (showing->screen.vm && showing->screen.user && (showing->screen.socket || !socket))
+        return showing;
+    showing_free(showing);
     return NULL;
 }
 
@@ -145,9 +181,9 @@ static void show_screen(struct vt_request *request)
         vt_answer_error(request, 403, "The ticket was used already, is too old, or somebody else's.");
         return;
     }
-    struct vt_screen *screen = screen_of(console, &ticket);
-    if (screen)
-        vt_answer_websocket(request, run, screen, screen_free);
+    struct showing *showing = showing_of(request, &ticket);
+    if (showing)
+        vt_answer_websocket(request, run, showing, showing_free);
     else
         vt_answer_error(request, 503, "There is no memory for a screen.");
 }

@@ -22,6 +22,7 @@ static const struct {
     { "unpause", "vm.unpause", false },       { "snapshot", "vm.snapshot", false },
     { "checkpoint", "vm.checkpoint", false }, { "migrate", "vm.migrate", false },
     { "revert", "vm.revert", true },          { "snapshot-delete", "vm.snapshot-delete", true },
+    { "watch", "watch.add", false },          { "unwatch", "watch.remove", false },
 };
 
 /* What the body says and the option it becomes: text, or a switch. */

@@ -7,10 +7,10 @@
 #include "console/api_inside.h"
 #include "core/err.h"
 
-static const struct vt_route *const tables[] = { vt_qido_routes, vt_wado_routes, vt_stow_routes,    vt_api_routes,
-                                                vt_archive_routes, vt_jobs_routes, vt_screen_routes, vt_vms_routes, vt_pool_routes, vt_live_routes,
-                                                vt_nodes_routes, vt_verbs_routes, vt_now_routes, vt_ohif_routes,
-                                                vt_page_routes };
+static const struct vt_route *const tables[] = { vt_qido_routes,    vt_wado_routes,  vt_stow_routes,    vt_api_routes,   vt_archive_routes,
+                                                vt_users_routes,   vt_jobs_routes,  vt_screen_routes,  vt_vms_routes,   vt_pool_routes,
+                                                vt_live_routes,    vt_nodes_routes, vt_exports_routes, vt_verbs_routes, vt_now_routes,
+                                                vt_log_routes,     vt_ohif_routes,  vt_page_routes };
 
 bool vt_console_base_url(const struct vt_request *request, char *out, size_t room)
 {
@@ -30,8 +30,9 @@ struct vt_console *vt_console_start(const struct vt_console_options *options, st
         return NULL;
     }
     console->options = *options;
+    vt_api_log_keep();
     console->frames = vt_frame_cache_new(options->archive);
-    console->login = vt_login_new(options->users);
+    console->login = vt_login_new(options->users, options->session_idle, options->events);
     console->pool = vt_pool_view_new();
     console->tickets = vt_tickets_new();
     struct vt_http_options http = {

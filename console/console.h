@@ -43,7 +43,11 @@ struct vt_console_options {
     struct vt_events *events;
     struct vt_jobs *jobs;            /* NULL: none */
     struct vt_users *users;          /* console/users.h */
+    int64_t session_idle;            /* http.session_idle, ns; 0: as console/sessions.h says */
     const char *ohif;                /* http.ohif: the folder of that viewer; NULL: there is none */
+    const char *exports;             /* http.exports: a folder; NULL: the archive's own, for a day */
+    const char *const *burners;      /* names of [burner] sections */
+    size_t burner_count;
     const char *pool_socket;         /* pool.socket; NULL: the usual one */
     const struct vt_peers *peers;    /* NULL: none */
     /* Runs it inside the node; out_result is the caller's. NULL: there are none. */

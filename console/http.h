@@ -94,6 +94,9 @@ void *vt_request_state(const struct vt_request *request);
 const char *vt_request_user(const struct vt_request *request);             /* "" */
 enum vt_user_role vt_request_role(const struct vt_request *request);
 void vt_request_set_user(struct vt_request *request, const char *user, enum vt_user_role role);
+/* Of the login that it came with (console/login.h); session 0: by name and password. */
+void vt_request_set_login(struct vt_request *request, uint64_t session, uint64_t stamp);
+void vt_request_login(const struct vt_request *request, uint64_t *out_session, uint64_t *out_stamp);
 /* The server stops: a stream ends at its next turn. */
 bool vt_request_ending(const struct vt_request *request);
 

@@ -38,6 +38,7 @@ struct vt_request {
     void (*state_free)(void *state);
     char user[64], address[64];
     enum vt_user_role role;
+    uint64_t session, stamp;    /* of the login */
     struct header headers[VT_HTTP_HEADERS_MAX];
     size_t header_count;
     bool answered;

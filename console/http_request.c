@@ -223,6 +223,18 @@ void vt_request_set_user(struct vt_request *request, const char *user, enum vt_u
     request->role = role;
 }
 
+void vt_request_set_login(struct vt_request *request, uint64_t session, uint64_t stamp)
+{
+    request->session = session;
+    request->stamp = stamp;
+}
+
+void vt_request_login(const struct vt_request *request, uint64_t *out_session, uint64_t *out_stamp)
+{
+    *out_session = request->session;
+    *out_stamp = request->stamp;
+}
+
 bool vt_request_ending(const struct vt_request *request)
 {
     return atomic_load(&request->http->ending);

@@ -1,5 +1,6 @@
 /* GET /api/events: server-sent events of what happens here: {"kind","subject"}. What it is about is asked for anew, so that
- * nobody sees more than his role allows. A reader that is too slow gets kind "lost" and asks anew. */
+ * nobody sees more than his role allows; who logs in and out is nobody's business. A reader that is too slow gets kind "lost" and asks
+ * anew. The stream ends with its login. */
 #include "console/api_inside.h"
 #include "core/clock.h"
 #include "core/err.h"
@@ -14,6 +15,7 @@ enum { STREAMS_MAX = 128, QUEUE_MAX = 64 << 10, EVENT_MAX = 1024, HEARTBEAT_S = 
 
 struct stream {
     struct vt_request *request;
+    struct vt_login_pass pass;
     struct vt_buf waiting; /* guarded by hub.lock */
     bool lost;
     struct stream *next;
@@ -34,6 +36,8 @@ static void tell(void *context, const struct vt_event *event)
     struct vt_err ignored = { 0 };
 
     (void)context;
+    if (strncmp(event->kind, "console.", strlen("console.")) == 0)
+        return;
     json_t *value = json_pack("{s:s, s:s}", "kind", event->kind, "subject", event->subject);
     char *line = value ? json_dumps(value, JSON_COMPACT) : NULL;
     int length = line ? snprintf(text, sizeof text, "data: %s\n\n", line) : -1;
@@ -109,6 +113,15 @@ static size_t take(struct stream *stream, uint8_t *bytes, size_t size)
     return size;
 }
 
+/* The server stops, or whoever it was may no longer look. */
+static bool is_over(const struct stream *stream)
+{
+    const struct vt_console *console = vt_request_context(stream->request);
+    const char *why;
+
+    return vt_request_ending(stream->request) || !vt_login_holds(console->login, &stream->pass, false, &why);
+}
+
 static ptrdiff_t pull(void *state, uint64_t position, uint8_t *bytes, size_t size)
 {
     static const char hello[] = "retry: 2000\n\n", beat[] = ":\n\n";
@@ -117,12 +130,17 @@ static ptrdiff_t pull(void *state, uint64_t position, uint8_t *bytes, size_t siz
     int64_t until = position == 0 ? 0 : vt_clock_mono() + HEARTBEAT_S * VT_NS_PER_S;
     size_t got = 0;
 
-    pthread_mutex_lock(&hub.lock);
-    while (position > 0 && (got = take(stream, bytes, size)) == 0 && vt_clock_mono() < until &&
-           !vt_request_ending(stream->request))
-        wait_a_little();
-    pthread_mutex_unlock(&hub.lock);
-    if (vt_request_ending(stream->request))
+    while (position > 0 && !is_over(stream)) {
+        pthread_mutex_lock(&hub.lock);
+        if ((got = take(stream, bytes, size)) == 0 && vt_clock_mono() < until) {
+            wait_a_little();
+            got = take(stream, bytes, size);
+        }
+        pthread_mutex_unlock(&hub.lock);
+        if (got > 0 || vt_clock_mono() >= until)
+            break;
+    }
+    if (is_over(stream))
         return 0;
     if (got > 0)
         return (ptrdiff_t)got;
@@ -139,6 +157,7 @@ static void events(struct vt_request *request)
     if (!stream)
         return;
     stream->request = request;
+    vt_login_pass_of(request, VT_USER_VIEWER, &stream->pass);
     vt_buf_init(&stream->waiting, QUEUE_MAX);
     pthread_mutex_lock(&hub.lock);
     room = hub.count < STREAMS_MAX;

@@ -10,19 +10,14 @@
 
 #include "core/clock.h"
 #include "core/err.h"
+#include "core/event.h"
 #include "core/log.h"
-#include "dicom/uids.h"
 
 #define COOKIE "vitrine_session"
 
-enum { TOKEN_BYTES = 32, TOKEN_TEXT = 2 * TOKEN_BYTES + 1, MARKS = 4096, KNOWN = 64, KNOWN_S = 300, BASIC_MAX = 512 };
+enum { MARKS = 4096, KNOWN = 64, KNOWN_S = 300, BASIC_MAX = 512 };
 
-struct session {
-    char token[TOKEN_TEXT];
-    char user[VT_USER_NAME_MAX + 1];
-    enum vt_user_role role;
-    int64_t begun, used; /* monotonic ns; used 0: free */
-};
+_Static_assert((int)VT_USER_NAME_MAX == (int)VT_SESSION_USER_MAX, "a session knows its user by name");
 
 /* Failures of an address or a name, by its hash: two that share a place wait together. */
 struct mark {
@@ -34,38 +29,57 @@ struct mark {
 struct known {
     char header[BASIC_MAX];
     char user[VT_USER_NAME_MAX + 1];
+    uint64_t stamp; /* of the account, then */
     int64_t until;
 };
 
 struct vt_login {
     struct vt_users *users;
+    struct vt_events *events;
+    struct vt_sessions *sessions;
     uint64_t seed; /* of the hashes, so that nobody can aim at a place */
     pthread_mutex_t lock;
     /* guarded by lock */
-    struct session sessions[VT_SESSIONS_MAX];
     struct mark marks[MARKS];
     struct known known[KNOWN];
 };
 
-struct vt_login *vt_login_new(struct vt_users *users)
+struct vt_login *vt_login_new(struct vt_users *users, int64_t idle, struct vt_events *events)
 {
     struct vt_login *login = calloc(1, sizeof *login);
 
     if (!login)
         return NULL;
     login->users = users;
+    login->events = events;
     (void)!getrandom(&login->seed, sizeof login->seed, 0);
     pthread_mutex_init(&login->lock, NULL);
-    return login;
+    login->sessions = vt_sessions_new(idle);
+    if (login->sessions)
+        return login;
+    vt_login_free(login);
+    return NULL;
 }
 
 void vt_login_free(struct vt_login *login)
 {
     if (!login)
         return;
+    vt_sessions_free(login->sessions);
     pthread_mutex_destroy(&login->lock);
     explicit_bzero(login, sizeof *login);
     free(login);
+}
+
+/* For the audit trail. */
+static void tell_trail(const struct vt_login *login, const struct vt_request *request, const char *kind, const char *user, const char *text)
+{
+    json_t *detail = json_pack("{s:s, s:s}", "host", vt_request_address(request), "text", text);
+    char *said = detail ? json_dumps(detail, JSON_COMPACT) : NULL;
+
+    vt_events_publish(login->events, kind, user, said);
+    free(said);
+    json_decref(detail);
 }
 
 /* FNV-1a from a secret start: for places in tables. */
@@ -76,71 +90,6 @@ static uint64_t hash(const struct vt_login *login, const char *text)
     for (; *text; text++)
         value = (value ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
     return value ^ value >> 29;
-}
-
-/* ---- sessions ---- */
-
-static bool is_over(const struct session *session, int64_t now)
-{
-    return session->used == 0 || now - session->used > VT_SESSION_IDLE_MINUTES * 60 * VT_NS_PER_S ||
-           now - session->begun > VT_SESSION_HOURS * 3600 * VT_NS_PER_S;
-}
-
-static bool make_token(char out[TOKEN_TEXT])
-{
-    uint8_t bytes[TOKEN_BYTES];
-
-    if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)
-        return false;
-    for (size_t i = 0; i < sizeof bytes; i++)
-        snprintf(out + 2 * i, 3, "%02x", bytes[i]);
-    return true;
-}
-
-/* In a free place, or that of the session that was not used for longest. */
-static bool begin_session(struct vt_login *login, const char *user, enum vt_user_role role, char token[TOKEN_TEXT])
-{
-    int64_t now = vt_clock_mono();
-    struct session *best = &login->sessions[0];
-
-    if (!make_token(token))
-        return false;
-    pthread_mutex_lock(&login->lock);
-    for (size_t i = 0; i < VT_SESSIONS_MAX && !is_over(best, now); i++)
-        if (is_over(&login->sessions[i], now) || login->sessions[i].used < best->used)
-            best = &login->sessions[i];
-    *best = (struct session){ .role = role, .begun = now, .used = now };
-    memcpy(best->token, token, TOKEN_TEXT);
-    snprintf(best->user, sizeof best->user, "%s", user);
-    pthread_mutex_unlock(&login->lock);
-    return true;
-}
-
-static bool same_token(const char *a, const char *b)
-{
-    unsigned char differ = strlen(b) != TOKEN_TEXT - 1;
-
-    for (size_t i = 0; i < TOKEN_TEXT - 1 && b[i]; i++)
-        differ |= (unsigned char)(a[i] ^ b[i]);
-    return differ == 0;
-}
-
-static bool find_session(struct vt_login *login, const char *token, char user[VT_USER_NAME_MAX + 1], bool end)
-{
-    int64_t now = vt_clock_mono();
-    bool found = false;
-
-    pthread_mutex_lock(&login->lock);
-    for (size_t i = 0; token && i < VT_SESSIONS_MAX && !found; i++) {
-        struct session *session = &login->sessions[i];
-        if (is_over(session, now) || !same_token(session->token, token))
-            continue;
-        found = true;
-        session->used = end ? 0 : now;
-        snprintf(user, VT_USER_NAME_MAX + 1, "%s", session->user);
-    }
-    pthread_mutex_unlock(&login->lock);
-    return found;
 }
 
 /* ---- wrong passwords ---- */
@@ -185,7 +134,7 @@ static void note(struct vt_login *login, const char *address, const char *user, 
 
 /* false: answered. */
 static bool verify(struct vt_login *login, struct vt_request *request, const char *user, const char *password,
-                   enum vt_user_role *role)
+                   struct vt_account *account)
 {
     const char *address = vt_request_address(request);
     struct vt_err err = { 0 };
@@ -195,15 +144,17 @@ static bool verify(struct vt_login *login, struct vt_request *request, const cha
         vt_answer_error(request, 429, "Too many wrong passwords: wait %d seconds.", VT_LOGIN_WAIT_S);
         return false;
     }
-    bool right = vt_users_verify(login->users, user, password, role, &err);
+    bool right = vt_users_verify(login->users, user, password, account, &err);
     if (right || err.code == VT_E_DENIED)
         note(login, address, user, right);
     if (right)
         return true;
-    if (err.code == VT_E_DENIED)
-        vt_answer_error(request, 401, "%s", err.text);
-    else
+    if (err.code != VT_E_DENIED) {
         vt_answer_err(request, &err);
+        return false;
+    }
+    tell_trail(login, request, "console.refused", user, err.text);
+    vt_answer_error(request, 401, "%s", err.text);
     return false;
 }
 
@@ -235,19 +186,21 @@ static bool decode_basic(const char *text, char out[BASIC_MAX])
     return strlen(out) == length;
 }
 
-static bool is_known(struct vt_login *login, const char *header, char user[VT_USER_NAME_MAX + 1])
+static bool is_known(struct vt_login *login, const char *header, struct vt_session *out)
 {
     struct known *known = &login->known[hash(login, header) % KNOWN];
 
     pthread_mutex_lock(&login->lock);
     bool found = known->until > vt_clock_mono() && strcmp(known->header, header) == 0;
-    if (found)
-        snprintf(user, VT_USER_NAME_MAX + 1, "%s", known->user);
+    if (found) {
+        *out = (struct vt_session){ .stamp = known->stamp };
+        snprintf(out->user, sizeof out->user, "%s", known->user);
+    }
     pthread_mutex_unlock(&login->lock);
     return found;
 }
 
-static void remember(struct vt_login *login, const char *header, const char *user)
+static void remember(struct vt_login *login, const char *header, const struct vt_session *who)
 {
     struct known *known = &login->known[hash(login, header) % KNOWN];
 
@@ -256,20 +209,31 @@ static void remember(struct vt_login *login, const char *header, const char *use
     pthread_mutex_lock(&login->lock);
     snprintf(known->header, sizeof known->header, "%s", header);
     known->until = vt_clock_mono() + KNOWN_S * VT_NS_PER_S;
-    snprintf(known->user, sizeof known->user, "%s", user);
+    known->stamp = who->stamp;
+    snprintf(known->user, sizeof known->user, "%s", who->user);
     pthread_mutex_unlock(&login->lock);
 }
 
-/* The user that an Authorization header names; false: none, or answered. */
-static bool basic_user(struct vt_login *login, struct vt_request *request, char user[VT_USER_NAME_MAX + 1])
+/* Not so when the password was changed since. */
+static bool is_current(struct vt_login *login, const struct vt_session *who)
+{
+    struct vt_account account;
+    struct vt_err ignored = { 0 };
+    bool there = false;
+
+    return vt_users_look(login->users, who->user, &account, &there, &ignored) && there && account.stamp == who->stamp;
+}
+
+/* Whom an Authorization header names, as a session without a number; false: nobody, or answered. */
+static bool basic_user(struct vt_login *login, struct vt_request *request, struct vt_session *out)
 {
     const char *header = vt_request_header(request, "Authorization");
     char both[BASIC_MAX];
-    enum vt_user_role role;
+    struct vt_account account;
 
     if (!header || strncasecmp(header, "Basic ", 6) != 0)
         return false;
-    if (is_known(login, header, user))
+    if (is_known(login, header, out) && is_current(login, out))
         return true;
     if (!decode_basic(header + 6, both))
         return false;
@@ -277,10 +241,13 @@ static bool basic_user(struct vt_login *login, struct vt_request *request, char 
     if (!password)
         return false;
     *password++ = '\0';
-    snprintf(user, VT_USER_NAME_MAX + 1, "%.*s", VT_USER_NAME_MAX, both);
-    bool right = verify(login, request, user, password, &role);
-    if (right)
-        remember(login, header, user);
+    *out = (struct vt_session){ .number = 0 };
+    snprintf(out->user, sizeof out->user, "%.*s", VT_USER_NAME_MAX, both);
+    bool right = verify(login, request, out->user, password, &account);
+    if (right) {
+        out->stamp = account.stamp;
+        remember(login, header, out);
+    }
     explicit_bzero(both, sizeof both);
     return right;
 }
@@ -303,23 +270,27 @@ static bool open_gate(struct vt_request *request)
     return false;
 }
 
-/* A role may have changed, or the user be gone, since the login. */
-static bool set_user(struct vt_login *login, struct vt_request *request, const char *user, struct vt_err *err)
+/* A role may have changed, the password too, or the user be gone, since the login. */
+static bool set_user(struct vt_login *login, struct vt_request *request, const struct vt_session *session, struct vt_err *err)
 {
-    enum vt_user_role role;
+    struct vt_account account;
     bool there = false;
 
-    if (!vt_users_look(login->users, user, &role, &there, err))
+    if (!vt_users_look(login->users, session->user, &account, &there, err))
         return false;
-    if (there)
-        vt_request_set_user(request, user, role);
+    if (there && account.stamp == session->stamp) {
+        vt_request_set_user(request, session->user, account.role);
+        vt_request_set_login(request, session->number, session->stamp);
+    } else if (session->number > 0) {
+        vt_sessions_end(login->sessions, session->number);
+    }
     return true;
 }
 
 bool vt_login_gate(void *context, struct vt_request *request, enum vt_user_role needed)
 {
     struct vt_login *login = context;
-    char user[VT_USER_NAME_MAX + 1];
+    struct vt_session session;
     struct vt_err err = { 0 };
     bool any = true;
 
@@ -329,8 +300,10 @@ bool vt_login_gate(void *context, struct vt_request *request, enum vt_user_role 
     }
     if (!any)
         return open_gate(request);
-    if ((find_session(login, vt_request_cookie(request, COOKIE), user, false) || basic_user(login, request, user)) &&
-        !set_user(login, request, user, &err))
+    bool used = !vt_request_header(request, VT_UNATTENDED);
+    if ((vt_sessions_find(login->sessions, vt_request_cookie(request, COOKIE), used, &session) ||
+         basic_user(login, request, &session)) &&
+        !set_user(login, request, &session, &err))
         vt_answer_err(request, &err);
     if (vt_answered(request))
         return false;
@@ -356,37 +329,46 @@ static void set_cookie(struct vt_request *request, const char *token, int second
                      seconds, vt_request_is_tls(request) ? "; Secure" : "");
 }
 
+static void let_in(struct vt_login *login, struct vt_request *request, const char *user, const struct vt_account *account)
+{
+    char token[VT_SESSION_TOKEN_TEXT];
+
+    if (!vt_sessions_begin(login->sessions, user, account->stamp, token)) {
+        vt_answer_error(request, 503, "There is no randomness.");
+        return;
+    }
+    set_cookie(request, token, VT_SESSION_HOURS * 3600);
+    vt_log(VT_LOG_INFO, "login.done", "user=\"%.63s\" host=%s", user, vt_request_address(request));
+    tell_trail(login, request, "console.login", user, vt_user_role_name(account->role));
+    vt_request_set_user(request, user, account->role);
+    vt_login_tell(login, request);
+}
+
 void vt_login_serve(struct vt_login *login, struct vt_request *request)
 {
     const struct vt_buf *body = vt_request_body(request);
     const char *type = vt_request_header(request, "Content-Type");
-    char token[TOKEN_TEXT];
-    enum vt_user_role role = VT_USER_NOBODY;
     const char *user = NULL, *password = NULL;
+    struct vt_account account;
 
     json_t *object = type && strncmp(type, "application/json", 16) == 0
                          ? json_loadb((const char *)body->data, body->size, 0, NULL)
                          : NULL;
-    if (!object || json_unpack(object, "{s:s, s:s}", "user", &user, "password", &password) != 0) {
+    if (!object || json_unpack(object, "{s:s, s:s}", "user", &user, "password", &password) != 0)
         vt_answer_error(request, 400, "A login is a JSON object with \"user\" and \"password\".");
-    } else if (verify(login, request, user, password, &role)) {
-        if (begin_session(login, user, role, token)) {
-            set_cookie(request, token, VT_SESSION_HOURS * 3600);
-            vt_log(VT_LOG_INFO, "login.done", "user=\"%.63s\" host=%s", user, vt_request_address(request));
-            vt_request_set_user(request, user, role);
-            vt_login_tell(login, request);
-        } else {
-            vt_answer_error(request, 503, "There is no randomness.");
-        }
-    }
+    else if (verify(login, request, user, password, &account))
+        let_in(login, request, user, &account);
     json_decref(object);
 }
 
 void vt_login_leave(struct vt_login *login, struct vt_request *request)
 {
-    char user[VT_USER_NAME_MAX + 1];
+    struct vt_session session;
 
-    find_session(login, vt_request_cookie(request, COOKIE), user, true);
+    if (vt_sessions_find(login->sessions, vt_request_cookie(request, COOKIE), true, &session)) {
+        vt_sessions_end(login->sessions, session.number);
+        tell_trail(login, request, "console.logout", session.user, "logged out");
+    }
     set_cookie(request, "", 0);
     vt_answer_bytes(request, 204, NULL, "", 0);
 }
@@ -408,4 +390,45 @@ void vt_login_tell(struct vt_login *login, struct vt_request *request)
     if (text)
         vt_answer_bytes(request, 200, "application/json", text, strlen(text));
     free(text);
+}
+
+/* ---- what goes on behind its answer ---- */
+
+void vt_login_pass_of(const struct vt_request *request, enum vt_user_role needed, struct vt_login_pass *out)
+{
+    *out = (struct vt_login_pass){ .needed = needed };
+    vt_request_login(request, &out->session, &out->stamp);
+    snprintf(out->user, sizeof out->user, "%s", vt_request_user(request));
+    snprintf(out->address, sizeof out->address, "%s", vt_request_address(request));
+}
+
+/* NULL: it holds. What cannot be found out now does not end it: the next look will. */
+static const char *why_not(struct vt_login *login, const struct vt_login_pass *pass, bool used)
+{
+    struct vt_err ignored = { 0 };
+    struct vt_account account;
+    bool there = true;
+
+    if (!pass->user[0]) {
+        bool any = false;
+        return vt_users_any(login->users, &any, &ignored) && any ? "There are users now: please log in." : NULL;
+    }
+    if (pass->session > 0 && !vt_sessions_holds(login->sessions, pass->session, used))
+        return "The login has ended: please log in again.";
+    if (!vt_users_look(login->users, pass->user, &account, &there, &ignored))
+        return NULL;
+    if (!there)
+        return "This user was removed.";
+    if (account.stamp != pass->stamp)
+        return "The password was changed: please log in again.";
+    return account.role >= pass->needed ? NULL : "The role of this user was changed.";
+}
+
+bool vt_login_holds(struct vt_login *login, const struct vt_login_pass *pass, bool used, const char **out_why)
+{
+    const char *why = why_not(login, pass, used);
+
+    if (why)
+        *out_why = why;
+    return !why;
 }

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -14,10 +15,11 @@
 enum {
     OPEN_S = 30,            /* until the pool gives the screen */
     LOOK_MS = 500,
+    ASK_S = 1,              /* whether it may go on */
     PIECE = 32 << 10,       /* read at once of the screen: one message */
     DOWN_MAX = PIECE + VT_WS_HEAD_MAX + 2 * (VT_WS_CONTROL_MAX + VT_WS_HEAD_MAX),
     IN_MAX = VT_WS_PAYLOAD_MAX + VT_WS_HEAD_MAX,
-    CLOSE_NORMAL = 1000, CLOSE_PROTOCOL = 1002, CLOSE_LIMIT = 1009, CLOSE_ERROR = 1011,
+    CLOSE_NORMAL = 1000, CLOSE_PROTOCOL = 1002, CLOSE_POLICY = 1008, CLOSE_LIMIT = 1009, CLOSE_ERROR = 1011,
     CLOSE_WAIT_S = 2,       /* for a browser to take the reason */
 };
 
@@ -32,6 +34,8 @@ struct relay {
     uint8_t pong[VT_WS_CONTROL_MAX];
     size_t pong_size;
     bool wants_pong, ended;
+    bool used;                /* keys or the mouse, since it was asked whether it may go on */
+    int64_t asked;
 };
 
 static bool put_frame(struct vt_buf *out, enum vt_ws_opcode opcode, const void *payload, size_t size, struct vt_err *err)
@@ -78,10 +82,20 @@ static bool receive_some(int fd, struct vt_buf *buf, size_t most, size_t *out_si
 
 /* ---- from the browser ---- */
 
+/* Of RFB: a key, the pointer, the clipboard, a key as QEMU has it. Updates are asked for by the page itself. */
+static bool is_of_a_person(const struct vt_ws_frame *frame)
+{
+    static const uint8_t kinds[] = { 4, 5, 6, 255 };
+
+    return frame->size > 0 && memchr(kinds, frame->payload[0], sizeof kinds);
+}
+
 static bool take_frame(struct relay *relay, const struct vt_ws_frame *frame, struct vt_err *err)
 {
     switch (frame->opcode) {
     case VT_WS_BINARY:
+        relay->used |= is_of_a_person(frame);
+        return vt_buf_append(&relay->up, frame->payload, frame->size, err);
     case VT_WS_MORE:
         return vt_buf_append(&relay->up, frame->payload, frame->size, err);
     case VT_WS_PING: /* of several the last one is answered */
@@ -187,12 +201,26 @@ static void say_goodbye(struct vt_ws_line *line, struct vt_buf *down, unsigned c
 static unsigned close_code(const struct vt_err *err)
 {
     return err->code == VT_E_PROTOCOL ? CLOSE_PROTOCOL : err->code == VT_E_LIMIT ? CLOSE_LIMIT
+           : err->code == VT_E_DENIED ? CLOSE_POLICY
            : vt_failed(err) && err->code != VT_E_CLOSED ? CLOSE_ERROR : CLOSE_NORMAL;
 }
 
-void vt_screen_relay(struct vt_ws_line *line, int peer, const void *ahead, unsigned long ahead_size)
+static bool may_go_on(const struct vt_screen *screen, struct relay *relay, struct vt_err *err)
 {
-    struct relay relay = { .line = line, .peer = peer };
+    const char *why = "";
+
+    if (!screen->may || vt_clock_mono() - relay->asked < ASK_S * VT_NS_PER_S)
+        return true;
+    bool may = screen->may(screen->context, relay->used, &why);
+    relay->used = false;
+    relay->asked = vt_clock_mono();
+    return may || vt_fail(err, VT_E_DENIED, "%s", why);
+}
+
+void vt_screen_relay(const struct vt_screen *screen, struct vt_ws_line *line, int peer, const void *ahead, unsigned long ahead_size,
+                     char out_why[static VT_SCREEN_WHY_MAX])
+{
+    struct relay relay = { .line = line, .peer = peer, .asked = vt_clock_mono() };
     struct vt_err err = { 0 };
 
     vt_buf_init(&relay.in, IN_MAX);
@@ -201,8 +229,9 @@ void vt_screen_relay(struct vt_ws_line *line, int peer, const void *ahead, unsig
     bool ok = vt_buf_append(&relay.in, line->ahead, line->ahead_size, &err) && take_frames(&relay, &err) &&
               (ahead_size == 0 || put_frame(&relay.down, VT_WS_BINARY, ahead, ahead_size, &err));
     while (ok && !relay.ended && !line->stopping(line))
-        ok = turn(&relay, &err);
+        ok = turn(&relay, &err) && may_go_on(screen, &relay, &err);
     say_goodbye(line, &relay.down, close_code(&err), vt_failed(&err) ? err.text : "");
+    snprintf(out_why, VT_SCREEN_WHY_MAX, "%s", vt_failed(&err) ? err.text : relay.ended ? "closed by the browser" : "the server stops");
     vt_buf_fini(&relay.in);
     vt_buf_fini(&relay.up);
     vt_buf_fini(&relay.down);
@@ -222,7 +251,7 @@ static bool ask(struct vt_pool_client *client, const struct vt_screen *screen, i
     return answer.kind == VT_POOL_RAW || vt_fail(err, VT_E_PROTOCOL, "vitrine-poold gave no screen");
 }
 
-void vt_screen_run(const struct vt_screen *screen, struct vt_ws_line *line)
+void vt_screen_run(const struct vt_screen *screen, struct vt_ws_line *line, char out_why[static VT_SCREEN_WHY_MAX])
 {
     int64_t deadline = vt_clock_mono() + OPEN_S * VT_NS_PER_S;
     struct vt_err err = { 0 };
@@ -231,9 +260,10 @@ void vt_screen_run(const struct vt_screen *screen, struct vt_ws_line *line)
 
     if (client && ask(client, screen, deadline, &err)) {
         const uint8_t *ahead = vt_pool_client_ahead(client, &size);
-        vt_screen_relay(line, vt_pool_client_fd(client), ahead, size);
+        vt_screen_relay(screen, line, vt_pool_client_fd(client), ahead, size, out_why);
         return;
     }
     VT_AUTO_BUF(down, DOWN_MAX);
     say_goodbye(line, &down, CLOSE_ERROR, err.text);
+    snprintf(out_why, VT_SCREEN_WHY_MAX, "%s", err.text);
 }

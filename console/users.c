@@ -28,7 +28,7 @@ struct vt_users {
     struct vt_db *db;
     uint64_t seen;
     bool any_known, any;
-    struct { char name[VT_USER_NAME_MAX + 1]; enum vt_user_role role; } known[KNOWN_MAX];
+    struct { char name[VT_USER_NAME_MAX + 1]; struct vt_account account; } known[KNOWN_MAX];
     size_t known_count, known_next;
 };
 
@@ -146,6 +146,23 @@ static bool same(const char *a, const char *b)
     return differ == 0;
 }
 
+static bool make_secret(const char *password, char out[CRYPT_OUTPUT_SIZE], struct vt_err *err)
+{
+    if (strlen(password) < VT_PASSWORD_MIN || strlen(password) > VT_PASSWORD_MAX)
+        return vt_fail(err, VT_E_INVALID, "a password has %d to %d characters", VT_PASSWORD_MIN, VT_PASSWORD_MAX);
+    return hash(password, out, err);
+}
+
+/* FNV-1a: a secret has a salt of its own, so that each new one has another stamp. */
+static uint64_t stamp_of(const char *secret)
+{
+    uint64_t value = UINT64_C(0xcbf29ce484222325);
+
+    for (; *secret; secret++)
+        value = (value ^ (unsigned char)*secret) * UINT64_C(0x100000001b3);
+    return value;
+}
+
 bool vt_users_add(struct vt_users *users, const char *name, enum vt_user_role role, const char *password,
                   struct vt_err *err)
 {
@@ -154,9 +171,7 @@ bool vt_users_add(struct vt_users *users, const char *name, enum vt_user_role ro
 
     if (!name_valid(name))
         return vt_fail(err, VT_E_INVALID, "'%s' is not a user's name: letters, digits, . - _ @", name);
-    if (strlen(password) < VT_PASSWORD_MIN || strlen(password) > VT_PASSWORD_MAX)
-        return vt_fail(err, VT_E_INVALID, "a password has %d to %d characters", VT_PASSWORD_MIN, VT_PASSWORD_MAX);
-    if (!hash(password, secret, err))
+    if (!make_secret(password, secret, err))
         return false;
     pthread_mutex_lock(&users->lock);
     bool ok = run(users, "SELECT count(*) FROM web_user WHERE name = ?", take_number, &there, NULL, err, "t", name);
@@ -170,7 +185,8 @@ bool vt_users_add(struct vt_users *users, const char *name, enum vt_user_role ro
     return ok;
 }
 
-static bool remove_locked(struct vt_users *users, const char *name, struct vt_err *err)
+/* Holds the lock. There is such a user, and it is not the last admin (while there are others, when others_only). */
+static bool can_go(struct vt_users *users, const char *name, bool others_only, struct vt_err *err)
 {
     int64_t admins, all, role = 0;
     bool there = false;
@@ -182,9 +198,43 @@ static bool remove_locked(struct vt_users *users, const char *name, struct vt_er
     if (!count(users, "SELECT count(*) FROM web_user WHERE role = 3", &admins, err) ||
         !count(users, "SELECT count(*) FROM web_user", &all, err))
         return false;
-    if (role == VT_USER_ADMIN && admins == 1 && all > 1)
-        return vt_fail(err, VT_E_DENIED, "%s is the last admin: make another one first", name);
-    return run(users, "DELETE FROM web_user WHERE name = ?", NULL, NULL, NULL, err, "t", name);
+    return role != VT_USER_ADMIN || admins > 1 || (others_only && all == 1) ||
+           vt_fail(err, VT_E_DENIED, "%s is the last admin: make another one first", name);
+}
+
+static bool remove_locked(struct vt_users *users, const char *name, struct vt_err *err)
+{
+    return can_go(users, name, true, err) && run(users, "DELETE FROM web_user WHERE name = ?", NULL, NULL, NULL, err, "t", name);
+}
+
+/* secret: NULL: as it is. */
+static bool change_locked(struct vt_users *users, const char *name, enum vt_user_role role, const char *secret, struct vt_err *err)
+{
+    struct vt_err last = { 0 };
+    bool may = can_go(users, name, false, &last);
+
+    if (!may && (last.code != VT_E_DENIED || (role != VT_USER_NOBODY && role != VT_USER_ADMIN))) {
+        *err = last;
+        return false;
+    }
+    return (role == VT_USER_NOBODY ||
+            run(users, "UPDATE web_user SET role = ? WHERE name = ?", NULL, NULL, NULL, err, "it", (int64_t)role, name)) &&
+           (!secret || run(users, "UPDATE web_user SET secret = ? WHERE name = ?", NULL, NULL, NULL, err, "tt", secret, name));
+}
+
+bool vt_users_change(struct vt_users *users, const char *name, enum vt_user_role role, const char *password, struct vt_err *err)
+{
+    char secret[CRYPT_OUTPUT_SIZE];
+
+    if (password && !make_secret(password, secret, err))
+        return false;
+    pthread_mutex_lock(&users->lock);
+    bool ok = change_locked(users, name, role, password ? secret : NULL, err);
+    atomic_fetch_add(&changes, 1);
+    pthread_mutex_unlock(&users->lock);
+    if (password)
+        explicit_bzero(secret, sizeof secret);
+    return ok;
 }
 
 bool vt_users_remove(struct vt_users *users, const char *name, struct vt_err *err)
@@ -263,7 +313,7 @@ static bool find(struct vt_users *users, const char *name, struct found *found, 
     return ok;
 }
 
-bool vt_users_verify(struct vt_users *users, const char *name, const char *password, enum vt_user_role *out_role,
+bool vt_users_verify(struct vt_users *users, const char *name, const char *password, struct vt_account *out,
                      struct vt_err *err)
 {
     struct crypt_data *data = calloc(1, sizeof *data);
@@ -276,6 +326,7 @@ bool vt_users_verify(struct vt_users *users, const char *name, const char *passw
     const char *expected = there ? found.secret : nobody;
     const char *made = ok && strlen(password) <= VT_PASSWORD_MAX ? crypt_r(password, expected, data) : NULL;
     bool right = made && there && same(made, expected);
+    struct vt_account account = { .role = (enum vt_user_role)found.role, .stamp = stamp_of(found.secret) };
     explicit_bzero(data, sizeof *data);
     explicit_bzero(found.secret, sizeof found.secret);
     free(data);
@@ -283,7 +334,7 @@ bool vt_users_verify(struct vt_users *users, const char *name, const char *passw
         return false;
     if (!right)
         return vt_fail(err, VT_E_DENIED, "The name or the password is wrong.");
-    *out_role = (enum vt_user_role)found.role;
+    *out = account;
     pthread_mutex_lock(&users->lock);
     struct vt_err ignored = { 0 };
     run(users, "UPDATE web_user SET last_login = ? WHERE name = ?", NULL, NULL, NULL, &ignored, "it", vt_clock_wall(),
@@ -293,34 +344,48 @@ bool vt_users_verify(struct vt_users *users, const char *name, const char *passw
 }
 
 /* Holds the lock. */
-static bool recall(const struct vt_users *users, const char *name, enum vt_user_role *out_role)
+static bool recall(const struct vt_users *users, const char *name, struct vt_account *out)
 {
     for (size_t i = 0; i < users->known_count; i++)
         if (strcmp(users->known[i].name, name) == 0) {
-            *out_role = users->known[i].role;
+            *out = users->known[i].account;
             return true;
         }
     return false;
 }
 
-bool vt_users_look(struct vt_users *users, const char *name, enum vt_user_role *out_role, bool *out_there,
-                   struct vt_err *err)
+/* Holds the lock. */
+static void remember(struct vt_users *users, const char *name, const struct vt_account *account)
 {
-    int64_t role = VT_USER_NOBODY;
+    size_t at = users->known_next++ % KNOWN_MAX;
+
+    users->known_count = at < users->known_count ? users->known_count : at + 1;
+    snprintf(users->known[at].name, sizeof users->known[at].name, "%s", name);
+    users->known[at].account = *account;
+}
+
+static bool look_up(struct vt_users *users, const char *name, struct vt_account *out, bool *out_there, struct vt_err *err)
+{
+    struct found found = { .role = VT_USER_NOBODY };
+
+    if (!run(users, "SELECT secret, role FROM web_user WHERE name = ?", take_secret, &found, out_there, err, "t", name))
+        return false;
+    *out = (struct vt_account){ .role = (enum vt_user_role)found.role, .stamp = stamp_of(found.secret) };
+    explicit_bzero(found.secret, sizeof found.secret);
+    if (*out_there)
+        remember(users, name, out);
+    return true;
+}
+
+bool vt_users_look(struct vt_users *users, const char *name, struct vt_account *out, bool *out_there, struct vt_err *err)
+{
+    bool ok = true;
 
     pthread_mutex_lock(&users->lock);
     forget_what_changed(users);
-    bool known = recall(users, name, out_role), there = known;
-    bool ok = known || run(users, "SELECT role FROM web_user WHERE name = ?", take_number, &role, &there, err, "t", name);
-    if (!known)
-        *out_role = (enum vt_user_role)role;
-    if (ok && !known && there) {
-        size_t at = users->known_next++ % KNOWN_MAX;
-        users->known_count = at < users->known_count ? users->known_count : at + 1;
-        snprintf(users->known[at].name, sizeof users->known[at].name, "%s", name);
-        users->known[at].role = *out_role;
-    }
+    *out_there = recall(users, name, out);
+    if (!*out_there)
+        ok = look_up(users, name, out, out_there, err);
     pthread_mutex_unlock(&users->lock);
-    *out_there = there;
     return ok;
 }

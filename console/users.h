@@ -13,6 +13,13 @@ struct vt_users;
 
 enum { VT_USER_NAME_MAX = 63, VT_PASSWORD_MIN = 8, VT_PASSWORD_MAX = 256 };
 
+/* What a login holds on to: a role counts as it is now; the stamp is another one when the password was changed, also by removing the
+ * user and making him again. */
+struct vt_account {
+    enum vt_user_role role;
+    uint64_t stamp;
+};
+
 struct vt_user {
     char name[VT_USER_NAME_MAX + 1];
     enum vt_user_role role;
@@ -27,6 +34,9 @@ VT_DEFINE_AUTO(vt_users)
 /* VT_E_EXISTS; VT_E_INVALID: a name of other than letters, digits, '.', '-', '_', '@', or too short a password. */
 bool vt_users_add(struct vt_users *users, const char *name, enum vt_user_role role, const char *password,
                   struct vt_err *err);
+/* Another role, another password, or both; VT_USER_NOBODY and NULL leave it. VT_E_NOTFOUND, VT_E_INVALID; VT_E_DENIED: of the last
+ * admin the role stays. */
+bool vt_users_change(struct vt_users *users, const char *name, enum vt_user_role role, const char *password, struct vt_err *err);
 /* VT_E_NOTFOUND. The last admin stays while there are others: VT_E_DENIED. */
 bool vt_users_remove(struct vt_users *users, const char *name, struct vt_err *err);
 /* In order of names; false of `row` ends it. */
@@ -35,8 +45,7 @@ bool vt_users_list(struct vt_users *users, bool (*row)(void *context, const stru
 /* As long as nobody is there, everybody on loopback is an admin. */
 bool vt_users_any(struct vt_users *users, bool *out_any, struct vt_err *err);
 /* The same time for a wrong name as for a wrong password. VT_E_DENIED. */
-bool vt_users_verify(struct vt_users *users, const char *name, const char *password, enum vt_user_role *out_role,
+bool vt_users_verify(struct vt_users *users, const char *name, const char *password, struct vt_account *out,
                      struct vt_err *err);
-/* Still there, with that role? */
-bool vt_users_look(struct vt_users *users, const char *name, enum vt_user_role *out_role, bool *out_there,
-                   struct vt_err *err);
+/* Still there, and as what? */
+bool vt_users_look(struct vt_users *users, const char *name, struct vt_account *out, bool *out_there, struct vt_err *err);

@@ -11,6 +11,8 @@
 /* changed by SIGHUP while others log */
 static _Atomic enum vt_log_level threshold = VT_LOG_INFO;
 
+static void (*_Atomic listening)(const char *line, size_t size);
+
 static const char *const level_names[] = { "error", "warn", "info", "debug" };
 
 void vt_log_set_level(enum vt_log_level level)
@@ -67,6 +69,11 @@ static size_t sanitize(const char *text, char *out, size_t room)
     return used;
 }
 
+void vt_log_listen(void (*listener)(const char *line, size_t size))
+{
+    listening = listener;
+}
+
 void vt_log(enum vt_log_level level, const char *event, const char *format, ...)
 {
     if (!vt_log_enabled(level))
@@ -83,6 +90,9 @@ void vt_log(enum vt_log_level level, const char *event, const char *format, ...)
     int head = snprintf(line, sizeof line, "%s %s %s ", when, level_names[level], event);
     size_t used = head < 0 ? 0 : (size_t)head < VT_LOG_LINE_MAX ? (size_t)head : VT_LOG_LINE_MAX;
     used += sanitize(fields, line + used, VT_LOG_LINE_MAX - used);
+    void (*listener)(const char *line, size_t size) = listening;
+    if (listener)
+        listener(line, used);
     line[used++] = '\n';
     /* One write a line: lines of several threads do not mix. Nobody to tell when it fails. */
     if (write(STDERR_FILENO, line, used) < 0)

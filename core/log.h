@@ -9,6 +9,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -22,6 +23,9 @@ enum { VT_LOG_LINE_MAX = 1024 };
 void vt_log_set_level(enum vt_log_level level);
 bool vt_log_level_parse(const char *text, enum vt_log_level *out_level);
 bool vt_log_enabled(enum vt_log_level level);
+
+/* One that hears each line besides, without its line end; it must be quick and not log. NULL: nobody. Any time. */
+void vt_log_listen(void (*listener)(const char *line, size_t size));
 
 void vt_log(enum vt_log_level level, const char *event, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -3,6 +3,7 @@
 #include <setjmp.h>
 
 #include "core/auto.h"
+#include "core/clock.h"
 #include "core/err.h"
 #include "tests/archive/world.h"
 #include "tests/console/web.h"
@@ -14,6 +15,8 @@ struct site {
     struct vt_http *http;
     uint16_t port;
 };
+
+enum { IDLE_MS = 60000 };
 
 static struct vt_login *login_of(const struct vt_request *request)
 {
@@ -35,7 +38,11 @@ static void me(struct vt_request *request)
     vt_login_tell(login_of(request), request);
 }
 
+static struct vt_login_pass seen;
+static void pass_to_see(struct vt_request *request);
+
 static const struct vt_route routes[] = {
+    { "GET", "/pass", VT_USER_VIEWER, pass_to_see, NULL, 0 },
     { "POST", "/api/login", VT_USER_NOBODY, log_in, NULL, 4096 },
     { "POST", "/api/logout", VT_USER_NOBODY, log_out, NULL, 4096 },
     { "GET", "/api/me", VT_USER_NOBODY, me, NULL, 0 },
@@ -57,7 +64,7 @@ static int setup(void **state)
     site->world = world;
     snprintf(path, sizeof path, "%s/state.db", site->world->folder);
     site->users = vt_users_open(path, &err);
-    site->login = vt_login_new(site->users);
+    site->login = vt_login_new(site->users, IDLE_MS * VT_NS_PER_MS, NULL);
     const struct vt_http_options options = { .listen = "127.0.0.1", .tables = tables, .table_count = 1, .gate = vt_login_gate,
                                              .gate_context = site->login, .context = site->login };
     site->http = vt_http_start(&options, &err);
@@ -154,6 +161,69 @@ static void a_session_ends_with_its_logout_or_its_user(void **state)
     assert_int_equal(web_status(site->port, "GET /see", other, NULL), 401);
 }
 
+static void another_password_ends_the_sessions_and_what_programs_remember(void **state)
+{
+    static const char basic[] = "Authorization: Basic dmVyYTpjb3JyZWN0IGhvcnNl\r\n"; /* vera:correct horse */
+    const struct site *site = *state;
+    char cookie[300];
+    struct vt_err err = { 0 };
+
+    add(site, "ada", VT_USER_ADMIN);
+    add(site, "vera", VT_USER_VIEWER);
+    assert_int_equal(enter(site, "vera", "correct horse", cookie, sizeof cookie), 200);
+    assert_int_equal(web_status(site->port, "GET /see", basic, NULL), 200);
+    assert_true(vt_users_change(site->users, "vera", VT_USER_OPERATOR, NULL, &err));
+    assert_int_equal(web_status(site->port, "GET /do", cookie, NULL), 200);
+    assert_true(vt_users_change(site->users, "vera", VT_USER_NOBODY, "battery staple", &err));
+    assert_int_equal(web_status(site->port, "GET /see", cookie, NULL), 401);
+    assert_int_equal(web_status(site->port, "GET /see", basic, NULL), 401);
+}
+
+/* What goes on behind its answer keeps this of who asked. */
+static void pass_to_see(struct vt_request *request)
+{
+    struct vt_login_pass *pass = &seen;
+
+    vt_login_pass_of(request, VT_USER_OPERATOR, pass);
+    vt_answer_bytes(request, 204, NULL, "", 0);
+}
+
+static bool holds(const struct site *site, const char **out_why)
+{
+    return vt_login_holds(site->login, &seen, false, out_why);
+}
+
+static void what_goes_on_ends_with_its_login_its_user_and_its_role(void **state)
+{
+    const struct site *site = *state;
+    char cookie[300];
+    const char *why = "";
+    struct vt_err err = { 0 };
+
+    assert_int_equal(web_status(site->port, "GET /pass", NULL, NULL), 204);
+    assert_true(holds(site, &why));
+    add(site, "ada", VT_USER_ADMIN);
+    add(site, "otto", VT_USER_OPERATOR);
+    assert_false(holds(site, &why));
+    assert_string_equal(why, "There are users now: please log in.");
+    assert_int_equal(enter(site, "otto", "correct horse", cookie, sizeof cookie), 200);
+    assert_int_equal(web_status(site->port, "GET /pass", cookie, NULL), 204);
+    assert_true(holds(site, &why));
+    assert_true(vt_users_change(site->users, "otto", VT_USER_VIEWER, NULL, &err));
+    assert_false(holds(site, &why));
+    assert_string_equal(why, "The role of this user was changed.");
+    assert_true(vt_users_change(site->users, "otto", VT_USER_OPERATOR, NULL, &err));
+    assert_true(holds(site, &why));
+    assert_int_equal(web_status(site->port, "POST /api/logout", cookie, ""), 204);
+    assert_false(holds(site, &why));
+    assert_string_equal(why, "The login has ended: please log in again.");
+    assert_int_equal(enter(site, "otto", "correct horse", cookie, sizeof cookie), 200);
+    assert_int_equal(web_status(site->port, "GET /pass", cookie, NULL), 204);
+    assert_true(vt_users_remove(site->users, "otto", &err));
+    assert_false(holds(site, &why));
+    assert_string_equal(why, "This user was removed.");
+}
+
 static void forged_cookies_open_nothing(void **state)
 {
     static const char *const forged[] = {
@@ -216,6 +286,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(without_users_everybody_on_loopback_is_an_admin, setup, teardown),
         cmocka_unit_test_setup_teardown(a_role_reaches_as_far_as_it_goes, setup, teardown),
         cmocka_unit_test_setup_teardown(a_session_ends_with_its_logout_or_its_user, setup, teardown),
+        cmocka_unit_test_setup_teardown(another_password_ends_the_sessions_and_what_programs_remember, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_goes_on_ends_with_its_login_its_user_and_its_role, setup, teardown),
         cmocka_unit_test_setup_teardown(forged_cookies_open_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(programs_may_send_the_password_each_time, setup, teardown),
         cmocka_unit_test_setup_teardown(wrong_passwords_make_wait_also_the_right_one, setup, teardown),

@@ -159,9 +159,21 @@ struct world {
     int browser, screen; /* the test's ends */
     int line_end, peer_end;
     struct vt_ws_line line;
-    atomic_bool stop;
+    struct vt_screen shown;
+    char why[VT_SCREEN_WHY_MAX];
+    atomic_bool stop, gone, touched;
     pthread_t thread;
 };
+
+static bool may_look(void *context, bool used, const char **out_why)
+{
+    struct world *world = context;
+
+    if (used)
+        atomic_store(&world->touched, true);
+    *out_why = "The login has ended.";
+    return !atomic_load(&world->gone);
+}
 
 static bool is_stopping(const struct vt_ws_line *line)
 {
@@ -172,7 +184,7 @@ static void *run(void *context)
 {
     struct world *world = context;
 
-    vt_screen_relay(&world->line, world->peer_end, "RFB 003.008\n", 12);
+    vt_screen_relay(&world->shown, &world->line, world->peer_end, "RFB 003.008\n", 12, world->why);
     shutdown(world->line_end, SHUT_RDWR);
     return NULL;
 }
@@ -186,6 +198,7 @@ static void begin(struct world *world, const void *ahead, size_t ahead_size)
     *world = (struct world){ .browser = browser[0], .line_end = browser[1], .screen = screen[0], .peer_end = screen[1] };
     world->line = (struct vt_ws_line){ .socket = browser[1], .ahead = ahead, .ahead_size = ahead_size, .stopping = is_stopping,
                                        .server = &world->stop };
+    world->shown = (struct vt_screen){ .may = may_look, .context = world };
     assert_int_equal(pthread_create(&world->thread, NULL, run, world), 0);
 }
 
@@ -285,6 +298,44 @@ static void a_screen_that_ends_closes_the_browser(void **state)
     end(&world);
 }
 
+static void a_screen_ends_with_the_login_of_who_looks_at_it(void **state)
+{
+    struct world world;
+
+    (void)state;
+    begin(&world, NULL, 0);
+    expect(world.browser, "\x82\x0cRFB 003.008\n", 14);
+    atomic_store(&world.gone, true);
+    expect(world.browser, "\x88\x16\x03\xf0" "The login has ended.", 4 + 20);
+    end(&world);
+    assert_string_equal(world.why, "The login has ended.");
+    assert_false(atomic_load(&world.touched));
+}
+
+/* What is asked for by the page itself (3: an update) is no use of the screen; a key (4) is. */
+static void keys_are_use_and_updates_are_not(void **state)
+{
+    static const struct {
+        uint8_t message[10];
+        bool touched;
+    } rows[] = { { { 3, 1, 0, 0, 0, 0, 1, 64, 0, 200 }, false }, { { 5, 1, 0, 9, 0, 9 }, true }, { { 4, 1, 0, 0, 0, 0, 0, 'a' }, true } };
+
+    (void)state;
+    for (size_t i = 0; i < VT_COUNT(rows); i++) {
+        struct world world;
+        uint8_t bytes[64];
+        begin(&world, NULL, 0);
+        expect(world.browser, "\x82\x0cRFB 003.008\n", 14);
+        size_t size = frame(bytes, 0x82, (const char *)rows[i].message, sizeof rows[i].message);
+        assert_int_equal(write(world.browser, bytes, size), size);
+        expect(world.screen, rows[i].message, sizeof rows[i].message);
+        atomic_store(&world.gone, true);
+        expect(world.browser, "\x88\x16\x03\xf0", 4);
+        end(&world);
+        assert_int_equal(atomic_load(&world.touched), rows[i].touched);
+    }
+}
+
 /* A megabyte each way while nobody reads at first: nothing is lost, in order. */
 static void *write_megabyte(void *context)
 {
@@ -345,7 +396,9 @@ static bool relay_a_key(void *context, struct vt_err *err)
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, screen), 0);
     assert_int_equal(write(browser[0], bytes, size), size);
     struct vt_ws_line line = { .socket = browser[1], .stopping = is_stopping, .server = &stop };
-    vt_screen_relay(&line, screen[1], "RFB", 3);
+    const struct vt_screen shown = { .may = NULL };
+    char why[VT_SCREEN_WHY_MAX];
+    vt_screen_relay(&shown, &line, screen[1], "RFB", 3, why);
     ssize_t arrived = recv(screen[0], got, sizeof got, MSG_DONTWAIT);
     for (int i = 0; i < 2; i++) {
         close(browser[i]);
@@ -373,6 +426,8 @@ int main(void)
         cmocka_unit_test(a_ping_is_answered_and_a_close_ends_it),
         cmocka_unit_test(text_is_told_that_a_screen_speaks_bytes),
         cmocka_unit_test(a_screen_that_ends_closes_the_browser),
+        cmocka_unit_test(a_screen_ends_with_the_login_of_who_looks_at_it),
+        cmocka_unit_test(keys_are_use_and_updates_are_not),
         cmocka_unit_test(a_slow_browser_loses_nothing),
         cmocka_unit_test(without_memory_a_screen_ends_and_leaks_nothing),
     };
