@@ -13,9 +13,10 @@
 #include "dicom/text.h"
 #include "media/deidentify_inside.h"
 
-enum { DEPTH_MAX = 32, MODE_TEXT_MAX = 64, BLACK_MAX = 256 << 10, SHIFT_DAYS = 3650, SECRET_BYTES = 32 };
+enum { MODE_TEXT_MAX = 64, BLACK_MAX = 256 << 10, SHIFT_DAYS = 3650, SECRET_BYTES = 32 };
 enum {
     BURNED_IN = 0x00280301,
+    RECOGNIZABLE = 0x00280302,
     TEMPORAL_MODIFIED = 0x00280303,
     IDENTITY_REMOVED = 0x00120062,
     METHOD = 0x00120063,
@@ -25,6 +26,9 @@ enum {
     CODING_SCHEME = 0x00080102,
     CODE_MEANING = 0x00080104,
     PERSON_CODES = 0x00401101,
+    CONCEPT_CODE = 0x0040a168,
+    TEXT_VALUE = 0x0040a160,
+    UNFORMATTED_TEXT = 0x00700006,
     ENCAPSULATED_DOCUMENT = 0x00420011,
 };
 
@@ -44,12 +48,37 @@ static const struct {
     { "retain-patient", VT_DEID_RETAIN_PATIENT, "113108", "Retain Patient Characteristics Option" },
     { "retain-private", VT_DEID_RETAIN_PRIVATE, "113111", "Retain Safe Private Option" },
     { "clean-descriptors", VT_DEID_CLEAN_DESCRIPTORS, "113105", "Clean Descriptors Option" },
+    { "clean-graphics", VT_DEID_CLEAN_GRAPHICS, "113103", "Clean Graphics Option" },
+    { "clean-structured-content", VT_DEID_CLEAN_CONTENT, "113104", "Clean Structured Content Option" },
     { "allow-burned-in", VT_DEID_BURNED_IN, NULL, NULL },
 };
 
 const char *vt_deid_word_at(size_t i)
 {
     return i < VT_COUNT(words) ? words[i].word : NULL;
+}
+
+/* Options of the standard that need an eye on each picture. */
+static bool needs_eyes(const char *word)
+{
+    return strcmp(word, "clean-pixel-data") == 0 || strcmp(word, "clean-recognizable-visual-features") == 0;
+}
+
+static bool find_word(const char *word, size_t *out, struct vt_err *err)
+{
+    for (*out = 0; *out < VT_COUNT(words); ++*out)
+        if (strcmp(words[*out].word, word) == 0)
+            return true;
+    if (needs_eyes(word))
+        return vt_fail(err, VT_E_INVALID,
+                       "%s is not done here, pixels are not changed: leave the word out, and what says that text is part of its "
+                       "pixels stays behind",
+                       word);
+    return vt_fail(err, VT_E_INVALID,
+                   "'%.40s' is no word of de-identification: basic, retain-uids, retain-dates, modify-dates, retain-device, "
+                   "retain-institution, retain-patient, retain-private, clean-descriptors, clean-graphics, "
+                   "clean-structured-content, allow-burned-in",
+                   word);
 }
 
 static bool read_profile(struct vt_deid *deid, const char *profile, struct vt_err *err)
@@ -59,14 +88,9 @@ static bool read_profile(struct vt_deid *deid, const char *profile, struct vt_er
     if (snprintf(copy, sizeof copy, "%s", profile) >= (int)sizeof copy)
         return vt_fail(err, VT_E_INVALID, "a profile of de-identification has less than %d letters", VT_DEID_PROFILE_MAX);
     for (char *word = strtok_r(copy, ", ", &rest); word; word = strtok_r(NULL, ", ", &rest)) {
-        size_t i = 0;
-        while (i < VT_COUNT(words) && strcmp(words[i].word, word) != 0)
-            i++;
-        if (i == VT_COUNT(words))
-            return vt_fail(err, VT_E_INVALID,
-                           "'%.40s' is no word of de-identification: basic, retain-uids, retain-dates, modify-dates, "
-                           "retain-device, retain-institution, retain-patient, retain-private, clean-descriptors, allow-burned-in",
-                           word);
+        size_t i;
+        if (!find_word(word, &i, err))
+            return false;
         deid->options |= words[i].option;
     }
     if ((deid->options & VT_DEID_RETAIN_DATES) && (deid->options & VT_DEID_MODIFY_DATES))
@@ -182,8 +206,11 @@ bool vt_deid_allows(const struct vt_deid *deid, const uint8_t *bytes, size_t siz
         *out_why = "its Burned In Annotation says that text is part of the pixels: look at it, then say allow-burned-in";
         return false;
     }
+    text_of(bytes, size, encoding, RECOGNIZABLE, text, sizeof text);
     if (burned)
         *out_warning = "text is part of its pixels";
+    else if (strcmp(text, "YES") == 0)
+        *out_warning = "it says that a face can be recognised in it, and pixels are not changed";
     else if (!told && often_burned(sop_class))
         *out_warning = "it does not say whether text is part of its pixels: look at it";
     return true;
@@ -201,13 +228,10 @@ struct passing {
     char name[VT_DEID_NAME_MAX + 1], id[VT_DEID_NAME_MAX + 1];
 };
 
-enum mode { PLAIN, DUMMY, CLEAN };   /* of the sequence around */
+/* Options under which some text stays without the words of what goes. */
+enum { CLEANING = VT_DEID_CLEAN_DESCRIPTORS | VT_DEID_CLEAN_GRAPHICS | VT_DEID_CLEAN_CONTENT | VT_DEID_RETAIN_PATIENT };
 
-static bool is_text(const char *vr)
-{
-    return memcmp(vr, "PN", 2) == 0 || memcmp(vr, "LO", 2) == 0 || memcmp(vr, "SH", 2) == 0 || memcmp(vr, "ST", 2) == 0 ||
-           memcmp(vr, "LT", 2) == 0 || memcmp(vr, "UT", 2) == 0 || memcmp(vr, "UC", 2) == 0;
-}
+enum mode { PLAIN, DUMMY, CLEAN, TELLING };   /* of the sequence around; of a content item that tells who */
 
 static bool is_date(const char *vr)
 {
@@ -238,8 +262,10 @@ static char general(const struct passing *p, const struct vt_element *element, c
         return 'X';
     if (tag == PRIVATE_CHARACTERISTICS)
         return p->deid->options & VT_DEID_RETAIN_PRIVATE ? 'K' : 'X';
-    if (tag == 0x0040a160 || tag == 0x00700006)
-        return 'D';
+    if (tag == TEXT_VALUE)
+        return p->deid->options & VT_DEID_CLEAN_CONTENT ? 'C' : 'D';
+    if (tag == UNFORMATTED_TEXT)
+        return p->deid->options & VT_DEID_CLEAN_GRAPHICS ? 'C' : 'D';
     if (tag == 0x00700081)
         return 'Z';
     if (memcmp(vr, "UI", 2) == 0)
@@ -268,12 +294,6 @@ static char action_of(const struct passing *p, const struct vt_element *element,
     return rule->action == 'R' ? 'K' : rule->action;
 }
 
-/* The VR that counts: of the dictionary, when the data set says UN. */
-static const char *vr_of(const struct vt_element *element)
-{
-    return memcmp(element->vr, "UN", 2) == 0 && VT_TAG_GROUP(element->tag) % 2 == 0 ? vt_dict_vr(element->tag) : element->vr;
-}
-
 static bool pass_items(struct passing *p, const struct vt_element *sequence, enum mode mode, unsigned depth, struct vt_err *err);
 
 static bool keep(struct passing *p, const struct vt_element *element, const char *vr, enum mode mode, unsigned depth,
@@ -281,8 +301,6 @@ static bool keep(struct passing *p, const struct vt_element *element, const char
 {
     if (memcmp(vr, "SQ", 2) == 0)
         return pass_items(p, element, mode, depth, err);
-    if (mode == CLEAN && is_text(vr))
-        return vt_deid_put_cleaned(&p->w, &p->black, element, vr, err);
     return vt_write_element(&p->w, element, p->encoding, err);
 }
 
@@ -308,7 +326,7 @@ static bool act(struct passing *p, char action, const struct vt_element *element
     case 'U':
         return vt_deid_put_uids(&p->w, p->deid, element, err);
     case 'D':
-        if (element->tag == PERSON_CODES)
+        if (element->tag == PERSON_CODES || (element->tag == CONCEPT_CODE && mode == TELLING))
             return put_nobody(p, element->tag, err);
         return sequence ? pass_items(p, element, DUMMY, depth, err) : vt_deid_put_dummy(&p->w, p->deid, element, vr, err);
     case 'M':
@@ -326,7 +344,7 @@ static bool goes_with_the_whole(const struct vt_element *element, const char *vr
 {
     bool code = element->tag >= 0x00080100 && element->tag <= 0x00080122;
 
-    return is_text(vr) && (!code || (element->tag == CODE_MEANING && private_scheme));
+    return vt_deid_is_text(vr) && (!code || (element->tag == CODE_MEANING && private_scheme));
 }
 
 struct level {
@@ -337,8 +355,8 @@ struct level {
 static bool pass_element(struct passing *p, struct level *level, const struct vt_element *element, enum mode mode, unsigned depth,
                          struct vt_err *err)
 {
-    const char *vr = vr_of(element);
-    char scheme[17];
+    const char *vr = vt_deid_vr_of(element);
+    char scheme[17], told = mode == TELLING ? vt_deid_content_action(element->tag) : 0;
 
     if (VT_TAG_ELEMENT(element->tag) == 0)
         return true;
@@ -351,11 +369,13 @@ static bool pass_element(struct passing *p, struct level *level, const struct vt
     if (VT_TAG_GROUP(element->tag) % 2) {
         if (!(p->deid->options & VT_DEID_RETAIN_PRIVATE) || !vt_deid_private_stays(&level->blocks, element, p->encoding))
             return true;
-        return keep(p, element, vr, mode, depth, err);
+        return act(p, mode == CLEAN && vt_deid_is_text(vr) ? 'C' : 'K', element, vr, mode, depth, err);
     }
     char action = action_of(p, element, vr);
-    if (action == 'K' && mode == DUMMY && goes_with_the_whole(element, vr, level->private_scheme))
-        action = 'D';
+    if (told)
+        action = told;
+    else if (action == 'K' && mode != PLAIN && goes_with_the_whole(element, vr, level->private_scheme))
+        action = mode == CLEAN ? 'C' : 'D';
     return act(p, action, element, vr, mode, depth, err);
 }
 
@@ -369,15 +389,16 @@ static bool pass_items(struct passing *p, const struct vt_element *sequence, enu
 
     if (!level)
         return vt_fail(err, VT_E_NOMEM, "no memory for the items of a sequence");
-    if (depth == DEPTH_MAX)
-        return vt_fail(err, VT_E_LIMIT, "sequences nested more than %d deep", DEPTH_MAX);
+    if (depth == VT_DEID_DEPTH_MAX)
+        return vt_fail(err, VT_E_LIMIT, "sequences nested more than %d deep", VT_DEID_DEPTH_MAX);
     vt_walk_items(&items, sequence, p->encoding);
     while (ok && (ok = vt_walk_next(&items, &item, &more, err)) && more) {
         *level = (struct level){ .private_scheme = false };
+        enum mode inner = vt_deid_content_tells(p->deid, &item, p->encoding) ? TELLING : mode;
         ok = vt_write_item_begin(&p->w, err);
         vt_walk_item(&walk, &item, p->encoding);
         while (ok && (ok = vt_walk_next(&walk, &element, &more, err)) && more)
-            ok = pass_element(p, level, &element, mode, depth + 1, err);
+            ok = pass_element(p, level, &element, inner, depth + 1, err);
         ok = ok && vt_write_item_end(&p->w, err);
     }
     return ok && vt_write_sequence_end(&p->w, err);
@@ -481,24 +502,6 @@ static bool know_patient(struct passing *p, const uint8_t *bytes, size_t size, s
     return true;
 }
 
-/* Words of all text that goes, for text that is cleaned. */
-static bool collect_black(struct passing *p, const uint8_t *bytes, size_t size, struct vt_err *err)
-{
-    struct vt_walk walk;
-    struct vt_element element;
-    bool more, ok;
-
-    vt_walk_init(&walk, bytes, size, p->encoding);
-    while ((ok = vt_walk_next(&walk, &element, &more, err)) && more) {
-        const struct vt_deid_rule *rule = vt_deid_rule_find(element.tag);
-        const char *vr = vr_of(&element);
-        if (is_text(vr) && element.length < BLACK_MAX && ((rule && !rule->clean) || memcmp(vr, "PN", 2) == 0) &&
-            !vt_deid_black_add(&p->black, element.value, (size_t)element.length, err))
-            return false;
-    }
-    return ok;
-}
-
 static bool pass_all(struct passing *p, const uint8_t *bytes, size_t size, struct vt_err *err)
 {
     vt_autofree struct level *level = calloc(1, sizeof *level);
@@ -527,7 +530,9 @@ bool vt_deid_run(struct vt_deid *deid, const uint8_t *bytes, size_t size, enum v
     text_of(bytes, size, encoding, VT_TAG_SOP_CLASS_UID, sop_class, sizeof sop_class);
     p.report = strncmp(sop_class, "1.2.840.10008.5.1.4.1.1.88.", 27) == 0;
     vt_buf_init(&p.black.text, BLACK_MAX);
-    bool ok = know_patient(&p, bytes, size, err) && collect_black(&p, bytes, size, err) && pass_all(&p, bytes, size, err);
+    bool cleans = (deid->options & CLEANING) != 0;
+    bool ok = know_patient(&p, bytes, size, err) &&
+              (!cleans || vt_deid_black_collect(deid, &p.black, bytes, size, encoding, err)) && pass_all(&p, bytes, size, err);
     vt_buf_fini(&p.black.text);
     if (!ok)
         out->size = start;

@@ -27,6 +27,8 @@ enum vt_deid_option {
     VT_DEID_RETAIN_PRIVATE = 1 << 6,      /* what PS3.15 or the data set itself calls safe */
     VT_DEID_CLEAN_DESCRIPTORS = 1 << 7,   /* descriptions stay, without words that stand in what is removed */
     VT_DEID_BURNED_IN = 1 << 8,           /* instances with text burned into the pixels go out all the same */
+    VT_DEID_CLEAN_GRAPHICS = 1 << 9,      /* the same for the texts of graphic annotations; overlays and curves go */
+    VT_DEID_CLEAN_CONTENT = 1 << 10,      /* the same for the text of structured content */
 };
 
 enum { VT_DEID_HEADER_MAX = 64 << 20, VT_DEID_PROFILE_MAX = 256 };

@@ -19,7 +19,7 @@ struct vt_deid_rule {
 const struct vt_deid_rule *vt_deid_rule_find(uint32_t tag);   /* NULL: not in the table */
 const struct vt_deid_rule *vt_deid_rule_at(size_t i);         /* NULL behind the last */
 
-enum { VT_DEID_RULES_MAX = 1024, VT_DEID_SECRET_MAX = 128, VT_DEID_WORDS_MAX = 512, VT_DEID_WORD_MIN = 3, VT_DEID_DIGEST = 32, VT_DEID_NAME_MAX = 64 };
+enum { VT_DEID_RULES_MAX = 1024, VT_DEID_SECRET_MAX = 128, VT_DEID_WORDS_MAX = 2048, VT_DEID_DEPTH_MAX = 32, VT_DEID_WORD_MIN = 3, VT_DEID_DIGEST = 32, VT_DEID_NAME_MAX = 64 };
 
 struct vt_deid {
     unsigned options;
@@ -36,6 +36,20 @@ struct vt_deid_black {
     size_t count;
 };
 bool vt_deid_black_add(struct vt_deid_black *black, const uint8_t *text, size_t size, struct vt_err *err);
+/* Words of all text that goes, at any depth. */
+bool vt_deid_black_collect(const struct vt_deid *deid, struct vt_deid_black *black, const uint8_t *bytes, size_t size,
+                           enum vt_encoding encoding, struct vt_err *err);
+
+bool vt_deid_is_text(const char *vr);
+/* The VR that counts: of the dictionary, when the data set says UN. */
+const char *vt_deid_vr_of(const struct vt_element *element);
+
+/* ---- structured content (PS3.15 E.3.4) ---- */
+
+/* Does the content item say of whom, by whom, where or of which order? Then its value does not stay, whatever it is. */
+bool vt_deid_content_tells(const struct vt_deid *deid, const struct vt_element *item, enum vt_encoding encoding);
+/* What becomes of an element of such an item; 0: what becomes of it elsewhere. */
+char vt_deid_content_action(uint32_t tag);
 
 /* SHA-256 of the secret, what it is for, and the text. */
 void vt_deid_digest(const struct vt_deid *deid, const char *purpose, const void *text, size_t size,

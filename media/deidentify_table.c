@@ -5,7 +5,8 @@
 
 /* clang-format off */
 enum { UIDS = VT_DEID_RETAIN_UIDS, DATES = VT_DEID_RETAIN_DATES, DEVICE = VT_DEID_RETAIN_DEVICE, INSTITUTION = VT_DEID_RETAIN_INSTITUTION,
-       PATIENT = VT_DEID_RETAIN_PATIENT, DESCRIPTORS = VT_DEID_CLEAN_DESCRIPTORS };
+       PATIENT = VT_DEID_RETAIN_PATIENT, DESCRIPTORS = VT_DEID_CLEAN_DESCRIPTORS, GRAPHICS = VT_DEID_CLEAN_GRAPHICS,
+       CONTENT = VT_DEID_CLEAN_CONTENT };
 
 static const struct vt_deid_rule rules[] = {
     { 0x00080012, 'D', DATES, 0 }, /* InstanceCreationDate */
@@ -299,11 +300,11 @@ static const struct vt_deid_rule rules[] = {
     { 0x0040051a, 'X', 0, DESCRIPTORS }, /* ContainerDescription */
     { 0x00400551, 'D', 0, 0 }, /* SpecimenIdentifier */
     { 0x00400554, 'U', UIDS, 0 }, /* SpecimenUID */
-    { 0x00400555, 'Z', 0, DESCRIPTORS }, /* AcquisitionContextSequence */
+    { 0x00400555, 'Z', 0, DESCRIPTORS | CONTENT }, /* AcquisitionContextSequence */
     { 0x00400562, 'Z', 0, 0 }, /* IssuerOfTheSpecimenIdentifierSequence */
     { 0x00400600, 'X', 0, DESCRIPTORS }, /* SpecimenShortDescription */
     { 0x00400602, 'X', 0, DESCRIPTORS }, /* SpecimenDetailedDescription */
-    { 0x00400610, 'Z', 0, DESCRIPTORS }, /* SpecimenPreparationSequence */
+    { 0x00400610, 'Z', 0, DESCRIPTORS | CONTENT }, /* SpecimenPreparationSequence */
     { 0x004006fa, 'X', 0, 0 }, /* SlideIdentifier */
     { 0x00401001, 'X', 0, 0 }, /* RequestedProcedureID */
     { 0x00401002, 'X', 0, DESCRIPTORS }, /* ReasonForTheRequestedProcedure */
@@ -375,7 +376,7 @@ static const struct vt_deid_rule rules[] = {
     { 0x0040a354, 'X', 0, 0 }, /* TelephoneNumberTrial */
     { 0x0040a358, 'X', 0, 0 }, /* VerbalSourceIdentifierCodeSequenceTrial */
     { 0x0040a402, 'U', UIDS, 0 }, /* ObservationSubjectUIDTrial */
-    { 0x0040a730, 'D', 0, 0 }, /* ContentSequence */
+    { 0x0040a730, 'D', 0, CONTENT }, /* ContentSequence */
     { 0x0040db06, 'X', DATES, 0 }, /* TemplateVersion */
     { 0x0040db07, 'X', DATES, 0 }, /* TemplateLocalVersion */
     { 0x0040db0c, 'U', UIDS, 0 }, /* TemplateExtensionOrganizationUID */
@@ -397,9 +398,9 @@ static const struct vt_deid_rule rules[] = {
     { 0x006a0003, 'D', UIDS, 0 }, /* AnnotationGroupUID */
     { 0x006a0005, 'D', 0, DESCRIPTORS }, /* AnnotationGroupLabel */
     { 0x006a0006, 'X', 0, DESCRIPTORS }, /* AnnotationGroupDescription */
-    { 0x00700001, 'D', 0, 0 }, /* GraphicAnnotationSequence */
-    { 0x00700082, 'X', DATES, 0 }, /* PresentationCreationDate */
-    { 0x00700083, 'X', DATES, 0 }, /* PresentationCreationTime */
+    { 0x00700001, 'D', 0, GRAPHICS }, /* GraphicAnnotationSequence */
+    { 0x00700082, 'D', DATES, 0 }, /* PresentationCreationDate */
+    { 0x00700083, 'D', DATES, 0 }, /* PresentationCreationTime */
     { 0x00700084, 'D', 0, 0 }, /* ContentCreatorName */
     { 0x00700086, 'X', 0, 0 }, /* ContentCreatorIdentificationCodeSequence */
     { 0x0070031a, 'U', UIDS, 0 }, /* FiducialUID */

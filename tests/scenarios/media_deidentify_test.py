@@ -158,6 +158,60 @@ def case_options_keep_what_they_name(world):
     equal((rows, media.counts(result)), ([], [3, 0, 0]), "read again")
 
 
+def annotated(study, image):
+    """A presentation state whose annotation has a name in it."""
+    ds = media.instance("PID-0815", study, generate_uid(), 1)
+    for name in ("Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "SamplesPerPixel",
+                 "PhotometricInterpretation", "PixelData", "ImageType", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing",
+                 "FrameOfReferenceUID"):
+        delattr(ds, name)
+    ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.11.1"
+    ds.PatientName, ds.Modality, ds.ContentLabel, ds.ContentDescription, ds.ContentCreatorName = NAMES[0], "PR", "MARKS", "for Mary", NAMES[4]
+    ds.PresentationCreationDate, ds.PresentationCreationTime = "20200301", "101112"
+    text = item(BoundingBoxAnnotationUnits="PIXEL", UnformattedTextValue="nodule of Mary, 20200301", BoundingBoxTopLeftHandCorner=[1, 1],
+                BoundingBoxBottomRightHandCorner=[9, 9], BoundingBoxTextHorizontalJustification="LEFT")
+    line = item(GraphicAnnotationUnits="PIXEL", GraphicDimensions=2, NumberOfGraphicPoints=2, GraphicData=[1, 1, 9, 9], GraphicType="POLYLINE",
+                GraphicFilled="N")
+    named = item(ReferencedSOPClassUID=media.CT, ReferencedSOPInstanceUID=image)
+    ds.ReferencedSeriesSequence = Sequence([item(SeriesInstanceUID="1.2.826.9", ReferencedImageSequence=Sequence([named]))])
+    ds.GraphicAnnotationSequence = Sequence([item(GraphicLayer="LAYER", TextObjectSequence=Sequence([text]), GraphicObjectSequence=Sequence([line]))])
+    ds.GraphicLayerSequence = Sequence([item(GraphicLayer="LAYER", GraphicLayerOrder=1)])
+    return ds
+
+
+def case_reports_and_annotations_keep_their_text_without_who_it_was(world):
+    archive, state = world.folder / "told", world.folder / "state.dcm"
+    annotated(world.study, world.mary[0].SOPInstanceUID).save_as(state, write_like_original=False)
+    world.take(*world.files, state, archive=archive)
+    done = world.run(archive, "export", "PatientID=PID-0815", "-o", world.folder / "told-out", "--deidentify",
+                     "basic,clean-structured-content,clean-graphics")
+    equal(done.returncode, 0, done.stderr)
+    seen = {}
+    for path in (world.folder / "told-out/DICOM").rglob("IM*"):
+        data, ds = path.read_bytes(), pydicom.dcmread(path)
+        for word in (b"Mary", b"Jones", b"Strange", b"20200301", b"PID-0815"):
+            assert word not in data, (path, word)
+        seen[str(ds.Modality)] = ds
+        equal({code.CodeValue for code in ds.DeidentificationMethodCodeSequence}, {"113100", "113103", "113104"}, "what was done")
+    texts = [content.TextValue for content in seen["SR"].ContentSequence if content.ValueType == "TEXT"]
+    equal(texts, ["* * is well"], "the finding")
+    equal([str(content.PersonName) for content in seen["SR"].ContentSequence if content.ValueType == "PNAME"], ["REMOVED"], "who found it")
+    marks = seen["PR"].GraphicAnnotationSequence[0]
+    equal(marks.TextObjectSequence[0].UnformattedTextValue, "nodule of *, *", "the text beside it")
+    equal((marks.GraphicObjectSequence[0].GraphicType, marks.GraphicObjectSequence[0].GraphicData), ("POLYLINE", [1, 1, 9, 9]), "its line")
+    reference = seen["PR"].ReferencedSeriesSequence[0].ReferencedImageSequence[0].ReferencedSOPInstanceUID
+    assert reference in {ds.SOPInstanceUID for ds in (pydicom.dcmread(p) for p in (world.folder / "told-out/DICOM").rglob("IM*"))}, reference
+    new = set().union(*(errors(path) for path in (world.folder / "told-out/DICOM").rglob("IM*")))
+    equal(new - set().union(*(errors(path) for path in (*world.files, state))), set(), "new errors of dciodvfy")
+
+
+def case_options_that_would_change_pixels_are_refused(world):
+    for word in ("clean-pixel-data", "clean-recognizable-visual-features"):
+        said = world.out("pixels", "PatientID=PID-0815", "--deidentify", f"basic,{word}", status=2)
+        assert "pixels are not changed" in said, said
+    assert not (world.folder / "pixels").exists()
+
+
 def case_several_patients_get_pseudonyms_and_never_one_name(world):
     words = ("PatientID=*", "--deidentify", "basic")
     assert "several patients" in world.out("one", *words, "--patient-id", "T7", status=1)
