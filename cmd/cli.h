@@ -18,7 +18,7 @@ struct vt_err;
 struct vt_pool_call;
 
 enum { VT_EXIT_DONE = 0, VT_EXIT_FAILED = 1, VT_EXIT_USAGE = 2 };
-enum { VT_CLI_OPTIONS = 18, VT_CLI_NO_LIMIT = 1 << 30 };
+enum { VT_CLI_OPTIONS = 20, VT_CLI_NO_LIMIT = 1 << 30 };
 
 struct vt_cli;
 

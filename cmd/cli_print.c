@@ -13,6 +13,7 @@
 #include "cmd/printers.h"
 #include "cmd/progress.h"
 #include "cmd/shs.h"
+#include "cmd/tls.h"
 #include "cmd/walk.h"
 #include "core/err.h"
 #include "dicom/header.h"
@@ -165,7 +166,7 @@ static bool open_printer(struct printing *printing, struct vt_err *err)
          vt_printer_read(conf, printing->peers, printing->cli->args[0], asked, &printing->printer, err);
     json_decref(asked);
     printing->client = (struct vt_client){ .calling_ae_title = printing->ae_title, .peer = &printing->printer.peer };
-    return ok;
+    return ok && vt_printer_tls(conf, &printing->printer, &printing->client.tls, err);
 }
 
 static bool show_status(struct printing *printing, struct vt_err *err)
@@ -224,6 +225,7 @@ int vt_cli_print(struct vt_cli *cli, struct vt_err *err)
     for (size_t i = 0; i < printing.count; i++)
         free(printing.files[i]);
     free(printing.files);
+    vt_tls_free(printing.client.tls);
     vt_peers_free(printing.peers);
     vt_net_stop();
     return status;

@@ -8,6 +8,7 @@
 
 #include <jansson.h>
 
+#include "cmd/tls.h"
 #include "core/clock.h"
 #include "core/conf.h"
 #include "core/err.h"
@@ -15,7 +16,7 @@
 #define KEY_MAX 32
 
 /* What is said of a print: where it goes, and of which kind it is. */
-enum kind { CODE, TEXT, NUMBER };
+enum kind { CODE, TEXT, NUMBER, LENGTH };
 static const struct word {
     const char *key; /* of the configuration */
     enum kind kind;
@@ -37,6 +38,8 @@ static const struct word {
     { "resolution", CODE, AT(resolution), 0, 0 },
     { "polarity", CODE, AT(polarity), 0, 0 },
     { "annotation", CODE, AT(annotation), 0, 0 },
+    { "image_size", LENGTH, AT(image_size), 0, 0 },
+    { "decimate", CODE, AT(decimate), 0, 0 },
     { "configuration", TEXT, AT(configuration), 0, 0 },
     { "copies", NUMBER, AT(copies), 1, 100 },
     { "min_density", NUMBER, AT(min_density), 0, 10000 },
@@ -54,6 +57,15 @@ static bool is_code(const char *text)
     return true;
 }
 
+/* DS: millimetres. */
+static bool is_length(const char *text)
+{
+    char *end;
+    double value = strtod(text, &end);
+
+    return *text && strspn(text, "0123456789.") == strlen(text) && *end == '\0' && value > 0;
+}
+
 /* CS: capitals, digits, space and underscore, 16 at most. */
 static bool put_word(const struct word *word, const char *text, struct vt_print_options *out, struct vt_err *err)
 {
@@ -69,6 +81,8 @@ static bool put_word(const struct word *word, const char *text, struct vt_print_
         memcpy(place, &number, sizeof number);
         return true;
     }
+    if (word->kind == LENGTH && (strlen(text) >= word->room || !is_length(text)))
+        return vt_fail(err, VT_E_INVALID, "%s: '%.40s' is no length in millimetres", word->key, text);
     if (strlen(text) >= word->room || (word->kind == CODE && !is_code(text)))
         return vt_fail(err, VT_E_INVALID, "%s: '%.60s' is none of the standard's words: up to %zu %s", word->key, text,
                        word->room - 1, word->kind == CODE ? "capitals, digits and underscores" : "characters");
@@ -117,7 +131,7 @@ static bool read_address(const struct vt_conf *conf, const char *name, struct vt
                           &out->timeout, err))
         return false;
     out->port = (uint16_t)port;
-    return true;
+    return vt_peer_tls_read(conf, "printer", name, out, err);
 }
 
 static bool is_printer(const struct vt_conf *conf, const char *name)
@@ -196,8 +210,8 @@ static bool read_asked(const json_t *asked, struct vt_printer *out, struct vt_er
         if (out->bits == 8 && strcmp(text, "8") != 0)
             return vt_fail(err, VT_E_INVALID, "--bits '%.20s' is neither 8 nor 12", text);
     }
-    if (json_is_true(json_object_get(asked, "colour")))
-        out->options.colour = true;
+    out->options.colour |= json_is_true(json_object_get(asked, "colour"));
+    out->peer.tls |= json_is_true(json_object_get(asked, "tls"));
     return true;
 }
 
@@ -229,13 +243,22 @@ bool vt_printer_read(const struct vt_conf *conf, const struct vt_peers *peers, c
     return true;
 }
 
+bool vt_printer_tls(const struct vt_conf *conf, struct vt_printer *printer, struct ssl_ctx_st **out, struct vt_err *err)
+{
+    *out = printer->peer.tls ? vt_tls_of_peer(conf, &printer->peer, err) : NULL;
+    return *out || !printer->peer.tls;
+}
+
 bool vt_printers_check(const struct vt_conf *conf, const struct vt_peers *peers, struct vt_err *err)
 {
+    struct ssl_ctx_st *tls;
     struct vt_printer printer;
     const char *name;
 
-    for (size_t i = 0; (name = vt_conf_name(conf, "printer", i)); i++)
-        if (!vt_printer_read(conf, peers, name, NULL, &printer, err))
+    for (size_t i = 0; (name = vt_conf_name(conf, "printer", i)); i++) {
+        if (!vt_printer_read(conf, peers, name, NULL, &printer, err) || !vt_printer_tls(conf, &printer, &tls, err))
             return false;
+        vt_tls_free(tls);
+    }
     return true;
 }

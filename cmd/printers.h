@@ -8,6 +8,8 @@
  *   film_size = 14INX17IN       and orientation, medium, destination, magnification, smoothing, border, empty, trim,
  *                               resolution, polarity, priority, copies, configuration, annotation, min_density, max_density,
  *                               illumination, reflection: the standard's words, as the printer's conformance statement has them
+ *   image_size = 200            width of an image on the film in mm, where the printer takes it; decimate = DECIMATE, CROP or FAIL
+ *   tls = yes                   and tls_certificate, tls_key, tls_ca, tls_subject, tls_name, tls_fingerprint, tls_any_name as of a peer
  *   bits = 8                    of a grey value: 8, or 12 where the image has more than 8
  *   colour = no                 a colour printer
  *   presentation_lut = yes      asked for when the printer offers it
@@ -21,6 +23,7 @@
 #include "scu/print.h"
 
 struct json_t;
+struct ssl_ctx_st;
 struct vt_conf;
 struct vt_err;
 struct vt_peers;
@@ -40,5 +43,7 @@ struct vt_printer {
  * printer; VT_E_INVALID: which word is wrong. */
 bool vt_printer_read(const struct vt_conf *conf, const struct vt_peers *peers, const char *name, const struct json_t *asked,
                      struct vt_printer *out, struct vt_err *err);
+/* The TLS towards it, *out NULL when it is plain; freed by vt_tls_free. */
+bool vt_printer_tls(const struct vt_conf *conf, struct vt_printer *printer, struct ssl_ctx_st **out, struct vt_err *err);
 /* All sections [printer "NAME"] make sense. */
 bool vt_printers_check(const struct vt_conf *conf, const struct vt_peers *peers, struct vt_err *err);

@@ -12,6 +12,7 @@
 #include "cmd/job_verbs.h"
 #include "cmd/print_run.h"
 #include "cmd/printers.h"
+#include "cmd/tls.h"
 #include "cmd/vitrined_jobs.h"
 #include "core/conf.h"
 #include "core/err.h"
@@ -118,8 +119,11 @@ static enum vt_job_end print(struct running *running, struct vt_printer *printer
                                       .note = on_note,
                                       .printed = on_printed,
                                       .context = running };
+    if (!vt_printer_tls(running->world->conf, printer, &client.tls, err))
+        return VT_JOB_END_FAILED;
     bool ok = vt_print_run(&run, err);
 
+    vt_tls_free(client.tls);
     if (ok)
         return VT_JOB_END_DONE;
     if (vt_job_should_stop(running->run))

@@ -409,11 +409,33 @@ static bool read_allow(const char *name, const char *list, unsigned *out, struct
     return true;
 }
 
-static const char *text_of(const struct vt_conf *conf, const char *name, const char *key)
+static const char *text_of(const struct vt_conf *conf, const char *section, const char *name,
+                           const char *key)
 {
-    const char *text = vt_conf_text(conf, "peer", name, key, NULL);
+    const char *text = vt_conf_text(conf, section, name, key, NULL);
 
     return text && *text ? text : NULL;
+}
+
+bool vt_peer_tls_read(const struct vt_conf *conf, const char *section, const char *name,
+                      struct vt_peer *out, struct vt_err *err)
+{
+    out->certificate = (struct vt_certificate_wanted){
+        .subject = text_of(conf, section, name, "tls_subject"),
+        .name = text_of(conf, section, name, "tls_name"),
+        .fingerprint = text_of(conf, section, name, "tls_fingerprint"),
+    };
+    out->tls_files[0] = text_of(conf, section, name, "tls_certificate");
+    out->tls_files[1] = text_of(conf, section, name, "tls_key");
+    out->tls_files[2] = text_of(conf, section, name, "tls_ca");
+    if (!vt_conf_bool(conf, section, name, "tls", vt_certificate_is_wanted(&out->certificate),
+                      &out->tls, err) ||
+        !vt_conf_bool(conf, section, name, "tls_any_name", false, &out->tls_any_name, err))
+        return false;
+    if (!out->tls && vt_certificate_is_wanted(&out->certificate))
+        return vt_fail(err, VT_E_INVALID, "%s.%s names a certificate and tls = no: set tls = yes",
+                       section, name);
+    return true;
 }
 
 /* Who it must be, by its certificate, and how much of it is taken. */
@@ -422,26 +444,13 @@ static bool read_access(const struct vt_conf *conf, const char *name, struct vt_
 {
     int64_t instances;
 
-    out->called = text_of(conf, name, "called");
-    out->certificate = (struct vt_certificate_wanted){
-        .subject = text_of(conf, name, "tls_subject"),
-        .name = text_of(conf, name, "tls_name"),
-        .fingerprint = text_of(conf, name, "tls_fingerprint"),
-    };
-    out->tls_files[0] = text_of(conf, name, "tls_certificate");
-    out->tls_files[1] = text_of(conf, name, "tls_key");
-    out->tls_files[2] = text_of(conf, name, "tls_ca");
-    if (!vt_conf_bool(conf, "peer", name, "tls", vt_certificate_is_wanted(&out->certificate),
-                      &out->tls, err) ||
-        !vt_conf_bool(conf, "peer", name, "tls_any_name", false, &out->tls_any_name, err) ||
+    out->called = text_of(conf, "peer", name, "called");
+    if (!vt_peer_tls_read(conf, "peer", name, out, err) ||
         !vt_conf_int(conf, "peer", name, "instances_per_day", 0, INT64_MAX, 0, &instances, err) ||
         !vt_conf_size(conf, "peer", name, "bytes_per_day", 0, UINT64_MAX, 0, &out->bytes_per_day,
                       err))
         return false;
     out->instances_per_day = (uint64_t)instances;
-    if (!out->tls && vt_certificate_is_wanted(&out->certificate))
-        return vt_fail(err, VT_E_INVALID,
-                       "peer.%s names a certificate and tls = no: set tls = yes", name);
     return true;
 }
 

@@ -66,6 +66,9 @@ VT_DEFINE_AUTO(vt_peers)
 bool vt_peers_add(struct vt_peers *peers, const struct vt_peer *peer, struct vt_err *err);
 bool vt_peers_load(struct vt_peers *peers, const struct vt_conf *conf, struct vt_err *err);
 
+/* tls, tls_any_name, tls_subject ..., tls_certificate ... of [SECTION "NAME"] into `out`; text is borrowed from conf. */
+bool vt_peer_tls_read(const struct vt_conf *conf, const char *section, const char *name, struct vt_peer *out, struct vt_err *err);
+
 /* All peers of `fresh` (emptied) in the place of those that are there. */
 bool vt_peers_replace(struct vt_peers *peers, struct vt_peers *fresh, struct vt_err *err);
 /* The context of associations that we ask of peer i; takes a reference. Before others use the table. */

@@ -21,6 +21,7 @@ struct printing {
     char boxes[VT_PRINT_BOXES_MAX][VT_UID_MAX + 1], texts[VT_PRINT_TEXTS_MAX][VT_UID_MAX + 1];
     size_t box_count, text_count;
     bool stopped; /* between two films */
+    bool plain;   /* the printer takes no wishes for the size of images */
 };
 
 static void note(const struct printing *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -288,7 +289,7 @@ static bool open_film(struct printing *p, struct vt_err *err)
     const struct vt_print_options *options = p->job->options;
     struct vt_writer w = begin_data(p, p->meta);
 
-    if (!vt_print_write_film(&w, options, p->session_uid, p->lut_uid, err) ||
+    if (!vt_print_write_film(&w, options, p->session_uid, p->lut_uid, p->annotation != NULL, err) ||
         !create(p, p->meta, VT_UID_FILM_BOX, p->film_uid, "film box", err))
         return false;
     p->box_count = vt_print_references(p->reply.data, p->reply.size, VT_PRINT_TAG_IMAGE_BOXES, p->boxes, VT_PRINT_BOXES_MAX);
@@ -300,20 +301,42 @@ static bool open_film(struct printing *p, struct vt_err *err)
                    options->layout, options->boxes);
 }
 
-static bool set_image(struct printing *p, size_t box, size_t i, struct vt_err *err)
+static bool set_box(struct printing *p, size_t box, size_t i, const struct vt_print_image *image, struct vt_err *err)
 {
-    struct vt_print_image image = { .bits = 8, .samples = 1, .pixels = { .limit = VT_PRINT_IMAGE_BYTES_MAX } };
-    const struct vt_print_options *options = p->job->options;
+    struct vt_print_options options = *p->job->options;
     struct vt_command request = command_of(
-        VT_N_SET_RQ, options->colour ? VT_UID_COLOUR_IMAGE_BOX : VT_UID_GREY_IMAGE_BOX, p->boxes[box]);
+        VT_N_SET_RQ, options.colour ? VT_UID_COLOUR_IMAGE_BOX : VT_UID_GREY_IMAGE_BOX, p->boxes[box]);
     char what[48];
 
     snprintf(what, sizeof what, "image %zu", i + 1);
+    if (p->plain)
+        options.image_size[0] = options.decimate[0] = '\0';
     struct vt_writer w = begin_data(p, p->meta);
-    bool ok = p->job->image(p->job->context, i, &image, err) &&
-              vt_print_write_image(&w, options, (uint16_t)(box + 1), &image, err);
+    return vt_print_write_image(&w, &options, (uint16_t)(box + 1), image, err) && operate(p, p->meta, &request, what, err);
+}
+
+/* No such attribute, or not with that value. */
+static bool over_size(const struct printing *p, const struct vt_err *err)
+{
+    const struct vt_print_options *options = p->job->options;
+
+    return !p->plain && (options->image_size[0] || options->decimate[0]) && err->code == VT_E_STATUS &&
+           (err->dimse_status == 0x0105 || err->dimse_status == 0x0106);
+}
+
+static bool set_image(struct printing *p, size_t box, size_t i, struct vt_err *err)
+{
+    struct vt_print_image image = { .bits = 8, .samples = 1, .pixels = { .limit = VT_PRINT_IMAGE_BYTES_MAX } };
+    bool ok = p->job->image(p->job->context, i, &image, err) && set_box(p, box, i, &image, err);
+
+    if (!ok && over_size(p, err)) {
+        note(p, "%s; printed without image_size and decimate", err->text);
+        vt_err_clear(err);
+        p->plain = true;
+        ok = set_box(p, box, i, &image, err);
+    }
     vt_buf_fini(&image.pixels);
-    return ok && operate(p, p->meta, &request, what, err);
+    return ok;
 }
 
 static bool set_texts(struct printing *p, struct vt_err *err)

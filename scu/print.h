@@ -63,6 +63,8 @@ struct vt_print_options {
     char resolution[17], configuration[VT_PRINT_TEXT];
     int min_density, max_density, illumination, reflection;
     char polarity[17];                 /* of image boxes: NORMAL, REVERSE */
+    char image_size[17];               /* of image boxes: width of the image on the film, mm */
+    char decimate[17];                 /* of image boxes: what becomes of what is too large: DECIMATE, CROP, FAIL */
     char annotation[17];               /* Annotation Display Format ID; "": none */
     char texts[VT_PRINT_TEXTS_MAX][VT_PRINT_TEXT];
     size_t text_count;

@@ -27,9 +27,9 @@ enum {
 
 /* In the encoding of the context they go on. */
 bool vt_print_write_session(struct vt_writer *w, const struct vt_print_options *options, struct vt_err *err);
-/* lut_uid "": no Presentation LUT. */
+/* lut_uid "": no Presentation LUT. annotated: the printer offers annotation. */
 bool vt_print_write_film(struct vt_writer *w, const struct vt_print_options *options, const char *session_uid,
-                         const char *lut_uid, struct vt_err *err);
+                         const char *lut_uid, bool annotated, struct vt_err *err);
 bool vt_print_write_lut(struct vt_writer *w, struct vt_err *err);
 bool vt_print_write_image(struct vt_writer *w, const struct vt_print_options *options, uint16_t position,
                           const struct vt_print_image *image, struct vt_err *err);

@@ -42,12 +42,13 @@ bool vt_print_write_lut(struct vt_writer *w, struct vt_err *err)
 }
 
 bool vt_print_write_film(struct vt_writer *w, const struct vt_print_options *options, const char *session_uid,
-                         const char *lut_uid, struct vt_err *err)
+                         const char *lut_uid, bool annotated, struct vt_err *err)
 {
     bool lut = lut_uid[0];
 
     return vt_write_text(w, 0x20100010, "ST", options->layout, err) &&
-           text(w, 0x20100030, "CS", options->annotation, err) && text(w, 0x20100040, "CS", options->orientation, err) &&
+           (!annotated || text(w, 0x20100030, "CS", options->annotation, err)) &&
+           text(w, 0x20100040, "CS", options->orientation, err) &&
            text(w, 0x20100050, "CS", options->film_size, err) && text(w, 0x20100060, "CS", options->magnification, err) &&
            text(w, 0x20100080, "CS", options->smoothing, err) && text(w, 0x20100100, "CS", options->border, err) &&
            text(w, 0x20100110, "CS", options->empty, err) && number(w, 0x20100120, options->min_density, err) &&
@@ -100,6 +101,7 @@ bool vt_print_write_image(struct vt_writer *w, const struct vt_print_options *op
     if (image->pixels.size != due || due == 0)
         return vt_fail(err, VT_E_INTERNAL, "an image of %zu bytes where %zu are due", image->pixels.size, due);
     return vt_write_us(w, 0x20200010, position, err) && text(w, 0x20200020, "CS", options->polarity, err) &&
+           text(w, 0x20200030, "DS", options->image_size, err) && text(w, 0x20200040, "CS", options->decimate, err) &&
            vt_write_sequence_begin(w, image->samples == 3 ? 0x20200111 : 0x20200110, err) &&
            vt_write_item_begin(w, err) && write_pixels(w, image, err) && vt_write_item_end(w, err) &&
            vt_write_sequence_end(w, err);

@@ -23,7 +23,7 @@ GSPS = "1.2.840.10008.5.1.4.1.1.11.1"
 CT = "1.2.840.10008.5.1.4.1.1.2"
 WAIT = 60
 COLOUR_META, PRINT_JOB = "1.2.840.10008.5.1.1.18", "1.2.840.10008.5.1.1.14"
-FILM_BOX = "1.2.840.10008.5.1.1.2"
+FILM_BOX, ANNOTATION = "1.2.840.10008.5.1.1.2", "1.2.840.10008.5.1.1.15"
 
 CONFIGURATION = """[[GENERAL]]
 [APPLICATION]
@@ -43,7 +43,7 @@ Directory = {work}/database
 Directory = {work}/lut
 [NETWORK]
 aetitle = DCMPSTATE
-[[COMMUNICATION]]
+{general}[[COMMUNICATION]]
 [LASER]
 Aetitle = LASER
 Description = a laser imager
@@ -68,7 +68,7 @@ SmoothingType = NONE
 Supports12Bit = true
 SupportsPresentationLUT = {lut}
 SupportsTrim = true
-"""
+{more}"""
 
 
 def wrap(data):
@@ -78,11 +78,12 @@ def wrap(data):
 
 class Laser:
     """dcmprscp; its stored prints lie in `database`."""
-    def __init__(self, work, implicit="false", lut="true"):
-        self.work, self.port = work, free_port()
+    def __init__(self, work, implicit="false", lut="true", general="", more="", port=None):
+        self.work, self.port = work, port or free_port()
         for name in ("log", "spool", "database", "lut"):
             (work / name).mkdir(parents=True, exist_ok=True)
-        (work / "printers.cfg").write_text(CONFIGURATION.format(work=work, port=self.port, implicit=implicit, lut=lut))
+        (work / "printers.cfg").write_text(CONFIGURATION.format(work=work, port=self.port, implicit=implicit, lut=lut,
+                                                                general=general, more=more))
         self.log = open(work / "dcmprscp.log", "wb")
         self.process = None
 
@@ -255,10 +256,7 @@ def case_the_node_prints_what_matches_as_a_job_that_waits_for_its_printer(node, 
     equal(node.cli("print", "OFFICE", "PatientID=NOBODY").returncode, 1)
     equal(node.cli("print", "OFFICE", "PatientID=PR1", "--layout", "2x2", "--background").returncode, 0)
     until(lambda: jobs(node)[0]["attempts"] >= 1, "an attempt failed")
-    laser = Laser(work / "office")
-    laser.port = node.office
-    (work / "office/printers.cfg").write_text(CONFIGURATION.format(work=work / "office", port=laser.port, implicit="false", lut="true"))
-    with laser:
+    with Laser(work / "office", port=node.office) as laser:
         until(lambda: jobs(node)[0]["state"] == "done", "it is printed")
         equal([len(boxes_of(film)) for film in laser.films()], [4, 3])
         numbers = [int(picture(laser, box)[0, 15]) for film in laser.films() for box in boxes_of(film)]
@@ -270,25 +268,39 @@ def case_the_node_prints_what_matches_as_a_job_that_waits_for_its_printer(node, 
 
 # ---- a printer made of bytes ----
 
+def references(sop_class, root, count):
+    items = [element(0x00081150, "UI", sop_class) + element(0x00081155, "UI", f"{root}.{n}") for n in range(count)]
+    return b"".join(wrap(i) for i in items)
+
+
 class Colour(threading.Thread):
-    """A colour printer on one association: answers by `script`, tells an event in between, and keeps what it was given."""
-    def __init__(self, status="NORMAL", info="NORMAL", action=0, boxes=2):
+    """A colour printer: tells an event in between, and keeps what it was given. `status`, `info`, `action` and `film` may be lists: of
+    one association after the other, the last one for all that follow. `goes_away`: behind the first film the line is cut, once."""
+    def __init__(self, status="NORMAL", info="NORMAL", action=0, boxes=2, film=0, visits=1, annotation=False, goes_away=False):
         super().__init__(daemon=True)
         self.listener = socket.socket()
         self.listener.bind(("127.0.0.1", 0))
         self.listener.listen()
         self.port = self.listener.getsockname()[1]
-        self.status, self.info, self.action, self.boxes = status, info, action, boxes
-        self.seen, self.images, self.event_answer, self.titles, self.error = [], [], None, None, None
+        self.script = {"status": status, "info": info, "action": action, "film": film}
+        self.boxes, self.visits, self.visit, self.goes_away = boxes, visits, 0, goes_away
+        self.accepts = (COLOUR_META, PRINT_JOB, ANNOTATION) if annotation else (COLOUR_META, PRINT_JOB)
+        self.seen, self.images, self.texts, self.films = [], [], [], []
+        self.event_answer, self.titles, self.error = None, None, None
         self.start()
 
     def run(self):
-        try:
-            self.serve()
-        except (Closed, OSError):
-            pass
-        except BaseException as e:      # shown by the case
-            self.error = e
+        for self.visit in range(self.visits):
+            try:
+                self.serve()
+            except (Closed, OSError):
+                pass
+            except BaseException as e:      # shown by the case
+                self.error = e
+
+    def now(self, what):
+        value = self.script[what]
+        return value[min(self.visit, len(value) - 1)] if isinstance(value, list) else value
 
     def serve(self):
         peer = object.__new__(Association)
@@ -304,14 +316,14 @@ class Colour(threading.Thread):
             self.answer(peer, context, values, data)
 
     def answers(self, body):
-        """Accepts the meta class and the print job with Explicit VR LE, refuses the rest."""
+        """Accepts what it offers with Explicit VR LE, refuses the rest."""
         out, at = b"", 68
         while at + 4 <= len(body):
             kind, _, length = struct.unpack_from(">BBH", body, at)
             if kind == 0x20:
                 sub = body[at + 4:at + 4 + length]
                 size, = struct.unpack_from(">H", sub, 6)
-                wanted = sub[8:8 + size].decode() in (COLOUR_META, PRINT_JOB)
+                wanted = sub[8:8 + size].decode() in self.accepts
                 out += item(0x21, bytes([sub[0], 0, 0 if wanted else 3, 0]) + item(0x40, EXPLICIT.encode()))
             at += 4 + length
         return out
@@ -326,18 +338,27 @@ class Colour(threading.Thread):
         self.seen.append((field, sop_class))
         status, reply = 0, None
         if field == 0x0110:
-            reply = element(0x21100010, "CS", self.status) + element(0x21100020, "CS", self.info) + element(0x21100030, "LO", "Tinte")
+            reply = element(0x21100010, "CS", self.now("status")) + element(0x21100020, "CS", self.now("info")) + element(0x21100030, "LO", "Tinte")
         elif field == 0x0140 and sop_class == FILM_BOX:
-            items = [element(0x00081150, "UI", "1.2.840.10008.5.1.1.4.1") + element(0x00081155, "UI", f"1.9.{n}") for n in range(self.boxes)]
-            reply = element(0x20100510, "SQ", b"".join(struct.pack("<HHI", 0xFFFE, 0xE000, len(i)) + i for i in items))
+            self.films.append(data)
+            status = self.now("film")
+            reply = element(0x20100510, "SQ", references("1.2.840.10008.5.1.1.4.1", "1.9", self.boxes))
+            if ANNOTATION in self.accepts:
+                reply += element(0x20100520, "SQ", references(ANNOTATION, "1.8", 2))
             event = element(0x21100020, "CS", "SUPPLY LOW")
             peer.send_message(context, {0x0002: "1.2.840.10008.5.1.1.16", 0x0100: 0x0100, 0x0110: 77, 0x0800: 0,
                                         0x1000: "1.2.840.10008.5.1.1.17", 0x1002: 2}, event)
+        elif field == 0x0120 and sop_class == ANNOTATION:
+            self.texts.append(data)
         elif field == 0x0120:
             self.images.append(data)
             status = 0xB604 if len(self.images) == 2 else 0
         elif field == 0x0130:
-            status = self.action
+            status = self.now("action")
+        elif field == 0x0150 and self.goes_away:
+            self.goes_away = False
+            peer.socket.close()
+            raise Closed("away")
         command = {0x0002: sop_class, 0x0100: field | 0x8000, 0x0120: us(values, 0x0110), 0x0800: 0 if reply else NO_DATA_SET,
                    0x0900: status, 0x1000: uid}
         peer.send_message(context, command, reply)

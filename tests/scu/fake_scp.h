@@ -17,7 +17,9 @@
 #include "dicom/element.h"
 #include "dicom/net.h"
 
-enum { FAKE_STORED_MAX = 64, FAKE_THREADS_MAX = 16, FAKE_DATA_MAX = 1 << 20 };
+enum { FAKE_STORED_MAX = 64, FAKE_THREADS_MAX = 256, FAKE_DATA_MAX = 1 << 20 };
+
+struct fake_scp;
 
 struct fake_stored {
     struct vt_command command;
@@ -41,6 +43,10 @@ struct fake_scp {
     const uint8_t *instance; /* what a C-GET sends, Explicit VR LE */
     size_t instance_size;
     const char *failed_uids; /* (0008,0058) of a final C-GET or C-MOVE answer; NULL: none */
+    /* Answers what is not in this file; its data set is in `identifier`. NULL: the association ends. */
+    bool (*other)(struct fake_scp *scp, struct vt_assoc *assoc, uint8_t id,
+                  const struct vt_command *command, struct vt_err *err);
+    void *other_context;
 
     /* Read behind fake_scp_stop. */
     atomic_uint associations, released, cancels;
@@ -219,6 +225,8 @@ static bool fake_serve(struct fake_scp *scp, struct vt_assoc *assoc, uint8_t id,
         snprintf(scp->destination, sizeof scp->destination, "%s", command->move_destination);
         return fake_final(scp, assoc, id, command, false, true, err);
     }
+    if (scp->other)
+        return scp->other(scp, assoc, id, command, err);
     return command->field == VT_C_CANCEL_RQ; /* a late one */
 }
 

@@ -85,7 +85,7 @@ static void what_nobody_said_is_left_to_the_printer(void **state)
     struct vt_err err = { 0 };
 
     (void)state;
-    assert_true(vt_print_write_film(&w, &plain, "1.2", "", &err));
+    assert_true(vt_print_write_film(&w, &plain, "1.2", "", false, &err));
     assert_true(vt_element_check(bytes.data, bytes.size, VT_EXPLICIT_LE, &VT_ELEMENT_LIMITS_DEFAULT, &err));
     assert_true(text_is(&bytes, 0x20100010, "STANDARD\\1,1"));
     assert_true(text_is(&bytes, 0x20100050, NULL));
@@ -104,7 +104,7 @@ static void a_presentation_lut_brings_its_light_along(void **state)
 
     (void)state;
     options.illumination = 2000;
-    assert_true(vt_print_write_film(&w, &options, "1.2", "1.3", &err));
+    assert_true(vt_print_write_film(&w, &options, "1.2", "1.3", false, &err));
     assert_true(vt_element_find(bytes.data, bytes.size, VT_EXPLICIT_LE, 0x2010015e, &element));
     assert_true(vt_element_number(&element, VT_EXPLICIT_LE, &value));
     assert_int_equal(value, 2000);
@@ -154,7 +154,7 @@ static bool write_all(void *context, struct vt_err *err)
     struct vt_writer w = { .buf = &bytes, .encoding = VT_IMPLICIT_LE };
 
     (void)context;
-    return vt_print_write_session(&w, &plain, err) && vt_print_write_film(&w, &plain, "1.2", "1.3", err) &&
+    return vt_print_write_session(&w, &plain, err) && vt_print_write_film(&w, &plain, "1.2", "1.3", true, err) &&
            vt_print_write_lut(&w, err) && vt_print_write_annotation(&w, 1, "Room 4", err);
 }
 
