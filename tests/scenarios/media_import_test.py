@@ -4,6 +4,7 @@ data; and media that mean harm. What the archive has afterwards is compared with
 import pathlib
 import shutil
 import stat
+import struct
 import subprocess
 import sys
 import zipfile
@@ -175,6 +176,46 @@ def case_a_zip_bomb_ends_where_it_is_noticed(world):
     assert counts(result)[0] == 0 and counts(result)[2] >= 1, (rows, result)
 
 
+def case_a_zip_whose_files_all_are_one_is_read_once(world):
+    """Its directory names the same compressed bytes again and again."""
+    path, data = world.folder / "overlap.zip", bytes(1 << 20)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as out:
+        out.writestr("IM0", data)
+    whole = path.read_bytes()
+    at, end = whole.index(b"PK\x01\x02"), whole.index(b"PK\x05\x06")
+    entry, count = whole[at:end], 4000
+    names = [entry.replace(b"IM0", b"%03x" % i, 1) for i in range(count)]
+    size = sum(map(len, names))
+    path.write_bytes(whole[:at] + b"".join(names) + struct.pack("<4sHHHHIIH", b"PK\x05\x06", 0, 0, count, count, size, at, 0))
+    rows, result = world.take(path, "--report")
+    equal((counts(result), result["skipped"], len(rows)), ([0, 0, 0], 1, 1), texts(rows))
+
+
+def case_a_directory_that_unpacks_without_end_is_not_read_to_its_end(world):
+    path = world.folder / "directory-bomb.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as out:
+        for file in sorted(world.disc.rglob("*")):
+            if file.is_file() and file.name != "DICOMDIR":
+                out.write(file, file.relative_to(world.disc))
+        with out.open("DICOMDIR", "w", force_zip64=True) as entry:
+            for _ in range(300):
+                entry.write(bytes(1 << 20))
+    rows, result = world.take(path)
+    equal((counts(result), [row["result"] for row in rows]), ([7, 0, 0], ["damaged"]), texts(rows))
+
+
+def case_encrypted_files_are_refused_one_by_one(world):
+    path = world.zip("encrypted.zip")
+    data = bytearray(path.read_bytes())
+    for mark, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        at = data.index(mark)
+        data[at + flags] |= 1
+    path.write_bytes(bytes(data))
+    rows, result = world.take(path, status=1)
+    assert counts(result)[2] >= 1 and "encrypted" in texts(rows), (rows, result)
+    assert counts(result)[0] >= 6, (rows, result)
+
+
 def case_a_truncated_disc_is_told(world):
     for source in (world.iso("cut.iso", "-R"), world.zip("cut.zip")):
         data = source.read_bytes()
@@ -199,6 +240,24 @@ def case_a_damaged_directory_falls_back_to_the_files_and_says_so(world):
                 out.write(file, file.relative_to(folder))
     rows, result = world.take(world.folder / "damaged.zip")
     equal((counts(result), [row["result"] for row in rows]), ([7, 0, 0], ["damaged"]), "in a ZIP file")
+
+
+def case_records_that_run_in_a_loop_fall_back_to_the_files(world):
+    folder = world.copy("loop")
+    data = bytearray((folder / "DICOMDIR").read_bytes())
+    first = data.index(b"\x04\x00\x00\x12UL\x04\x00") + 8
+    changed, at = 0, data.find(b"\x04\x00\x00\x14UL\x04\x00")
+    while at >= 0:
+        if any(data[at + 8:at + 12]):
+            data[at + 8:at + 12] = data[first:first + 4]
+            changed += 1
+        at = data.find(b"\x04\x00\x00\x14UL\x04\x00", at + 8)
+    assert changed, "a record with a next one"
+    (folder / "DICOMDIR").write_bytes(bytes(data))
+    for path in (folder, folder / "DICOMDIR"):
+        rows, result = world.take(path)
+        equal((counts(result), [row["result"] for row in rows]), ([7, 0, 0], ["damaged"]), texts(rows))
+        assert "loop" in rows[0]["text"] and "instead" in rows[0]["text"], rows
 
 
 def case_a_udf_image_is_told_what_to_do_with(world):
