@@ -13,6 +13,7 @@
 #include "dicom/uids.h"
 
 enum { PACK_FROM = 1024, ZSTD_LEVEL = 1, GZIP_LEVEL = 1, GZIP_WINDOW = 15 + 16, GZIP_MEMORY = 8, STREAM_BLOCK = 256 << 10 };
+enum { READ_ONLY = 0xa701 }; /* the archive's own status */
 
 /* Pages load nothing from elsewhere and cannot be framed. */
 static const char *const always[][2] = {
@@ -300,8 +301,9 @@ void vt_answer_err(struct vt_request *request, const struct vt_err *err)
         { VT_E_INVALID, 400 }, { VT_E_PROTOCOL, 400 },    { VT_E_NOTFOUND, 404 }, { VT_E_EXISTS, 409 },
         { VT_E_DENIED, 403 },  { VT_E_UNSUPPORTED, 501 }, { VT_E_LIMIT, 413 },    { VT_E_BUSY, 503 },
         { VT_E_NOMEM, 503 },   { VT_E_TIMEOUT, 504 },     { VT_E_REFUSED, 502 },  { VT_E_CLOSED, 502 },
+        { VT_E_FULL, 507 },
     };
-    unsigned status = 500;
+    unsigned status = err->dimse_status == READ_ONLY ? 503 : 500;
 
     for (size_t i = 0; i < VT_COUNT(rows); i++)
         if (rows[i].code == err->code)

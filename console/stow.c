@@ -1,18 +1,21 @@
-/* Store (STOW-RS, PS3.18 10.5): each part goes into the archive as it comes, the same way as a C-STORE; the answer says what
- * became of each. */
+/* Store (STOW-RS, PS3.18 10.5): each part goes into the archive as it comes, the same way as a C-STORE; instances as DICOM JSON
+ * (stow_json.h) when the body is whole. The answer says what became of each. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "archive/archive.h"
+#include "console/accept.h"
 #include "console/console_inside.h"
 #include "console/multipart.h"
+#include "console/stow_json.h"
 #include "core/err.h"
 #include "dicom/header.h"
 #include "dicom/json.h"
 
 enum { ANSWER_MAX = 64 << 20, META_MAX = VT_PART10_META_MAX + 256 };
+#define VT_TAG_ERROR_COMMENT UINT32_C(0x00000902)
 #define STOW_BODY_MAX (UINT64_C(1) << 40)
 
 struct storing {
@@ -20,18 +23,19 @@ struct storing {
     struct vt_request *request;
     struct vt_multipart reader;
     struct vt_receive *receive;
+    struct vt_stow_json *json;  /* NULL: the body is of Part 10 files only */
     char study[VT_UID_MAX + 1]; /* of the path; "" */
     char base[512];
 
     /* of the part */
     struct vt_buf meta; /* up to the data set */
-    bool is_dicom, begun, failed;
+    bool is_dicom, is_json, begun, failed;
     struct vt_part10 part10;
     struct vt_err why;
 
     struct vt_buf stored, refused, others; /* items of the answer */
-    size_t stored_count, refused_count, other_count, unsupported;
-    bool no_space;
+    size_t stored_count, refused_count, other_count;
+    bool no_space, no_resources;
 };
 
 /* ---- what became of a part ---- */
@@ -63,22 +67,23 @@ static void tell_refused(struct storing *s, uint16_t status, const char *why)
     bool first = true;
 
     s->refused_count++;
-    s->unsupported += status == 0x0122 || status == 0xc122;
     s->no_space |= status == 0xa700;
+    s->no_resources |= (status & 0xff00) == 0xa700;
     put_instance(&s->refused, s->part10.sop_class_uid, s->part10.sop_instance_uid, &first, &err);
     vt_json_number(VT_TAG_FAILURE_REASON, "US", status ? status : 0x0110, &first, &s->refused, &err);
-    vt_json_text(0x00000902, "LO", why, &first, &s->refused, &err);
+    vt_json_text(VT_TAG_ERROR_COMMENT, "LO", why, &first, &s->refused, &err);
     vt_buf_append_byte(&s->refused, '}', &err);
 }
 
 /* A part that is no instance at all. */
-static void tell_other(struct storing *s)
+static void tell_other(struct storing *s, const char *why)
 {
     struct vt_err err = { 0 };
     bool first = true;
 
     s->other_count++;
     vt_buf_append_text(&s->others, s->others.size > 0 ? ",{" : "{", &err);
+    vt_json_text(VT_TAG_ERROR_COMMENT, "LO", why, &first, &s->others, &err);
     vt_json_number(VT_TAG_FAILURE_REASON, "US", 0xc000, &first, &s->others, &err);
     vt_buf_append_byte(&s->others, '}', &err);
 }
@@ -89,10 +94,11 @@ static bool begin_part(void *context, const char *content_type, const char *cont
 {
     struct storing *s = context;
 
-    (void)content_location;
-    (void)err;
     s->is_dicom = strncasecmp(content_type, "application/dicom", 17) == 0 &&
                   strncasecmp(content_type, "application/dicom+", 18) != 0;
+    s->is_json = s->json && !s->is_dicom;
+    if (s->is_json && !vt_stow_json_begin(s->json, content_type, content_location, err))
+        return false;
     s->begun = s->failed = false;
     s->part10 = (struct vt_part10){ 0 };
     vt_err_clear(&s->why);
@@ -154,6 +160,8 @@ static bool part_bytes(void *context, const uint8_t *bytes, size_t size, struct 
 {
     struct storing *s = context;
 
+    if (s->is_json)
+        return vt_stow_json_bytes(s->json, bytes, size, err);
     if (!s->is_dicom || s->failed)
         return true;
     if (s->begun) {
@@ -183,24 +191,15 @@ static bool wrong_study(const struct storing *s)
     return *s->study && strcmp(s->study, study) != 0;
 }
 
-static bool end_part(void *context, struct vt_err *err)
+/* All its bytes are written. */
+static void finish_instance(struct storing *s)
 {
-    struct storing *s = context;
     struct vt_receive_result result = { 0 };
 
-    (void)err;
-    if (!s->is_dicom || (!s->begun && !*s->part10.sop_instance_uid)) {
-        tell_other(s);
-        return true;
-    }
-    if (s->failed) {
-        tell_refused(s, s->why.dimse_status, s->why.text);
-        return true;
-    }
     if (wrong_study(s)) {
         vt_receive_abandon(s->receive);
         tell_refused(s, 0xc409, "it belongs to another study than the address says");
-        return true;
+        return;
     }
     if (!vt_receive_commit(s->receive, &result, &s->why))
         tell_refused(s, s->why.dimse_status, s->why.text);
@@ -208,7 +207,63 @@ static bool end_part(void *context, struct vt_err *err)
         tell_stored(s, &result);
     else
         tell_refused(s, result.status, result.comment);
+}
+
+static bool end_part(void *context, struct vt_err *err)
+{
+    struct storing *s = context;
+    bool wrong;
+
+    if (s->is_json) {
+        if (!vt_stow_json_end(s->json, &wrong, err))
+            return false;
+        if (wrong)
+            tell_other(s, err->text);
+        vt_err_clear(err);
+    } else if (!s->is_dicom || (!s->begun && !*s->part10.sop_instance_uid)) {
+        tell_other(s, s->is_dicom ? "no DICOM file" : "neither application/dicom nor, in a body of that type, application/dicom+json");
+    } else if (s->failed) {
+        tell_refused(s, s->why.dimse_status, s->why.text);
+    } else {
+        finish_instance(s);
+    }
     return true;
+}
+
+/* ---- DICOM JSON ---- */
+
+static void store_json_instance(struct storing *s, const struct vt_json_data_set *data_set)
+{
+    s->begun = false;
+    if (!vt_stow_json_syntax(s->json, data_set, s->part10.transfer_syntax_uid, &s->why) || !begin_instance(s) ||
+        (s->begun = true, !vt_stow_json_write(s->json, data_set, s->part10.transfer_syntax_uid, vt_receive_write, s->receive, &s->why))) {
+        if (s->begun)
+            vt_receive_abandon(s->receive);
+        tell_refused(s, s->why.dimse_status, s->why.text);
+        return;
+    }
+    finish_instance(s);
+}
+
+static void store_json(struct storing *s)
+{
+    struct vt_json_data_set data_set;
+    bool more = s->json != NULL;
+
+    vt_json_data_set_init(&data_set);
+    while (more) {
+        vt_err_clear(&s->why);
+        bool ok = vt_stow_json_next(s->json, &data_set, &more, &s->why);
+        if (!more)
+            break;
+        memcpy(s->part10.sop_class_uid, data_set.sop_class_uid, sizeof s->part10.sop_class_uid);
+        memcpy(s->part10.sop_instance_uid, data_set.sop_instance_uid, sizeof s->part10.sop_instance_uid);
+        if (ok)
+            store_json_instance(s, &data_set);
+        else
+            tell_refused(s, s->why.dimse_status, s->why.text);
+    }
+    vt_json_data_set_fini(&data_set);
 }
 
 /* ---- the request ---- */
@@ -219,6 +274,7 @@ static void storing_free(void *state)
 
     vt_multipart_fini(&s->reader);
     vt_receive_free(s->receive);
+    vt_stow_json_free(s->json);
     vt_buf_fini(&s->meta);
     vt_buf_fini(&s->stored);
     vt_buf_fini(&s->refused);
@@ -226,18 +282,32 @@ static void storing_free(void *state)
     free(s);
 }
 
+/* Of the body; false: not for us. */
+static bool read_type(const char *type, bool *out_json)
+{
+    struct vt_accept types;
+
+    vt_accept_read(type, &types);
+    if (!type || types.count == 0 || !types.ranges[0].multipart)
+        return false;
+    char *parts = types.ranges[0].type;
+    parts[strcspn(parts, "; ")] = '\0'; /* its own parameters */
+    *out_json = strcmp(parts, "application/dicom+json") == 0;
+    return *out_json || strcmp(parts, "application/dicom") == 0;
+}
+
 static struct storing *storing_new(struct vt_request *request)
 {
     const struct vt_console *console = vt_request_context(request);
     const char *type = vt_request_header(request, "Content-Type");
-    struct storing *s = calloc(1, sizeof *s);
     struct vt_err err = { 0 };
+    bool json = false;
 
-    if (!type || strncasecmp(type, "multipart/related", 17) != 0 || !strcasestr(type, "application/dicom")) {
-        vt_answer_error(request, 415, "Instances come as multipart/related; type=\"application/dicom\".");
-        free(s);
+    if (!read_type(type, &json)) {
+        vt_answer_error(request, 415, "Instances come as multipart/related; type=\"application/dicom\" or \"application/dicom+json\".");
         return NULL;
     }
+    struct storing *s = calloc(1, sizeof *s);
     if (!s)
         return NULL;
     s->console = console;
@@ -250,7 +320,8 @@ static struct storing *storing_new(struct vt_request *request)
     vt_buf_init(&s->others, ANSWER_MAX);
     s->reader = (struct vt_multipart){ begin_part, part_bytes, end_part, s, .parts = 0 };
     s->receive = vt_receive_new(console->options.archive, &err);
-    if (s->receive && vt_multipart_init(&s->reader, type, &err)) {
+    s->json = json && s->receive ? vt_stow_json_new(console->options.archive, &err) : NULL;
+    if (s->receive && (s->json || !json) && vt_multipart_init(&s->reader, type, &err)) {
         vt_request_set_state(request, s, storing_free);
         return s;
     }
@@ -280,7 +351,7 @@ static unsigned status_of(const struct storing *s)
         return 200;
     if (s->stored_count > 0)
         return 202;
-    return s->no_space ? 507 : 409;
+    return s->no_space ? 507 : s->no_resources ? 503 : 409;
 }
 
 static bool put_sequence(struct vt_buf *out, uint32_t tag, const struct vt_buf *items, bool *first, struct vt_err *err)
@@ -308,6 +379,7 @@ static void store(struct vt_request *request)
         vt_answer_err(request, &err);
         return;
     }
+    store_json(s);
     bool ok = vt_buf_append_byte(&out, '{', &err) && vt_json_charset(&first, &out, &err) &&
               put_sequence(&out, VT_TAG_REFERENCED_SOP_SEQUENCE, &s->stored, &first, &err) &&
               put_sequence(&out, VT_TAG_FAILED_SOP_SEQUENCE, &s->refused, &first, &err) &&

@@ -263,6 +263,8 @@ const struct vt_route vt_wado_routes[] = {
     { "GET", STUDY "/original", VT_USER_VIEWER, vt_original_of_study, NULL, 0 },
     { "GET", SERIES "/original", VT_USER_VIEWER, vt_original_of_study, NULL, 0 },
     { "GET", INSTANCE "/original", VT_USER_VIEWER, vt_original_of_instance, NULL, 0 },
-    { "DELETE", STUDY, VT_USER_ADMIN, vt_delete_study, NULL, 0 },
+    { "DELETE", STUDY, VT_USER_ADMIN, vt_delete_part, NULL, 0 },
+    { "DELETE", SERIES, VT_USER_ADMIN, vt_delete_part, NULL, 0 },
+    { "DELETE", INSTANCE, VT_USER_ADMIN, vt_delete_part, NULL, 0 },
     { NULL, NULL, VT_USER_NOBODY, NULL, NULL, 0 },
 };

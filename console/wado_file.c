@@ -1,5 +1,5 @@
 /* An instance as one file with ranges: the single part of PS3.18 10.4.1 (Accept: application/dicom) and /file for a browser's download;
- * the original of a slide, put together again; studies to the trash. */
+ * the original of a slide, put together again; what goes to the trash. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -229,25 +229,31 @@ void vt_original_of_instance(struct vt_request *request)
 
 /* ---- delete ---- */
 
-/* To the trash; what was committed to others only with a reason. */
-void vt_delete_study(struct vt_request *request)
+/* A study, a series or an instance to the trash; what was committed to others only with a reason. */
+void vt_delete_part(struct vt_request *request)
 {
     const struct vt_console *console = vt_request_context(request);
-    const char *study_uid = vt_request_part(request, 0), *reason = vt_request_query(request, "reason");
-    const char *user = vt_request_user(request);
+    const char *reason = vt_request_query(request, "reason"), *user = vt_request_user(request);
+    const char *uids[3] = { NULL };
     const struct vt_admin admin = { .archive = console->options.archive,
                                     .who = *user ? user : "dicomweb",
                                     .committed = reason && *reason };
     struct vt_err err = { 0 };
     uint64_t instances = 0;
     int64_t id = 0;
+    bool ok = !reason || strlen(reason) <= REASON_MAX;
 
-    if (!vt_uid_usable(study_uid) || (reason && strlen(reason) > REASON_MAX))
-        vt_answer_error(request, 400, "A study's UID is needed, and no more than %d bytes of a reason.", REASON_MAX);
-    else if (vt_admin_study_delete(&admin, study_uid, reason ? reason : "", &id, &instances, &err))
+    for (size_t i = 0; i < VT_COUNT(uids) && *vt_request_part(request, i); i++) {
+        uids[i] = vt_request_part(request, i);
+        ok = ok && vt_uid_usable(uids[i]);
+    }
+    const struct vt_admin_part part = { uids[0], uids[1], uids[2] };
+    if (!ok || !uids[0])
+        vt_answer_error(request, 400, "UIDs are needed, and no more than %d bytes of a reason.", REASON_MAX);
+    else if (vt_admin_part_delete(&admin, &part, reason ? reason : "", &id, &instances, &err))
         vt_answer_bytes(request, 204, NULL, "", 0);
     else if (err.code == VT_E_DENIED)
-        vt_answer_error(request, 409, "%s; here: give ?reason=.", err.text);
+        vt_answer_error(request, 409, admin.committed ? "%s." : "%s; here: give ?reason=.", err.text);
     else
         vt_answer_err(request, &err);
 }

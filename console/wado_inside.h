@@ -17,7 +17,7 @@ bool vt_part_of_instance(struct vt_request *request, const char *transfer_syntax
 /* Not of the standard: the slide file as it was imported, put together again, with ranges. */
 void vt_original_of_study(struct vt_request *request);
 void vt_original_of_instance(struct vt_request *request);
-void vt_delete_study(struct vt_request *request);
+void vt_delete_part(struct vt_request *request);
 /* Of the stored data set and what was made of it. weak: the bytes may differ (boundaries). */
 void vt_instance_etag(const struct vt_index_entry *entry, bool weak, const char *what, const char *how, char out[VT_ETAG_MAX]);
 /* console/capabilities.c */
