@@ -1,7 +1,5 @@
 #include "media/medium.h"
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <fts.h>
@@ -12,8 +10,6 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "core/buf.h"
@@ -21,6 +17,9 @@
 #include "core/err.h"
 #include "core/io.h"
 #include "media/disc.h"
+#include "media/image.h"
+#include "media/iso.h"
+#include "media/zip.h"
 
 enum { BLOCK = 1 << 20 };
 
@@ -31,16 +30,27 @@ struct file {
 };
 
 struct vt_medium {
-    enum vt_medium_form form;
+    const struct driver *driver;
     char temporary[PATH_MAX];
-    int fd;                       /* of the image, or of the file in the folder */
-    struct archive *archive;      /* NULL: a folder */
+    int fd;                       /* of the open file in a folder */
+    struct vt_image *image;       /* NULL: a folder */
+    struct vt_iso *iso;
+    struct vt_zip *zip;
     EVP_MD_CTX *digest;
-    uint8_t *block;
     struct file *files;           /* in the order of writing */
     size_t count, room;
     int64_t verified;
-    bool made, published, dropped;
+    bool made, published;
+};
+
+/* What the forms of media differ in. */
+struct driver {
+    bool (*open)(struct vt_medium *medium, unsigned flags, struct vt_err *err);
+    bool (*begin)(struct vt_medium *medium, const char *path, uint64_t size, struct vt_err *err);
+    bool (*write)(struct vt_medium *medium, const void *bytes, size_t size, struct vt_err *err);
+    bool (*end)(struct vt_medium *medium, struct vt_err *err);
+    bool (*finish)(struct vt_medium *medium, struct vt_err *err);   /* no more files, all on disk */
+    bool (*read_back)(struct vt_medium *medium, uint8_t *block, struct vt_err *err);
 };
 
 enum vt_medium_form vt_medium_form_of(const char *path)
@@ -51,61 +61,199 @@ enum vt_medium_form vt_medium_form_of(const char *path)
     return strcasecmp(end, ".iso") == 0 ? VT_MEDIUM_ISO : strcasecmp(end, ".zip") == 0 ? VT_MEDIUM_ZIP : VT_MEDIUM_FOLDER;
 }
 
-/* ---- opening ---- */
+/* ---- reading back ---- */
 
-static bool trouble(const struct vt_medium *medium, struct vt_err *err)
+static int by_path(const void *a, const void *b)
 {
-    const char *text = archive_error_string(medium->archive);
-
-    struct statvfs space;
-
-    /* The image writer forgets why its last write failed. */
-    if (fstatvfs(medium->fd, &space) == 0 && (uint64_t)space.f_bavail * space.f_frsize < BLOCK) {
-        errno = ENOSPC;
-        return vt_fail_errno(err, "%.160s", medium->temporary);
-    }
-    return vt_fail(err, VT_E_IO, "%.160s: %.60s", medium->temporary, text ? text : "cannot be written");
+    return strcmp(((const struct file *)a)->path, ((const struct file *)b)->path);
 }
 
-static const char *options_of(enum vt_medium_form form, unsigned flags)
+static bool compare(struct vt_medium *medium, struct file *file, struct vt_err *err)
 {
-    if (form == VT_MEDIUM_ZIP)
-        return "zip:compression=store";
-    return flags & VT_MEDIUM_LONG_NAMES ? "iso-level=1,joliet=long,rockridge=useful,volume-id=VITRINE"
-                                        : "iso-level=1,!joliet,!rockridge,volume-id=VITRINE";
-}
+    uint8_t sum[EVP_MAX_MD_SIZE];
 
-/* What is given up is closed like any other, so that nothing leaks, but its bytes go nowhere. */
-static la_ssize_t write_out(struct archive *archive, void *context, const void *bytes, size_t size)
-{
-    const struct vt_medium *medium = context;
-    ssize_t put = -1;
-
-    errno = ECANCELED;
-    while (!medium->dropped && (put = write(medium->fd, bytes, size)) < 0 && errno == EINTR)
-        continue;
-    if (put < 0)
-        archive_set_error(archive, errno, "%s", strerror(errno));
-    return put;
-}
-
-static bool open_archive(struct vt_medium *medium, unsigned flags, struct vt_err *err)
-{
-    medium->fd = open(medium->temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
-    if (medium->fd < 0)
-        return vt_fail_errno(err, "%s", medium->temporary);
-    medium->made = true;
-    if (!(medium->archive = archive_write_new()))
-        return vt_fail(err, VT_E_NOMEM, "no memory for an archive");
-    bool iso = medium->form == VT_MEDIUM_ISO;
-    if ((iso ? archive_write_set_format_iso9660(medium->archive) : archive_write_set_format_zip(medium->archive)) !=
-            ARCHIVE_OK ||
-        archive_write_set_options(medium->archive, options_of(medium->form, flags)) != ARCHIVE_OK ||
-        archive_write_set_bytes_in_last_block(medium->archive, 1) != ARCHIVE_OK ||
-        archive_write_open(medium->archive, medium, NULL, write_out, NULL) != ARCHIVE_OK)
-        return trouble(medium, err);
+    if (EVP_DigestFinal_ex(medium->digest, sum, NULL) != 1 || memcmp(sum, file->sha256, VT_MEDIUM_SHA256) != 0)
+        return vt_fail(err, VT_E_CORRUPT, "%s reads back differently than it was written", file->path);
+    file->seen = true;
     return true;
 }
+
+static bool read_folder(struct vt_medium *medium, uint8_t *block, struct vt_err *err)
+{
+    char name[PATH_MAX + VT_MEDIUM_NAME_MAX];
+    ssize_t got;
+
+    for (size_t i = 0; i < medium->count; i++) {
+        snprintf(name, sizeof name, "%s/%s", medium->temporary, medium->files[i].path);
+        vt_autoclose fd = open(name, O_RDONLY | O_CLOEXEC);
+        EVP_DigestInit_ex(medium->digest, EVP_sha256(), NULL);
+        while (fd >= 0 && (got = read(fd, block, BLOCK)) > 0)
+            EVP_DigestUpdate(medium->digest, block, (size_t)got);
+        if (fd < 0 || got < 0)
+            return vt_fail_errno(err, "%s", name);
+        if (!compare(medium, &medium->files[i], err))
+            return false;
+    }
+    return true;
+}
+
+static bool read_entry(struct vt_medium *medium, struct vt_disc *disc, const char *path, uint8_t *block, struct vt_err *err)
+{
+    char name[VT_MEDIUM_NAME_MAX + 1];
+    const struct file key = { .path = name };
+    size_t got;
+
+    snprintf(name, sizeof name, "%.*s", VT_MEDIUM_NAME_MAX, path);
+    name[strcspn(name, ";")] = '\0';
+    size_t length = strlen(name);
+    if (length > 0 && name[length - 1] == '.')
+        name[length - 1] = '\0';
+    struct file *file = bsearch(&key, medium->files, medium->count, sizeof key, by_path);
+    if (!file)
+        return vt_fail(err, VT_E_CORRUPT, "%s is on the medium and was not written", path);
+    EVP_DigestInit_ex(medium->digest, EVP_sha256(), NULL);
+    do {
+        if (!vt_disc_read(disc, block, BLOCK, &got, err))
+            return false;
+        EVP_DigestUpdate(medium->digest, block, got);
+    } while (got > 0);
+    return compare(medium, file, err);
+}
+
+static bool read_archive(struct vt_medium *medium, uint8_t *block, struct vt_err *err)
+{
+    VT_AUTO(vt_disc) disc = vt_disc_open(medium->temporary, err);
+    struct vt_disc_entry entry;
+    bool more = disc != NULL;
+
+    qsort(medium->files, medium->count, sizeof *medium->files, by_path);
+    while (more) {
+        if (!vt_disc_next(disc, &entry, &more, err) || (more && !read_entry(medium, disc, entry.path, block, err)))
+            return false;
+    }
+    for (size_t i = 0; disc && i < medium->count; i++)
+        if (!medium->files[i].seen)
+            return vt_fail(err, VT_E_CORRUPT, "%s was written and is not on the medium", medium->files[i].path);
+    return disc != NULL;
+}
+
+/* ---- a folder ---- */
+
+static bool folder_open(struct vt_medium *medium, unsigned flags, struct vt_err *err)
+{
+    (void)flags;
+    medium->made = mkdir(medium->temporary, 0750) == 0;
+    return medium->made || vt_fail_errno(err, "%s", medium->temporary);
+}
+
+static bool folder_begin(struct vt_medium *medium, const char *path, uint64_t size, struct vt_err *err)
+{
+    char name[PATH_MAX + VT_MEDIUM_NAME_MAX];
+
+    (void)size;
+    snprintf(name, sizeof name, "%s/%s", medium->temporary, path);
+    char *slash = strrchr(name, '/');
+    *slash = '\0';
+    if (!vt_io_make_folder(name, err))
+        return false;
+    *slash = '/';
+    medium->fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+    return medium->fd >= 0 || vt_fail_errno(err, "%s", name);
+}
+
+static bool folder_write(struct vt_medium *medium, const void *bytes, size_t size, struct vt_err *err)
+{
+    const uint8_t *at = bytes;
+    ssize_t put;
+
+    for (size_t done = 0; done < size; done += (size_t)put) {
+        put = write(medium->fd, at + done, size - done);
+        if (put <= 0 && !(put < 0 && errno == EINTR))
+            return vt_fail_errno(err, "%s", medium->temporary);
+        put = put < 0 ? 0 : put;
+    }
+    return true;
+}
+
+static bool folder_end(struct vt_medium *medium, struct vt_err *err)
+{
+    return close(vt_take_fd(&medium->fd)) == 0 || vt_fail_errno(err, "%s", medium->temporary);
+}
+
+static bool folder_finish(struct vt_medium *medium, struct vt_err *err)
+{
+    vt_autoclose fd = open(medium->temporary, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    return (fd >= 0 && syncfs(fd) == 0) || vt_fail_errno(err, "%s", medium->temporary);
+}
+
+/* ---- an ISO image, a ZIP file ---- */
+
+static bool image_open(struct vt_medium *medium, struct vt_err *err)
+{
+    medium->image = vt_image_new(medium->temporary, err);
+    medium->made = medium->image != NULL;
+    return medium->made;
+}
+
+static bool iso_open(struct vt_medium *medium, unsigned flags, struct vt_err *err)
+{
+    return image_open(medium, err) && (medium->iso = vt_iso_new(medium->image, flags & VT_MEDIUM_LONG_NAMES, err));
+}
+
+static bool iso_begin(struct vt_medium *medium, const char *path, uint64_t size, struct vt_err *err)
+{
+    return vt_iso_begin(medium->iso, path, size, err);
+}
+
+static bool iso_write(struct vt_medium *medium, const void *bytes, size_t size, struct vt_err *err)
+{
+    return vt_image_write(medium->image, bytes, size, err);
+}
+
+static bool iso_end(struct vt_medium *medium, struct vt_err *err)
+{
+    return vt_iso_end(medium->iso, err);
+}
+
+static bool iso_finish(struct vt_medium *medium, struct vt_err *err)
+{
+    return vt_iso_finish(medium->iso, err) && vt_image_sync(medium->image, err);
+}
+
+static bool zip_open(struct vt_medium *medium, unsigned flags, struct vt_err *err)
+{
+    (void)flags;
+    return image_open(medium, err) && (medium->zip = vt_zip_new(medium->image, err));
+}
+
+static bool zip_begin(struct vt_medium *medium, const char *path, uint64_t size, struct vt_err *err)
+{
+    return vt_zip_begin(medium->zip, path, size, err);
+}
+
+static bool zip_write(struct vt_medium *medium, const void *bytes, size_t size, struct vt_err *err)
+{
+    return vt_zip_write(medium->zip, bytes, size, err);
+}
+
+static bool zip_end(struct vt_medium *medium, struct vt_err *err)
+{
+    return vt_zip_end(medium->zip, err);
+}
+
+static bool zip_finish(struct vt_medium *medium, struct vt_err *err)
+{
+    return vt_zip_finish(medium->zip, err) && vt_image_sync(medium->image, err);
+}
+
+static const struct driver drivers[] = {
+    [VT_MEDIUM_FOLDER] = { folder_open, folder_begin, folder_write, folder_end, folder_finish, read_folder },
+    [VT_MEDIUM_ISO] = { iso_open, iso_begin, iso_write, iso_end, iso_finish, read_archive },
+    [VT_MEDIUM_ZIP] = { zip_open, zip_begin, zip_write, zip_end, zip_finish, read_archive },
+};
+
+/* ---- opening ---- */
 
 static void remove_tree(const char *path)
 {
@@ -129,55 +277,49 @@ static bool name_temporary(const char *target, char out[static PATH_MAX], struct
     return true;
 }
 
-static bool prepare(struct vt_medium *medium, const char *target, unsigned flags, struct vt_err *err)
-{
-    if (!name_temporary(target, medium->temporary, err))
-        return false;
-    if (flags & VT_MEDIUM_AGAIN)
-        remove_tree(medium->temporary);
-    if (medium->form != VT_MEDIUM_FOLDER)
-        return open_archive(medium, flags, err);
-    if (mkdir(medium->temporary, 0750) != 0)
-        return vt_fail_errno(err, "%s", medium->temporary);
-    medium->made = true;
-    return true;
-}
-
 struct vt_medium *vt_medium_new(const char *target, enum vt_medium_form form, unsigned flags, struct vt_err *err)
 {
     VT_AUTO(vt_medium) medium = calloc(1, sizeof *medium);
 
-    if (!medium) {
+    if (!medium || !(medium->digest = EVP_MD_CTX_new())) {
         vt_fail(err, VT_E_NOMEM, "no memory for a medium");
         return NULL;
     }
-    medium->form = form;
+    medium->driver = &drivers[form];
     medium->fd = -1;
-    medium->block = malloc(BLOCK);
-    medium->digest = EVP_MD_CTX_new();
-    if (!medium->block || !medium->digest) {
-        vt_fail(err, VT_E_NOMEM, "no memory for a medium");
+    if (!name_temporary(target, medium->temporary, err))
         return NULL;
-    }
-    return prepare(medium, target, flags, err) ? vt_take(&medium) : NULL;
+    if (flags & VT_MEDIUM_AGAIN)
+        remove_tree(medium->temporary);
+    return medium->driver->open(medium, flags, err) ? vt_take(&medium) : NULL;
+}
+
+static void stop_writing(struct vt_medium *medium)
+{
+    vt_zip_free(vt_take(&medium->zip));
+    vt_iso_free(vt_take(&medium->iso));
+    vt_image_free(vt_take(&medium->image));
+    if (medium->fd >= 0)
+        close(vt_take_fd(&medium->fd));
+}
+
+static void forget_files(struct vt_medium *medium)
+{
+    for (size_t i = 0; i < medium->count; i++)
+        free(medium->files[i].path);
+    free(vt_take(&medium->files));
+    medium->count = medium->room = 0;
 }
 
 void vt_medium_free(struct vt_medium *medium)
 {
     if (!medium)
         return;
-    medium->dropped = true;
-    if (medium->archive)
-        archive_write_free(medium->archive);
-    if (medium->fd >= 0)
-        close(medium->fd);
+    stop_writing(medium);
+    forget_files(medium);
     if (medium->made && !medium->published)
         remove_tree(medium->temporary);
     EVP_MD_CTX_free(medium->digest);
-    free(medium->block);
-    for (size_t i = 0; i < medium->count; i++)
-        free(medium->files[i].path);
-    free(medium->files);
     free(medium);
 }
 
@@ -202,65 +344,23 @@ static bool note(struct vt_medium *medium, const char *path, struct vt_err *err)
     return EVP_DigestInit_ex(medium->digest, EVP_sha256(), NULL) == 1 || vt_fail(err, VT_E_NOMEM, "no memory for SHA-256");
 }
 
-static bool begin_entry(struct vt_medium *medium, const char *path, uint64_t size, struct vt_err *err)
-{
-    struct archive_entry *entry = archive_entry_new();
-
-    if (!entry)
-        return vt_fail(err, VT_E_NOMEM, "no memory for an entry");
-    archive_entry_set_pathname(entry, path);
-    archive_entry_set_size(entry, (la_int64_t)size);
-    archive_entry_set_filetype(entry, AE_IFREG);
-    archive_entry_set_perm(entry, 0444);
-    archive_entry_set_mtime(entry, time(NULL), 0);
-    int done = archive_write_header(medium->archive, entry);
-    archive_entry_free(entry);
-    return done == ARCHIVE_OK || trouble(medium, err);
-}
-
 bool vt_medium_begin(struct vt_medium *medium, const char *path, uint64_t size, struct vt_err *err)
 {
-    char name[PATH_MAX + VT_MEDIUM_NAME_MAX];
-
-    if (!note(medium, path, err))
-        return false;
-    if (medium->archive)
-        return begin_entry(medium, path, size, err);
-    snprintf(name, sizeof name, "%s/%s", medium->temporary, path);
-    char *slash = strrchr(name, '/');
-    *slash = '\0';
-    if (!vt_io_make_folder(name, err))
-        return false;
-    *slash = '/';
-    medium->fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
-    return medium->fd >= 0 || vt_fail_errno(err, "%s", name);
+    return note(medium, path, err) && medium->driver->begin(medium, medium->files[medium->count - 1].path, size, err);
 }
 
 bool vt_medium_write(struct vt_medium *medium, const void *bytes, size_t size, struct vt_err *err)
 {
-    const uint8_t *at = bytes;
-    la_ssize_t put = 0;
-
     if (EVP_DigestUpdate(medium->digest, bytes, size) != 1)
         return vt_fail(err, VT_E_NOMEM, "no memory for SHA-256");
-    for (size_t done = 0; done < size; done += (size_t)put) {
-        put = medium->archive ? archive_write_data(medium->archive, at + done, size - done)
-                              : write(medium->fd, at + done, size - done);
-        if (put <= 0 && !(put < 0 && !medium->archive && errno == EINTR))
-            return medium->archive ? trouble(medium, err) : vt_fail_errno(err, "%s", medium->temporary);
-        put = put < 0 ? 0 : put;
-    }
-    return true;
+    return medium->driver->write(medium, bytes, size, err);
 }
 
 bool vt_medium_end(struct vt_medium *medium, struct vt_err *err)
 {
     if (EVP_DigestFinal_ex(medium->digest, medium->files[medium->count - 1].sha256, NULL) != 1)
         return vt_fail(err, VT_E_NOMEM, "no memory for SHA-256");
-    if (medium->archive)
-        return archive_write_finish_entry(medium->archive) == ARCHIVE_OK || trouble(medium, err);
-    int fd = vt_take_fd(&medium->fd);
-    return close(fd) == 0 || vt_fail_errno(err, "%s", medium->temporary);
+    return medium->driver->end(medium, err);
 }
 
 bool vt_medium_put(struct vt_medium *medium, const char *path, const void *bytes, size_t size, struct vt_err *err)
@@ -281,99 +381,20 @@ bool vt_medium_sums(const struct vt_medium *medium, struct vt_buf *out, struct v
     return true;
 }
 
-/* ---- reading back ---- */
-
-static int by_path(const void *a, const void *b)
-{
-    return strcmp(((const struct file *)a)->path, ((const struct file *)b)->path);
-}
-
-static bool compare(struct vt_medium *medium, struct file *file, struct vt_err *err)
-{
-    uint8_t sum[EVP_MAX_MD_SIZE];
-
-    if (EVP_DigestFinal_ex(medium->digest, sum, NULL) != 1 || memcmp(sum, file->sha256, VT_MEDIUM_SHA256) != 0)
-        return vt_fail(err, VT_E_CORRUPT, "%s reads back differently than it was written", file->path);
-    file->seen = true;
-    return true;
-}
-
-static bool read_folder(struct vt_medium *medium, struct vt_err *err)
-{
-    char name[PATH_MAX + VT_MEDIUM_NAME_MAX];
-    ssize_t got;
-
-    for (size_t i = 0; i < medium->count; i++) {
-        snprintf(name, sizeof name, "%s/%s", medium->temporary, medium->files[i].path);
-        vt_autoclose fd = open(name, O_RDONLY | O_CLOEXEC);
-        EVP_DigestInit_ex(medium->digest, EVP_sha256(), NULL);
-        while (fd >= 0 && (got = read(fd, medium->block, BLOCK)) > 0)
-            EVP_DigestUpdate(medium->digest, medium->block, (size_t)got);
-        if (fd < 0 || got < 0)
-            return vt_fail_errno(err, "%s", name);
-        if (!compare(medium, &medium->files[i], err))
-            return false;
-    }
-    return true;
-}
-
-static bool read_entry(struct vt_medium *medium, struct vt_disc *disc, const char *path, struct vt_err *err)
-{
-    char name[VT_MEDIUM_NAME_MAX + 1];
-    const struct file key = { .path = name };
-    size_t got;
-
-    snprintf(name, sizeof name, "%.*s", VT_MEDIUM_NAME_MAX, path);
-    name[strcspn(name, ";")] = '\0';
-    size_t length = strlen(name);
-    if (length > 0 && name[length - 1] == '.')
-        name[length - 1] = '\0';
-    struct file *file = bsearch(&key, medium->files, medium->count, sizeof key, by_path);
-    if (!file)
-        return vt_fail(err, VT_E_CORRUPT, "%s is on the medium and was not written", path);
-    EVP_DigestInit_ex(medium->digest, EVP_sha256(), NULL);
-    do {
-        if (!vt_disc_read(disc, medium->block, BLOCK, &got, err))
-            return false;
-        EVP_DigestUpdate(medium->digest, medium->block, got);
-    } while (got > 0);
-    return compare(medium, file, err);
-}
-
-static bool read_archive(struct vt_medium *medium, struct vt_err *err)
-{
-    VT_AUTO(vt_disc) disc = vt_disc_open(medium->temporary, err);
-    struct vt_disc_entry entry;
-    bool more = disc != NULL;
-
-    qsort(medium->files, medium->count, sizeof *medium->files, by_path);
-    while (more) {
-        if (!vt_disc_next(disc, &entry, &more, err) || (more && !read_entry(medium, disc, entry.path, err)))
-            return false;
-    }
-    for (size_t i = 0; disc && i < medium->count; i++)
-        if (!medium->files[i].seen)
-            return vt_fail(err, VT_E_CORRUPT, "%s was written and is not on the medium", medium->files[i].path);
-    return disc != NULL;
-}
+/* ---- the end ---- */
 
 bool vt_medium_close(struct vt_medium *medium, struct vt_err *err)
 {
-    bool folder = medium->form == VT_MEDIUM_FOLDER;
-
-    if (!folder && archive_write_close(medium->archive) != ARCHIVE_OK)
-        return trouble(medium, err);
-    if (medium->archive)
-        archive_write_free(medium->archive);
-    medium->archive = NULL;
-    if (folder)
-        medium->fd = open(medium->temporary, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (medium->fd < 0 || (folder ? syncfs(medium->fd) : fsync(medium->fd)) != 0)
-        return vt_fail_errno(err, "%s", medium->temporary);
-    close(vt_take_fd(&medium->fd));
+    if (!medium->driver->finish(medium, err))
+        return false;
+    stop_writing(medium);
     int64_t begun = vt_clock_mono();
-    bool ok = folder ? read_folder(medium, err) : read_archive(medium, err);
+    vt_autofree uint8_t *block = malloc(BLOCK);
+    if (!block)
+        return vt_fail(err, VT_E_NOMEM, "no memory to read a medium back");
+    bool ok = medium->driver->read_back(medium, block, err);
     medium->verified = vt_clock_mono() - begun;
+    forget_files(medium);   /* a medium that waits for its name costs nothing */
     return ok;
 }
 

@@ -13,25 +13,10 @@
 
 enum { PATH_ROOM = 400 };
 
-#define IN_FOLDER(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-
 static const struct {
     const char *name;
     enum vt_medium_form form;
 } forms[] = { { "disc", VT_MEDIUM_FOLDER }, { "disc.iso", VT_MEDIUM_ISO }, { "disc.ZIP", VT_MEDIUM_ZIP } };
-
-static int set_up(void **state)
-{
-    *state = strdup(folder_new());
-    return *state ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-    folder_remove(*state);
-    free(*state);
-    return 0;
-}
 
 static bool fill(struct vt_medium *medium, struct vt_err *err)
 {
@@ -195,13 +180,13 @@ static void each_allocation_may_fail(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IN_FOLDER(what_is_written_gets_its_name_when_it_is_read_back),
-        IN_FOLDER(what_is_not_published_leaves_nothing),
-        IN_FOLDER(what_a_killed_run_left_is_in_the_way_until_it_is_swept),
-        IN_FOLDER(a_medium_that_was_closed_by_a_killed_run_gets_its_name),
-        IN_FOLDER(a_byte_that_changed_on_the_medium_is_noticed),
-        IN_FOLDER(links_and_names_that_lead_out_of_a_disc_are_refused),
-        IN_FOLDER(each_allocation_may_fail),
+        FOLDER_TEST(what_is_written_gets_its_name_when_it_is_read_back),
+        FOLDER_TEST(what_is_not_published_leaves_nothing),
+        FOLDER_TEST(what_a_killed_run_left_is_in_the_way_until_it_is_swept),
+        FOLDER_TEST(a_medium_that_was_closed_by_a_killed_run_gets_its_name),
+        FOLDER_TEST(a_byte_that_changed_on_the_medium_is_noticed),
+        FOLDER_TEST(links_and_names_that_lead_out_of_a_disc_are_refused),
+        FOLDER_TEST(each_allocation_may_fail),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

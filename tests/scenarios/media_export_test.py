@@ -128,6 +128,42 @@ def case_icons_and_a_viewer_come_by_option(world):
     equal(partial(world.folder), [], "temporary names")
 
 
+def digests(folder, names=str):
+    """names(path) of every file below the folder: its SHA-256."""
+    return {names(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.rglob("*") if path.is_file()}
+
+
+def case_the_kernel_and_other_programs_read_the_images(world):
+    viewer = world.folder / "others-viewer"
+    (viewer / "Plug Ins").mkdir(parents=True)
+    (viewer / "Plug Ins/größe über alles.html").write_bytes(b"x" * 3000)
+    (viewer / "Plug Ins/empty").write_bytes(b"")
+    (viewer / "start").write_bytes(b"s" * 2048)
+    for name in ("others", "others.iso", "others.zip"):
+        world.out("PatientID=*", "-o", world.folder / name, "--viewer", viewer)
+    expected = digests(world.folder / "others")
+    for program, words in (("unzip", ["-tqq"]), ("7zz", ["t"])):
+        for image in ("others.zip",) if program == "unzip" else ("others.zip", "others.iso"):
+            if shutil.which(program):
+                subprocess.run([program, *words, str(world.folder / image)], check=True, capture_output=True, timeout=60)
+    mounted = world.folder / "mounted"
+    mounted.mkdir()
+    level_1 = lambda path: str(path).split(";", maxsplit=1)[0].rstrip(".")
+    for options, names in (("", str), (",norock,iocharset=utf8", str), (",norock,nojoliet,map=off", level_1)):
+        mount = ["mount", "-o", "loop,ro" + options, str(world.folder / "others.iso"), str(mounted)]
+        if subprocess.run(mount, capture_output=True, check=False).returncode:
+            print("     (no loop mount here)")
+            return
+        try:
+            seen = digests(mounted, names)
+        finally:
+            subprocess.run(["umount", str(mounted)], check=True, capture_output=True)
+        equal(sorted(seen.values()), sorted(expected.values()), f"files mounted{options}")
+        if names == level_1:
+            seen, expected = ({name: digest for name, digest in found.items() if not name.startswith("VIEWER/")} for found in (seen, expected))
+        equal(seen, expected, f"mounted{options}")
+
+
 # SOP class, record, what pydicom needs to know of it.
 OTHERS = [("1.2.840.10008.5.1.4.1.1.11.1", "PRESENTATION", "PR"), ("1.2.840.10008.5.1.4.1.1.88.59", "KEY OBJECT DOC", "KO"),
           ("1.2.840.10008.5.1.4.1.1.88.33", "SR DOCUMENT", "SR"), ("1.2.840.10008.5.1.4.1.1.481.3", "RT STRUCTURE SET", "RTSTRUCT"),

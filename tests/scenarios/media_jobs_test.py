@@ -150,7 +150,7 @@ def case_a_full_medium_is_told_and_tried_again(world):
     try:
         with world.node() as node:
             ask(node, "import", world.many)
-            for name in ("full.zip", "full"):
+            for name in ("full.zip", "full.iso", "full"):
                 said = ask(node, "export", "PatientID=MANY", "-o", small / name, status=1)
                 assert "No space" in said, said
                 equal(list(small.iterdir()), [], "nothing is left")
