@@ -259,6 +259,7 @@ static bool start_web(struct node *node, struct vt_err *err)
     node->web.rules = node->rules;
     node->web.ae_title = node->dicom.ae_title;
     node->web.events = node->events;
+    node->web.audit = vt_node_audit_trail(node->audit);
     node->web.jobs = node->world.jobs;
     node->web.peers = node->dicom.peers;
     node->web.inside = &node->inside;

@@ -126,6 +126,7 @@ bool vt_web_start(struct vt_web *web, struct vt_err *err)
         .rules = web->rules,
         .ae_title = web->ae_title,
         .events = web->events,
+        .audit = web->audit,
         .jobs = web->jobs,
         .users = web->users,
         .session_idle = web->session_idle,

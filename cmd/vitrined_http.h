@@ -7,6 +7,7 @@
 #include "archive/query.h"
 
 struct vt_archive;
+struct vt_audit;
 struct vt_conf;
 struct vt_console;
 struct vt_control_options;
@@ -22,6 +23,7 @@ struct vt_web {
     struct vt_query_rules rules;
     const char *ae_title;
     struct vt_events *events;
+    struct vt_audit *audit; /* NULL: no trail */
     struct vt_jobs *jobs;
     const struct vt_peers *peers;
     struct vt_control_options *inside; /* what its verbs work on */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "console/api_inside.h"
+#include "console/web_trail.h"
 #include "core/err.h"
 
 static const struct vt_route *const tables[] = { vt_qido_routes,    vt_wado_routes,  vt_stow_routes,    vt_api_routes,   vt_archive_routes,
@@ -21,6 +22,13 @@ bool vt_console_base_url(const struct vt_request *request, char *out, size_t roo
     return length > 0 && (size_t)length < room;
 }
 
+static void request_over(const struct vt_request *request, unsigned status, bool whole)
+{
+    const struct vt_console *console = vt_request_context(request);
+
+    vt_web_trail_answered(console->trail, request, status, whole);
+}
+
 struct vt_console *vt_console_start(const struct vt_console_options *options, struct vt_err *err)
 {
     struct vt_console *console = calloc(1, sizeof *console);
@@ -35,6 +43,7 @@ struct vt_console *vt_console_start(const struct vt_console_options *options, st
     console->login = vt_login_new(options->users, options->session_idle, options->events);
     console->pool = vt_pool_view_new();
     console->tickets = vt_tickets_new();
+    console->trail = options->audit ? vt_web_trail_new(options->audit, options->archive, options->ae_title) : NULL;
     struct vt_http_options http = {
         .listen = options->listen,
         .port = options->port,
@@ -50,8 +59,9 @@ struct vt_console *vt_console_start(const struct vt_console_options *options, st
         .gate = vt_login_gate,
         .gate_context = console->login,
         .context = console,
+        .over = options->audit ? request_over : NULL,
     };
-    if (!console->frames || !console->login || !console->pool || !console->tickets)
+    if (!console->frames || !console->login || !console->pool || !console->tickets || (options->audit && !console->trail))
         vt_fail(err, VT_E_NOMEM, "no memory for the console");
     else if (vt_live_listen(options->events, err) && vt_now_listen(options->events, err))
         console->http = vt_http_start(&http, err);
@@ -75,5 +85,6 @@ void vt_console_stop(struct vt_console *console)
     vt_login_free(console->login);
     vt_pool_view_free(console->pool);
     vt_tickets_free(console->tickets);
+    vt_web_trail_free(console->trail);
     free(console);
 }

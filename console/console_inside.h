@@ -9,6 +9,7 @@
 
 struct vt_pool_view;
 struct vt_tickets;
+struct vt_web_trail;
 
 struct vt_console {
     struct vt_console_options options;
@@ -17,6 +18,7 @@ struct vt_console {
     struct vt_login *login;
     struct vt_pool_view *pool;
     struct vt_tickets *tickets;
+    struct vt_web_trail *trail; /* NULL: there is no audit trail */
 };
 
 extern const struct vt_route vt_qido_routes[], vt_wado_routes[], vt_stow_routes[], vt_api_routes[];

@@ -266,9 +266,12 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
 {
     const struct vt_http *http = context;
 
-    (void)why;
-    if (*state)
-        request_free(*state);
+    struct vt_request *request = *state;
+
+    if (request && request->route && http->options.over)
+        http->options.over(request, request->status, why == MHD_REQUEST_TERMINATED_COMPLETED_OK);
+    if (request)
+        request_free(request);
     *state = NULL;
     vt_place_waits(http->places, place_of(connection));
 }

@@ -66,6 +66,8 @@ struct vt_http_options {
     vt_http_gate gate;                /* NULL: everybody may do everything */
     void *gate_context;
     void *context;                    /* vt_request_context */
+    /* A request is over; status 0: without an answer; `whole`: all of the answer was sent. NULL: nobody wants to know. */
+    void (*over)(const struct vt_request *request, unsigned status, bool whole);
 };
 
 /* VT_E_IO: the port is taken. */

@@ -72,6 +72,7 @@ static void finish(struct vt_request *request, unsigned status, const char *type
         MHD_add_response_header(response, request->headers[i].name, request->headers[i].value);
     if (type)
         MHD_add_response_header(response, "Content-Type", type);
+    request->status = status;
     if (request->in_body) {
         request->kept = response;
         request->kept_status = status;

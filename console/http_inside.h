@@ -42,6 +42,7 @@ struct vt_request {
     struct header headers[VT_HTTP_HEADERS_MAX];
     size_t header_count;
     bool answered;
+    unsigned status;            /* of the answer */
     bool in_body;               /* a piece is being taken: an answer is kept */
     struct MHD_Response *kept;
     unsigned kept_status;

@@ -10,13 +10,20 @@
 #include "console/console_inside.h"
 #include "console/multipart.h"
 #include "console/stow_json.h"
+#include "console/web_trail.h"
 #include "core/err.h"
 #include "dicom/header.h"
 #include "dicom/json.h"
 
+enum { STUDIES_MAX = 64 /* counted at a time for the audit trail */ };
 enum { ANSWER_MAX = 64 << 20, META_MAX = VT_PART10_META_MAX + 256 };
 #define VT_TAG_ERROR_COMMENT UINT32_C(0x00000902)
 #define STOW_BODY_MAX (UINT64_C(1) << 40)
+
+struct counted {
+    char study_uid[VT_UID_MAX + 1];
+    uint64_t instances;
+};
 
 struct storing {
     const struct vt_console *console;
@@ -35,6 +42,9 @@ struct storing {
 
     struct vt_buf stored, refused, others; /* items of the answer */
     size_t stored_count, refused_count, other_count;
+    struct counted studies[STUDIES_MAX]; /* of what was stored */
+    size_t study_count;
+    bool several; /* more studies than one, in all */
     bool no_space, no_resources;
 };
 
@@ -48,14 +58,41 @@ static bool put_instance(struct vt_buf *list, const char *sop_class, const char 
            vt_json_text(VT_TAG_REFERENCED_SOP_INSTANCE_UID, "UI", sop_uid, first, list, err);
 }
 
-static void tell_stored(struct storing *s, const struct vt_receive_result *result)
+static void write_trail(struct storing *s)
+{
+    for (size_t i = 0; i < s->study_count; i++)
+        vt_web_trail_stored(s->console->trail, s->request, s->studies[i].study_uid, s->studies[i].instances);
+    s->study_count = 0;
+}
+
+static void count(struct storing *s, const char *study_uid)
+{
+    size_t i = 0;
+
+    while (i < s->study_count && strcmp(s->studies[i].study_uid, study_uid) != 0)
+        i++;
+    if (i == STUDIES_MAX) {
+        write_trail(s);
+        i = 0;
+    }
+    if (i == s->study_count) {
+        s->several = s->several || i > 0;
+        snprintf(s->studies[i].study_uid, sizeof s->studies[i].study_uid, "%s", study_uid);
+        s->studies[i].instances = 0;
+        s->study_count++;
+    }
+    s->studies[i].instances++;
+}
+
+static void tell_stored(struct storing *s, const struct vt_receive_result *result, const char *series_uid)
 {
     struct vt_err err = { 0 };
     char url[1024];
     bool first = true;
 
-    snprintf(url, sizeof url, "%s/studies/%s", s->base, result->study_uid);
+    snprintf(url, sizeof url, "%s/studies/%s/series/%s/instances/%s", s->base, result->study_uid, series_uid, result->sop_uid);
     s->stored_count++;
+    count(s, result->study_uid);
     put_instance(&s->stored, s->part10.sop_class_uid, result->sop_uid, &first, &err);
     vt_json_text(0x00081190, "UR", url, &first, &s->stored, &err);
     vt_buf_append_byte(&s->stored, '}', &err);
@@ -195,7 +232,9 @@ static bool wrong_study(const struct storing *s)
 static void finish_instance(struct storing *s)
 {
     struct vt_receive_result result = { 0 };
+    char series_uid[VT_UID_MAX + 1];
 
+    vt_receive_text(s->receive, VT_TAG_SERIES_INSTANCE_UID, series_uid, sizeof series_uid);
     if (wrong_study(s)) {
         vt_receive_abandon(s->receive);
         tell_refused(s, 0xc409, "it belongs to another study than the address says");
@@ -204,7 +243,7 @@ static void finish_instance(struct storing *s)
     if (!vt_receive_commit(s->receive, &result, &s->why))
         tell_refused(s, s->why.dimse_status, s->why.text);
     else if (result.status == 0 || (result.status & 0xf000) == 0xb000)
-        tell_stored(s, &result);
+        tell_stored(s, &result, series_uid);
     else
         tell_refused(s, result.status, result.comment);
 }
@@ -272,6 +311,7 @@ static void storing_free(void *state)
 {
     struct storing *s = state;
 
+    write_trail(s); /* what was stored stays so, however the request ended */
     vt_multipart_fini(&s->reader);
     vt_receive_free(s->receive);
     vt_stow_json_free(s->json);
@@ -364,6 +404,17 @@ static bool put_sequence(struct vt_buf *out, uint32_t tag, const struct vt_buf *
     return ok;
 }
 
+/* Where the study is now, when it is one. */
+static bool put_study_url(const struct storing *s, struct vt_buf *out, bool *first, struct vt_err *err)
+{
+    char url[1024];
+
+    if (s->study_count == 0 || s->several)
+        return true;
+    snprintf(url, sizeof url, "%s/studies/%s", s->base, s->studies[0].study_uid);
+    return vt_json_text(0x00081190, "UR", url, first, out, err);
+}
+
 static void store(struct vt_request *request)
 {
     struct storing *s = vt_request_state(request);
@@ -380,7 +431,7 @@ static void store(struct vt_request *request)
         return;
     }
     store_json(s);
-    bool ok = vt_buf_append_byte(&out, '{', &err) && vt_json_charset(&first, &out, &err) &&
+    bool ok = vt_buf_append_byte(&out, '{', &err) && vt_json_charset(&first, &out, &err) && put_study_url(s, &out, &first, &err) &&
               put_sequence(&out, VT_TAG_REFERENCED_SOP_SEQUENCE, &s->stored, &first, &err) &&
               put_sequence(&out, VT_TAG_FAILED_SOP_SEQUENCE, &s->refused, &first, &err) &&
               put_sequence(&out, 0x0008119a, &s->others, &first, &err) && vt_buf_append_text(&out, "}\n", &err);

@@ -7,9 +7,11 @@
 #include <unistd.h>
 
 #include "archive/admin.h"
+#include "archive/study_patient.h"
 #include "console/http_rules.h"
 #include "console/instances.h"
 #include "console/wado_inside.h"
+#include "console/web_trail.h"
 #include "core/err.h"
 #include "media/slide_import.h"
 
@@ -238,6 +240,7 @@ void vt_delete_part(struct vt_request *request)
     const struct vt_admin admin = { .archive = console->options.archive,
                                     .who = *user ? user : "dicomweb",
                                     .committed = reason && *reason };
+    struct vt_study_patient patient;
     struct vt_err err = { 0 };
     uint64_t instances = 0;
     int64_t id = 0;
@@ -248,9 +251,14 @@ void vt_delete_part(struct vt_request *request)
         ok = ok && vt_uid_usable(uids[i]);
     }
     const struct vt_admin_part part = { uids[0], uids[1], uids[2] };
-    if (!ok || !uids[0])
+    if (!ok || !uids[0]) {
         vt_answer_error(request, 400, "UIDs are needed, and no more than %d bytes of a reason.", REASON_MAX);
-    else if (vt_admin_part_delete(&admin, &part, reason ? reason : "", &id, &instances, &err))
+        return;
+    }
+    vt_study_patient(admin.archive, uids[0], &patient);
+    bool done = vt_admin_part_delete(&admin, &part, reason ? reason : "", &id, &instances, &err);
+    vt_web_trail_deleted(console->trail, request, uids[0], &patient, instances, done);
+    if (done)
         vt_answer_bytes(request, 204, NULL, "", 0);
     else if (err.code == VT_E_DENIED)
         vt_answer_error(request, 409, admin.committed ? "%s." : "%s; here: give ?reason=.", err.text);

@@ -65,6 +65,7 @@ static const struct {
 } meanings[] = {
     { VT_AUDIT_APPLICATION, "Application Activity" },
     { VT_AUDIT_BEGIN_TRANSFERRING, "Begin Transferring DICOM Instances" },
+    { VT_AUDIT_ACCESSED, "DICOM Instances Accessed" },
     { VT_AUDIT_TRANSFERRED, "DICOM Instances Transferred" },
     { VT_AUDIT_STUDY_DELETED, "DICOM Study Deleted" },
     { VT_AUDIT_EXPORT, "Export" },

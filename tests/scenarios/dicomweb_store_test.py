@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """What changes the archive by DICOMweb: instances as DICOM JSON with bulk data (STOW-RS), judged by pydicom; studies, series and
 instances deleted; and what of it stands in the audit trail."""
+import base64
 import io
 import json
 import os
@@ -10,7 +11,8 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import pydicom
 import pydicom.encaps
 import rawdicom as raw
-from cases import equal, run
+from audit_test import Trail
+from cases import equal, run, until
 from dicomweb_test import AS_STORED, ROOT, World, multipart, parts_of, value
 from node import work_folder
 from PIL import Image
@@ -305,9 +307,38 @@ def case_only_what_is_there_is_deleted(world):
     equal(counts(world, 83), (1, 2, {"1": 2}))
 
 
+# ---- the audit trail ----
+
+def case_who_searched_looked_fetched_stored_and_deleted_is_in_the_audit_trail(world):
+    trail = Trail(world.folder / "audit.xml")
+    study, begun = f"{ROOT}.84", len(trail.messages())
+    put(world, 84, 1, 3)
+    instance = f"/studies/{study}/series/{study}.1/instances/{study}.1.1"
+    for _ in range(3):
+        for place in (instance + "/frames/1", instance + "/rendered", f"/studies/{study}/metadata", f"/studies/{study}", instance + "/file"):
+            equal(world.web(place, Accept="*/*")[0], 200, place)
+        equal(world.web(f"/studies?StudyInstanceUID={study}&PatientName=Yama*")[0], 200)
+    equal(world.web(instance, "DELETE")[0], 204)
+    equal(world.web(f"/studies/{study}/series/1.2", "DELETE")[0], 404)
+
+    def of_study(event):
+        return [m for m in trail.messages()[begun:] if m.event == event and m.id("Study Instance UID") == study]
+    until(lambda: len(of_study("110105")) == 2, "both deletions")
+    gone, failed = of_study("110105")
+    equal((gone.outcome, gone.id("Patient Number"), failed.outcome), ("0", 'JSON "1"', "4"))
+    came, *went = of_study("110104")
+    equal((came.users, came.hosts[0], came.id("Patient Number")), (["anonymous", "VITRINE"], "127.0.0.1", 'JSON "1"'))
+    sop = came.objects["Study Instance UID"].find("ParticipantObjectDescription/SOPClass")
+    equal((sop.get("NumberOfInstances"), len(went)), ("3", 2), "the study and the file, once each")
+    equal(len(of_study("110103")), 1, "looked at, once in a while")
+    asked = [base64.b64decode(m.objects["SOP Class UID"].findtext("ParticipantObjectQuery")).decode() for m in trail.messages()[begun:]
+             if m.event == "110112"]
+    equal([q for q in asked if study in q], [f"/dicom-web/studies?StudyInstanceUID={study}&PatientName=Yama*"])
+
+
 if __name__ == "__main__":
     with work_folder("dicomweb-store") as work:
-        scene = World(work)
+        scene = World(work, ["audit.target=file:" + work + "/audit.xml"])
         with scene.node:
             failed = run(globals(), scene)
             ended = scene.node.stop()

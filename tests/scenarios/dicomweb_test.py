@@ -24,10 +24,10 @@ OCTETS = "multipart/related; type=application/octet-stream; transfer-syntax=*"
 
 
 class World:
-    def __init__(self, folder):
+    def __init__(self, folder, options=()):
         self.folder = pathlib.Path(folder)
         self.made = samples.make(self.folder)
-        self.node = Node(self.folder / "archive", ["http.origins=https://viewer.example, http://localhost:3000"])
+        self.node = Node(self.folder / "archive", ["http.origins=https://viewer.example, http://localhost:3000", *options])
 
     def files(self):
         return [path for paths in self.made.values() for path in paths]
@@ -85,6 +85,9 @@ def case_stow_stores_every_sample_byte_for_byte(world):
     equal((status, headers["Content-Type"]), (200, "application/dicom+json"), answer[:500])
     done = json.loads(answer)
     equal(len(done["00081199"]["Value"]), len(world.files()))
+    for item in done["00081199"]["Value"]:
+        where = value(item, "00081190")
+        equal((where.endswith("/instances/" + value(item, "00081155")), world.ask("/dicom-web" + where.partition("/dicom-web")[2])[0]), (True, 200), where)
     equal("00081198" in done, False)
     for path in world.files():
         status, headers, got = world.web(instance_path(path), Accept=AS_STORED)
