@@ -97,8 +97,10 @@ bool vt_media_export_run(struct vt_media_exporting *exporting, const struct vt_e
         *err = why;
         return false;
     }
-    if (!vt_export(call, &result, err))
-        return false;
+    bool ok = vt_export(call, &result, err);
+    exporting->matched = result.matched;
+    if (!ok)
+        return err->code == VT_E_NOTFOUND && result.matched > 0 ? vt_fail_context(err, "the medium is away") : false;
     if (result.failed + result.left_out > 0)
         vt_fail(err, VT_E_STATUS, "%llu instances did not go, %llu were left out", (unsigned long long)result.failed,
                 (unsigned long long)result.left_out);
@@ -122,8 +124,8 @@ enum vt_job_end vt_media_export_end(const struct vt_media_exporting *exporting, 
     if (err->code == VT_E_INVALID || err->code == VT_E_EXISTS || err->code == VT_E_LIMIT || err->code == VT_E_UNSUPPORTED ||
         err->code == VT_E_DENIED)
         return VT_JOB_END_FAILED;
-    /* Nothing matches; or the medium it goes to is away. */
-    return err->code == VT_E_NOTFOUND && folder_is_there(call->output) ? VT_JOB_END_FAILED : VT_JOB_END_AGAIN;
+    /* Nothing matches; or the medium it goes to is away, or was for a moment. */
+    return err->code == VT_E_NOTFOUND && exporting->matched == 0 && folder_is_there(call->output) ? VT_JOB_END_FAILED : VT_JOB_END_AGAIN;
 }
 
 /* ---- the kind ---- */

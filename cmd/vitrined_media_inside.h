@@ -40,7 +40,7 @@ void vt_media_of(struct vt_job_world *world, int64_t id,
 struct vt_media_exporting {
     struct vt_job_run *run;
     size_t written;                    /* media that an earlier run read back; 0: none */
-    uint64_t done, total;              /* instances */
+    uint64_t done, total, matched;     /* instances */
 };
 /* The options of the arguments as a call; words must hold VT_MEDIA_WORDS_MAX. Its callbacks tell the run. */
 bool vt_media_export_call(struct vt_media_exporting *exporting, struct vt_job_world *world, const struct json_t *arguments,

@@ -223,6 +223,7 @@ static bool run(struct vt_exporting *exporting, struct vt_err *err)
     VT_AUTO(vt_plan) plan = query ? vt_plan_make(query, err) : NULL;
     struct totals totals;
     bool ok = plan && add_up(call, plan, &totals, err);
+    exporting->result.matched = ok ? totals.instances : 0;
     VT_AUTO(vt_cursor) cursor = ok ? vt_index_select(vt_archive_index(call->archive), plan, err) : NULL;
 
     if (!cursor || !write_all(exporting, cursor, &totals, err))

@@ -38,6 +38,7 @@ struct vt_export_call {
 };
 
 struct vt_export_result {
+    uint64_t matched;   /* instances; told of what failed, too */
     uint64_t instances, failed, left_out, media, bytes, transcoded;
     int64_t verified;   /* ns of reading back */
 };
