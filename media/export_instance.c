@@ -13,10 +13,9 @@
 #include "dicom/render.h"
 #include "media/deidentify.h"
 #include "media/export_inside.h"
+#include "media/iso.h"
 
 enum { META_MAX = 4096, PIXEL_HEADER = 12, DELIMITER = 8 };
-
-#define ISO_FILE_MAX (UINT64_C(0xffffffff) - VT_EXPORT_SECTOR)
 
 /* What goes out of it: bytes that come first, then a part of a file, or of other bytes. */
 struct source {
@@ -245,7 +244,7 @@ static bool fits(const struct vt_exporting *exporting, uint64_t size, struct vt_
 
     if (capacity && need > capacity)
         return vt_fail(err, VT_E_LIMIT, "it does not fit on one medium");
-    if (exporting->form == VT_MEDIUM_ISO && size > ISO_FILE_MAX)
+    if (exporting->form == VT_MEDIUM_ISO && size > VT_ISO_FILE_MAX)
         return vt_fail(err, VT_E_LIMIT, "a file of an ISO 9660 image has less than 4 GiB");
     return true;
 }

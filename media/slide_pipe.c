@@ -83,7 +83,7 @@ static bool start(struct vt_slide_pipe *pipe, const struct vt_slide_taker *taker
     int failed = pthread_create(&lane->thread, NULL, work, lane);
     if (failed) {
         errno = failed;
-        return vt_fail_errno(err, "a thread for a slide");
+        return vt_fail_errno(err, "a thread for blocks on their way");
     }
     pipe->lane_count++;
     return true;
@@ -96,7 +96,7 @@ struct vt_slide_pipe *vt_slide_pipe_new(const struct vt_slide_taker *takers, siz
 
     if (!made || posix_memalign(&memory, ALIGNMENT, VT_SLIDE_PIPE_BLOCKS * VT_SLIDE_PIPE_BLOCK) != 0) {
         free(made);
-        vt_fail(err, VT_E_NOMEM, "no memory for a slide");
+        vt_fail(err, VT_E_NOMEM, "no memory for blocks on their way");
         return NULL;
     }
     made->memory = memory;
