@@ -22,6 +22,8 @@ struct sending {
     struct vt_instances instances;
     size_t next;                          /* instance */
     char transfer_syntax[VT_UID_MAX + 1]; /* asked for; "": as stored */
+    char also[VT_ACCEPT_MAX][VT_UID_MAX + 1]; /* taken as well: what is stored so goes as it is */
+    size_t also_count;
     bool single;                          /* application/dicom without multipart, of one instance */
     bool must;                            /* else what cannot be transcoded goes as it is stored */
     struct vt_boundary boundary;
@@ -46,7 +48,17 @@ static void sending_free(void *state)
     free(sending);
 }
 
-/* What the instance goes out as; "" in *to: as it is stored. */
+/* Does the client take that syntax? */
+static bool takes(const struct sending *sending, const char *syntax)
+{
+    bool taken = !*sending->transfer_syntax || strcmp(sending->transfer_syntax, syntax) == 0;
+
+    for (size_t i = 0; !taken && i < sending->also_count; i++)
+        taken = strcmp(sending->also[i], syntax) == 0;
+    return taken;
+}
+
+/* What the instance goes out as. */
 static bool prepare(struct sending *sending, struct vt_err *err)
 {
     struct vt_stored *stored = &sending->stored;
@@ -57,8 +69,7 @@ static bool prepare(struct sending *sending, struct vt_err *err)
                                  .to = sending->transfer_syntax };
     struct vt_err why = { 0 };
 
-    sending->as_stored =
-        !*sending->transfer_syntax || strcmp(sending->transfer_syntax, stored->entry.transfer_syntax) == 0;
+    sending->as_stored = takes(sending, stored->entry.transfer_syntax);
     if (sending->as_stored)
         return true;
     if (vt_transcode(&what, &sending->other, &why))
@@ -164,27 +175,65 @@ static ptrdiff_t pull(void *state, uint64_t position, uint8_t *bytes, size_t siz
     }
 }
 
-/* The first range that we can serve: application/dicom, in its transfer syntax. */
+/* Takes stored bytes in any syntax. */
+static bool takes_any(const struct vt_media_range *range)
+{
+    return strcmp(range->type, "*/*") == 0 || strcmp(range->transfer_syntax, "*") == 0;
+}
+
+static bool is_single(const struct vt_media_range *range, unsigned levels)
+{
+    return levels == 3 && !range->multipart && strcmp(range->type, "*/*") != 0;
+}
+
+/* Those of application/dicom that we can serve, in their order. */
+static size_t pick(const struct vt_accept *accept, const struct vt_media_range *out[VT_ACCEPT_MAX])
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < accept->count; i++) {
+        const struct vt_media_range *range = &accept->ranges[i];
+        bool known = !*range->transfer_syntax || takes_any(range) || vt_transfer_syntax_find(range->transfer_syntax);
+        if (vt_media_takes(range, "application/dicom") && known)
+            out[count++] = range;
+    }
+    return count;
+}
+
+/* One that takes stored bytes whatever they are, else the first; then the others of its form say what may go as it is stored. */
 static bool choose(const struct vt_request *request, unsigned levels, struct sending *sending)
 {
+    const struct vt_media_range *ranges[VT_ACCEPT_MAX], *chosen = NULL;
     struct vt_accept accept;
 
     vt_accept_read(vt_request_header(request, "Accept"), &accept);
-    for (size_t i = 0; i < accept.count; i++) {
-        const struct vt_media_range *range = &accept.ranges[i];
-        if (!vt_media_takes(range, "application/dicom"))
-            continue;
-        bool named = *range->transfer_syntax && strcmp(range->transfer_syntax, "*") != 0;
-        if (named && !vt_transfer_syntax_find(range->transfer_syntax))
-            continue;
-        bool any = strcmp(range->type, "*/*") == 0 || strcmp(range->transfer_syntax, "*") == 0;
-        snprintf(sending->transfer_syntax, sizeof sending->transfer_syntax, "%s",
-                 named ? range->transfer_syntax : any ? "" : VT_UID_EXPLICIT_LE);
-        sending->must = named;
-        sending->single = levels == 3 && !range->multipart && strcmp(range->type, "*/*") != 0;
+    size_t count = pick(&accept, ranges);
+    for (size_t i = 0; i < count && !chosen; i++)
+        chosen = takes_any(ranges[i]) ? ranges[i] : NULL;
+    if (!chosen && count > 0)
+        chosen = ranges[0];
+    if (!chosen)
+        return false;
+    sending->single = is_single(chosen, levels);
+    if (takes_any(chosen))
         return true;
-    }
-    return false;
+    sending->must = *chosen->transfer_syntax;
+    snprintf(sending->transfer_syntax, sizeof sending->transfer_syntax, "%s", sending->must ? chosen->transfer_syntax : VT_UID_EXPLICIT_LE);
+    for (size_t i = 0; i < count; i++)
+        if (is_single(ranges[i], levels) == sending->single)
+            snprintf(sending->also[sending->also_count++], VT_UID_MAX + 1, "%s",
+                     *ranges[i]->transfer_syntax ? ranges[i]->transfer_syntax : VT_UID_EXPLICIT_LE);
+    return true;
+}
+
+/* As a single part with ranges, when it is stored in a syntax that the client takes. */
+static bool answer_part(struct vt_request *request, const struct sending *sending)
+{
+    bool done = vt_part_of_instance(request, sending->transfer_syntax);
+
+    for (size_t i = 0; !done && i < sending->also_count; i++)
+        done = vt_part_of_instance(request, sending->also[i]);
+    return done;
 }
 
 static void retrieve(struct vt_request *request, unsigned levels)
@@ -200,7 +249,7 @@ static void retrieve(struct vt_request *request, unsigned levels)
     vt_buf_init(&sending->head, HEAD_MAX);
     vt_boundary_new(&sending->boundary);
     bool acceptable = choose(request, levels, sending);
-    if (acceptable && sending->single && vt_part_of_instance(request, sending->transfer_syntax)) {
+    if (acceptable && sending->single && answer_part(request, sending)) {
         sending_free(sending);
         return;
     }

@@ -203,6 +203,23 @@ def case_a_study_comes_as_parts_in_explicit_form_by_default(world):
     equal(world.web("/studies/1.2.3", Accept=AS_STORED)[0], 404)
 
 
+def case_stored_bytes_go_to_whoever_takes_them_in_any_item_of_accept(world):
+    """However low its quality is: what is stored is never decoded for one who takes it as it is."""
+    jpeg, multi = (instance_path(world.made[k][0]) for k in ("jpeg", "multi"))
+    part = 'multipart/related; type="application/dicom"'
+    for accept in (f"{part}; transfer-syntax={raw.EXPLICIT}, {part}; transfer-syntax=*; q=0.1", f"{part}, */*; q=0.1", "*/*",
+                   f"{part}; transfer-syntax={raw.EXPLICIT}, {part}; transfer-syntax={raw.JPEG_BASELINE}; q=0.1"):
+        status, headers, body = world.web(jpeg, Accept=accept)
+        equal((status, [k for k, _ in parts_of(headers, body)]), (200, ["application/dicom;transfer-syntax=" + raw.JPEG_BASELINE]), accept)
+    for accept in (f"application/dicom; transfer-syntax={raw.EXPLICIT}, application/dicom; transfer-syntax=*; q=0.1",
+                   f"application/dicom, application/dicom; transfer-syntax={raw.JPEG_BASELINE}; q=0.1"):
+        status, headers, body = world.web(jpeg, Accept=accept)
+        equal((status, headers["Content-Type"], headers["Accept-Ranges"]), (200, "application/dicom;transfer-syntax=" + raw.JPEG_BASELINE, "bytes"), accept)
+    status, headers, body = world.web(multi, Accept=f"{part}; transfer-syntax=1.2.840.10008.1.2.4.80, {part}; transfer-syntax=1.2.840.10008.1.2.4.90")
+    equal([k for k, _ in parts_of(headers, body)], ["application/dicom;transfer-syntax=1.2.840.10008.1.2.4.80"], "none of them is stored: the first")
+    equal(world.web(jpeg, Accept=f"{part}; transfer-syntax=9.9.9")[0], 406)
+
+
 def case_metadata_are_what_pydicom_reads(world):
     for kind in ("ct", "mr", "multi", "big", "deflated"):
         path = world.made[kind][0]
