@@ -10,9 +10,17 @@
 #include "dicom/header.h"
 #include "media/fileset.h"
 
-enum { KEYS_MAX = 12, NONE = 0, KEY_TEXT_MAX = 256, LEVELS = 4, RECORD_MAX = 64 << 10 };
+enum { KEYS_MAX = 12, NONE = 0, KEY_TEXT_MAX = 256, LEVELS = 4, RECORD_MAX = 16 << 20 };
+enum {
+    RELATIONSHIP_TYPE = 0x0040a010,
+    VERIFICATION_DATE_TIME = 0x0040a030,
+    VERIFYING_OBSERVERS = 0x0040a073,
+    VERIFICATION_FLAG = 0x0040a493,
+    CONTENT_SEQUENCE = 0x0040a730,
+};
 
-/* A key of a record; `otherwise` stands in when the instance has no value and the record must have one. */
+/* A key of a record; `otherwise` stands in when the instance has no value and the record must have one. The tags of what is only found
+ * deeper in the instance are in put_deeper. */
 struct key {
     uint32_t tag;
     const char *vr, *otherwise;   /* NULL: empty, or left out when `optional` */
@@ -39,6 +47,7 @@ static const struct record_type series = { "SERIES", { { VT_TAG_MODALITY, "CS", 
 #define NUMBER { VT_TAG_INSTANCE_NUMBER, "IS", "1", false }
 #define CONTENT { VT_TAG_CONTENT_DATE, "DA", "19000101", false }, { VT_TAG_CONTENT_TIME, "TM", "000000", false }
 #define CONCEPT { VT_TAG_CONCEPT_NAME_CODE_SEQUENCE, "SQ", NULL, true }
+#define MODIFIERS { CONTENT_SEQUENCE, "SQ", NULL, true }
 
 #define PLAN { 0x300a0002, "SH", "UNNAMED", false }, { 0x300a0006, "DA", NULL, false }, { 0x300a0007, "TM", NULL, false }
 #define TREATED { 0x30080250, "DA", NULL, false }, { 0x30080251, "TM", NULL, false }
@@ -50,10 +59,11 @@ static const struct {
     const char *sop_class;
     struct record_type type;
 } leaves[] = {
-    { "1.2.840.10008.5.1.4.1.1.88.59", { "KEY OBJECT DOC", { CONTENT, NUMBER, CONCEPT } } },
+    { "1.2.840.10008.5.1.4.1.1.88.59", { "KEY OBJECT DOC", { CONTENT, NUMBER, CONCEPT, MODIFIERS } } },
     { "1.2.840.10008.5.1.4.1.1.88.",
       { "SR DOCUMENT",
-        { CONTENT, NUMBER, CONCEPT, { 0x0040a491, "CS", "PARTIAL", false }, { 0x0040a493, "CS", "UNVERIFIED", false } } } },
+        { CONTENT, NUMBER, { VERIFICATION_DATE_TIME, "DT", NULL, true }, CONCEPT, { 0x0040a491, "CS", "PARTIAL", false },
+          { VERIFICATION_FLAG, "CS", "UNVERIFIED", false }, MODIFIERS } } },
     { "1.2.840.10008.5.1.4.1.1.9.", { "WAVEFORM", { CONTENT, NUMBER } } },
     { "1.2.840.10008.5.1.4.1.1.104.",
       { "ENCAP DOC",
@@ -87,7 +97,9 @@ static const struct {
           { 0x00289002, "UL", NULL, false } } } },
     { "1.2.840.10008.5.1.4.1.1.78.", { "MEASUREMENT", { CONTENT, NUMBER } } },
 };
-static const struct record_type image = { "IMAGE", { { VT_TAG_IMAGE_TYPE, "CS", NULL, true }, NUMBER } };
+static const struct record_type image = { "IMAGE", { { VT_TAG_IMAGE_TYPE, "CS", NULL, true },
+                                                     { 0x00081140, "SQ", NULL, true },
+                                                     NUMBER } };
 
 /* Records as numbers + 1; NONE: there is none. */
 struct record {
@@ -151,11 +163,91 @@ static void name_nobody(const struct vt_header *header, char out[static 17])
     snprintf(out, 17, "NOID%08X", sum);
 }
 
+/* ---- keys of reports (PS3.3 F.5.23, F.5.24) ---- */
+
+static bool modifies_the_concept(const struct vt_element *item, enum vt_encoding encoding)
+{
+    struct vt_element element;
+    char text[KEY_TEXT_MAX];
+
+    if (!vt_element_find(item->value, (size_t)item->length, encoding, RELATIONSHIP_TYPE, &element))
+        return false;
+    vt_element_text(&element, text, sizeof text);
+    return strcmp(text, "HAS CONCEPT MOD") == 0;
+}
+
+static bool put_item(struct vt_writer *w, const struct vt_element *item, enum vt_encoding encoding, struct vt_err *err)
+{
+    struct vt_element element;
+    struct vt_walk walk;
+    bool more, ok = vt_write_item_begin(w, err);
+
+    vt_walk_item(&walk, item, encoding);
+    while (ok && (ok = vt_walk_next(&walk, &element, &more, err)) && more)
+        ok = vt_write_element(w, &element, encoding, err);
+    return ok && vt_write_item_end(w, err);
+}
+
+/* Of the content only what modifies the report's title. */
+static bool put_modifiers(struct vt_writer *w, const struct vt_element *content, enum vt_encoding encoding, struct vt_err *err)
+{
+    size_t start = w->buf->size, items = 0;
+    struct vt_element item;
+    struct vt_walk walk;
+    bool more, ok = vt_write_sequence_begin(w, CONTENT_SEQUENCE, err);
+
+    vt_walk_items(&walk, content, encoding);
+    while (ok && (ok = vt_walk_next(&walk, &item, &more, err)) && more)
+        if (modifies_the_concept(&item, encoding)) {
+            ok = put_item(w, &item, encoding, err);
+            items++;
+        }
+    ok = ok && vt_write_sequence_end(w, err);
+    if (ok && items == 0)
+        w->buf->size = start;
+    return ok;
+}
+
+/* When it was verified last. */
+static bool put_verified(struct vt_writer *w, const struct vt_element *observers, enum vt_encoding encoding, struct vt_err *err)
+{
+    char last[KEY_TEXT_MAX] = "", text[KEY_TEXT_MAX];
+    struct vt_element item, element;
+    struct vt_walk walk;
+    bool more, ok;
+
+    vt_walk_items(&walk, observers, encoding);
+    while ((ok = vt_walk_next(&walk, &item, &more, err)) && more)
+        if (vt_element_find(item.value, (size_t)item.length, encoding, VERIFICATION_DATE_TIME, &element)) {
+            vt_element_text(&element, text, sizeof text);
+            if (strcmp(text, last) > 0)
+                memcpy(last, text, sizeof last);
+        }
+    return ok && (!last[0] || vt_write_text(w, VERIFICATION_DATE_TIME, "DT", last, err));
+}
+
+/* Where else in the instance the value of a key is found. */
+static const struct {
+    uint32_t tag, source;
+    bool (*put)(struct vt_writer *w, const struct vt_element *source, enum vt_encoding encoding, struct vt_err *err);
+} deeper[] = { { CONTENT_SEQUENCE, CONTENT_SEQUENCE, put_modifiers }, { VERIFICATION_DATE_TIME, VERIFYING_OBSERVERS, put_verified } };
+
+static bool put_deeper(struct vt_writer *w, size_t i, const struct vt_header *header, struct vt_err *err)
+{
+    struct vt_element source;
+
+    return !vt_header_find(header, deeper[i].source, &source) || !source.value || source.length == 0 ||
+           deeper[i].put(w, &source, vt_header_encoding(header), err);
+}
+
 static bool put_key(struct vt_writer *w, const struct key *key, const struct vt_header *header, struct vt_err *err)
 {
     struct vt_element element;
     char text[KEY_TEXT_MAX];
 
+    for (size_t i = 0; i < VT_COUNT(deeper); i++)
+        if (deeper[i].tag == key->tag)
+            return put_deeper(w, i, header, err);
     if (vt_header_find(header, key->tag, &element) && element.value && element.length > 0 &&
         (element.undefined_length || strcmp(element.vr, "SQ") == 0 ||
          vt_element_text(&element, text, sizeof text) > 0))

@@ -99,6 +99,78 @@ static void a_class_without_a_record_of_its_own_is_refused(void **state)
     assert_true(add(directory, header, "1.2.840.10008.5.1.4.1.1.88.11", "1.9.1", path, &err));
 }
 
+static void put_code(struct vt_writer *w, uint32_t tag, const char *code)
+{
+    struct vt_err err = { 0 };
+
+    assert_true(vt_write_sequence_begin(w, tag, &err) && vt_write_item_begin(w, &err) &&
+                vt_write_text(w, 0x00080100, "SH", code, &err) && vt_write_item_end(w, &err) && vt_write_sequence_end(w, &err));
+}
+
+static void put_content(struct vt_writer *w, const char *relationship, const char *code)
+{
+    struct vt_err err = { 0 };
+
+    assert_true(vt_write_item_begin(w, &err) && vt_write_text(w, 0x0040a010, "CS", relationship, &err));
+    put_code(w, 0x0040a043, code);
+    assert_true(vt_write_item_end(w, &err));
+}
+
+/* A verified report whose title has one modifier. */
+static void read_report(struct vt_header *header)
+{
+    static const char *const verified[] = { "20200101", "20200303", "20200202" };
+    VT_AUTO_BUF(bytes, 4096);
+    struct vt_writer w = { &bytes, VT_IMPLICIT_LE };
+    struct vt_err err = { 0 };
+
+    assert_true(vt_write_text(&w, VT_TAG_STUDY_INSTANCE_UID, "UI", "1.2", &err) &&
+                vt_write_text(&w, VT_TAG_SERIES_INSTANCE_UID, "UI", "1.3", &err) && vt_write_sequence_begin(&w, 0x0040a073, &err));
+    for (size_t i = 0; i < VT_COUNT(verified); i++)
+        assert_true(vt_write_item_begin(&w, &err) && vt_write_text(&w, 0x0040a030, "DT", verified[i], &err) &&
+                    vt_write_item_end(&w, &err));
+    assert_true(vt_write_sequence_end(&w, &err) && vt_write_text(&w, 0x0040a493, "CS", "VERIFIED", &err) &&
+                vt_write_sequence_begin(&w, 0x0040a730, &err));
+    put_content(&w, "CONTAINS", "FINDING");
+    put_content(&w, "HAS CONCEPT MOD", "LANGUAGE");
+    assert_true(vt_write_sequence_end(&w, &err));
+    vt_header_reset(header, VT_IMPLICIT_LE, false, &VT_ELEMENT_LIMITS_DEFAULT);
+    assert_true(vt_header_feed(header, bytes.data, bytes.size, &err) && vt_header_finish(header, &err));
+}
+
+static bool has(const struct vt_buf *bytes, const char *text)
+{
+    return memmem(bytes->data, bytes->size, text, strlen(text)) != NULL;
+}
+
+static void a_report_has_what_modifies_its_title_and_when_it_was_verified_last(void **state)
+{
+    VT_AUTO(vt_directory) directory = vt_directory_new();
+    VT_AUTO(vt_header) header = vt_header_new();
+    VT_AUTO_BUF(bytes, 1 << 20);
+    struct vt_err err = { 0 };
+    char path[PATH_ROOM];
+
+    (void)state;
+    read_report(header);
+    assert_true(add(directory, header, "1.2.840.10008.5.1.4.1.1.88.33", "1.9.1", path, &err));
+    assert_true(vt_directory_write(directory, &bytes, &err));
+    assert_true(has(&bytes, "LANGUAGE"));
+    assert_true(has(&bytes, "20200303"));
+    assert_false(has(&bytes, "FINDING"));
+    assert_false(has(&bytes, "20200202"));
+}
+
+static bool make_report(void *context, struct vt_err *err)
+{
+    VT_AUTO(vt_directory) directory = vt_directory_new();
+    char path[PATH_ROOM];
+
+    if (!directory)
+        return vt_fail(err, VT_E_NOMEM, "no memory");
+    return add(directory, context, "1.2.840.10008.5.1.4.1.1.88.33", "1.9.1", path, err);
+}
+
 static bool make(void *context, struct vt_err *err)
 {
     VT_AUTO(vt_directory) directory = vt_directory_new();
@@ -117,6 +189,8 @@ static void each_allocation_may_fail(void **state)
     (void)state;
     read_instance(header, 1, 1, 1, true);
     vt_torture(make, header);
+    read_report(header);
+    vt_torture(make_report, header);
 }
 
 int main(void)
@@ -124,6 +198,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(instances_go_below_their_patient_study_and_series),
         cmocka_unit_test(a_class_without_a_record_of_its_own_is_refused),
+        cmocka_unit_test(a_report_has_what_modifies_its_title_and_when_it_was_verified_last),
         cmocka_unit_test(each_allocation_may_fail),
     };
 

@@ -76,6 +76,54 @@ def case_each_profile_holds_what_it_allows_and_the_rest_without_loss(world):
         equal(errors(target / "DICOMDIR"), set(), f"{profile}: the DICOMDIR")
 
 
+def code(value, meaning):
+    item = pydicom.Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, "DCM", meaning
+    return pydicom.Sequence([item])
+
+
+def report(study, sop_class, modality):
+    """With what a directory record needs of the inside of a report."""
+    ds = media.instance("KEYS", study, media.generate_uid(), 1)
+    ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = sop_class
+    for name in ("Rows", "Columns", "PixelData"):
+        delattr(ds, name)
+    ds.Modality, ds.ContentDate, ds.ContentTime, ds.CompletionFlag, ds.VerificationFlag = modality, "20200101", "101010", "COMPLETE", "VERIFIED"
+    ds.ConceptNameCodeSequence = code("113000", "Of Interest")
+    modifier, finding, observer = pydicom.Dataset(), pydicom.Dataset(), pydicom.Dataset()
+    modifier.RelationshipType, modifier.ValueType = "HAS CONCEPT MOD", "CODE"
+    modifier.ConceptNameCodeSequence, modifier.ConceptCodeSequence = code("121049", "Language of Content Item"), code("ENG", "English")
+    finding.RelationshipType, finding.ValueType, finding.TextValue = "CONTAINS", "TEXT", "nothing"
+    finding.ConceptNameCodeSequence = code("121071", "Finding")
+    observer.VerificationDateTime = "20200102030405"
+    ds.ContentSequence, ds.VerifyingObserverSequence = pydicom.Sequence([modifier, finding]), pydicom.Sequence([observer])
+    return ds
+
+
+def keys(directory):
+    """Of each record below a series: what stands in it beside the directory's own elements."""
+    return {str(record.ReferencedSOPInstanceUIDInFile): {element.keyword: str(element.value) for element in record if element.tag.group != 4}
+            for record in pydicom.dcmread(directory).DirectoryRecordSequence if "ReferencedFileID" in record}
+
+
+def case_records_have_the_keys_that_dcmmkdir_gives_them(world):
+    study = media.generate_uid()
+    image = media.instance("KEYS", study, media.generate_uid(), 1)
+    named = pydicom.Dataset()
+    named.ReferencedSOPClassUID, named.ReferencedSOPInstanceUID = media.CT, "1.2.826.1"
+    image.ReferencedImageSequence = pydicom.Sequence([named])
+    paths = []
+    for ds in (image, report(study, "1.2.840.10008.5.1.4.1.1.88.33", "SR"), report(study, "1.2.840.10008.5.1.4.1.1.88.59", "KO")):
+        paths.append(world.folder / f"key{len(paths)}.dcm")
+        ds.save_as(paths[-1], write_like_original=False)
+    archive, ours, theirs = world.folder / "keys", world.folder / "keys-ours", world.folder / "keys-theirs"
+    world.take(*paths, archive=archive)
+    equal(world.run(archive, "export", "PatientID=KEYS", "-o", ours).returncode, 0, "export")
+    shutil.copytree(ours / "DICOM", theirs / "DICOM")
+    subprocess.run(["dcmmkdir", "-Pgp", "+r", "DICOM"], cwd=theirs, check=True, capture_output=True, timeout=60)
+    equal(keys(ours / "DICOMDIR"), keys(theirs / "DICOMDIR"), "keys of the records")
+
+
 def case_a_private_transfer_syntax_is_told_and_the_rest_goes(world):
     archive, path = world.folder / "private", world.folder / "private.dcm"
     ds = media.instance("PRIV", "2.25.91", "2.25.92", 1)
