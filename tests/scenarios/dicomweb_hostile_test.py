@@ -148,6 +148,27 @@ def case_bodies_are_bounded_and_judged(world):
     world.serves()
 
 
+def case_json_that_is_none_is_refused_and_costs_no_memory(world):
+    def send(text, more=b""):
+        head = 'Content-Type: multipart/related; type="application/dicom+json"; boundary=b\r\n'
+        body = b"--b\r\nContent-Type: application/dicom+json\r\n\r\n" + text + b"\r\n" + more + b"--b--"
+        return world.ask("POST /dicom-web/studies", head + f"Content-Length: {len(body)}\r\n", body)[0]
+    before = world.node.rss("VmRSS")
+    for text in (b"", b"{", b"[[[[", b'{"a":1}', b'[{"00080018":{"vr":"UI","Value":["../../x"]}}]', b"\xff\xfe", b'["\\ud800"]', b"null", b"[1e999999]",
+                 b'[{"7FE00010":{"vr":"OW","BulkDataURI":"file:///etc/passwd"}}]', b'[{"7FE00010":{"vr":"OW","BulkDataURI":"http://127.0.0.1/"}}]'):
+        equal(send(text), 409, text)
+    equal(send(b"[" * 1000000), 413)
+    equal(send(b'{"00081199":{"vr":"SQ","Value":[' * 100 + b"]}}" * 100), 413)
+    equal(send(b'{"00081199":{"vr":"SQ","Value":[' * 40 + b"]}}" * 40), 409)
+    equal(send(b"[" + b"{}," * 99999 + b"{}]"), 409, "a hundred thousand empty ones")
+    equal(send(b"[" + b"{}," * 100001 + b"{}]"), 413)
+    many = b"".join(b"--b\r\nContent-Location: x/%d\r\n\r\n\r\n" % i for i in range(50000))
+    equal(send(b'[{"00282000":{"vr":"OB","BulkDataURI":"x/49999"},"00080018":{"vr":"UI","Value":["1.2.3"]}}]', many), 409)
+    grown = (world.node.rss("VmRSS") - before) / (1 << 20)
+    equal(grown < 96 or "asan" in str(world.node.command[0]) or "tsan" in str(world.node.command[0]), True, f"{grown} MB")
+    world.serves()
+
+
 def case_a_bomb_of_parts_costs_no_memory(world):
     """A hundred thousand parts without anything in them, and one more: refused, and the answer has an end."""
     part = b"--b\r\nContent-Type: application/dicom\r\n\r\n\r\n"
@@ -318,6 +339,12 @@ def case_a_full_volume_takes_nothing_and_goes_on_answering(world):
         equal(status, 507, answer[:300])
         failed, = json.loads(answer)["00081198"]["Value"]
         equal((failed["00081197"]["Value"], len(failed["00000902"]["Value"][0]) > 5), ([0xA700], True), "and says why")
+        head = 'Content-Type: multipart/related; type="application/dicom+json"; boundary=b\r\n'
+        metadata = b'--b\r\nContent-Type: application/dicom+json\r\n\r\n[{"00080018":{"vr":"UI","Value":["1.2.3"]}}]\r\n'
+        for body, what in ((metadata + b"--b--", "0008119"), (metadata + b"--b\r\nContent-Location: x\r\n\r\n" + data + b"\r\n--b--", "error")):
+            status, _, answer = full.ask("POST /dicom-web/studies", head + f"Content-Length: {len(body)}\r\n", body)
+            equal((status, what in answer.decode()), (507, True), answer[:300])
+        equal(full.ask("DELETE /dicom-web/studies/1.2.3", "Content-Length: 0\r\n")[0], 404)
         equal(full.ask("GET /dicom-web/studies")[0], 204)
 
 
