@@ -229,13 +229,13 @@ static bool look_at(struct vt_slide_folder *folder, const char *path, struct vt_
 {
     struct vt_slide_part part = { .fd = -1 };
     struct vt_slide_value value;
-    struct vt_err ignored = { 0 };
+    struct vt_err why = { 0 };
     bool there = false, beside = false;
 
-    if (!vt_slide_part_open(path, &part, &ignored))
-        return true;
-    bool readable = vt_slide_part_find(&part, VT_TAG_RESIDUE, &value, &there, &ignored) &&
-                    vt_slide_part_find(&part, VT_TAG_BESIDE, &value, &beside, &ignored);
+    if (!vt_slide_part_open(path, &part, &why))
+        return why.code != VT_E_NOMEM || vt_fail(err, VT_E_NOMEM, "no memory to look at %s", path);
+    bool readable = vt_slide_part_find(&part, VT_TAG_RESIDUE, &value, &there, &why) &&
+                    vt_slide_part_find(&part, VT_TAG_BESIDE, &value, &beside, &why);
     char *copy = strdup(path);
     struct file *file = add_file(folder, copy, part.name, err);
     vt_slide_part_close(&part);

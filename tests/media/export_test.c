@@ -143,7 +143,7 @@ static void what_a_call_cannot_be_is_told_before_it_begins(void **state)
 
 struct tortured {
     struct world *world;
-    const char *deidentify;
+    const char *deidentify, *viewer;
 };
 
 static bool work(void *context, struct vt_err *err)
@@ -156,6 +156,7 @@ static bool work(void *context, struct vt_err *err)
     struct vt_export_call call = call_of(tortured->world, output);
     call.deidentify = tortured->deidentify;
     call.icons = true;
+    call.viewer = tortured->viewer;
     bool ok = vt_export(&call, &result, err);
     /* An instance may be told as failed for want of memory: then the rest goes. */
     unlink(output);
@@ -164,11 +165,15 @@ static bool work(void *context, struct vt_err *err)
 
 static void each_allocation_may_fail(void **state)
 {
-    struct tortured tortured = { *state, NULL };
+    struct tortured tortured = { *state, NULL, NULL };
+    char viewer[PATH_ROOM];
 
     take_three(*state);
     vt_torture(work, &tortured);
     tortured.deidentify = "basic,clean-descriptors";
+    world_shell(*state, "mkdir viewer && echo picture > viewer/VIEW.EXE");
+    snprintf(viewer, sizeof viewer, "%s/viewer", tortured.world->folder);
+    tortured.viewer = viewer;
     vt_torture(work, &tortured);
 }
 

@@ -7,8 +7,10 @@
 #include <stdint.h>
 
 #include "core/err.h"
+#include "core/io.h"
 #include "media/export.h"
 #include "tests/archive/world.h"
+#include "tests/media/tiny_slide.h"
 #include "tests/support/torture.h"
 
 enum { PATH_ROOM = 400, INSTANCES = 3 };
@@ -182,6 +184,23 @@ static void each_allocation_may_fail(void **state)
     assert_int_equal(world_faults(*state), 0);
 }
 
+static void a_slide_comes_whole_or_is_told(void **state)
+{
+    struct importing importing = { .world = *state, .name = "tiny.svs", .named = true };
+    struct vt_err err = { 0 };
+    struct tiny tiny;
+    char path[PATH_ROOM];
+
+    tiny_make(&tiny, TINY_TEXT);
+    snprintf(path, sizeof path, "%s/tiny.svs", importing.world->folder);
+    assert_true(vt_io_write_file(path, tiny.bytes, tiny.size, 0600, &err));
+    assert_true(vt_torture(work, &importing) > 10);
+    OK(import(&importing, &err));
+    assert_int_equal(importing.counts.failed, 0);
+    assert_int_equal(world_faults(*state), 0);
+    free(importing.studies.uids);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -190,6 +209,7 @@ int main(void)
         WORLD_TEST(who_stops_an_import_is_heard_between_two_files),
         WORLD_TEST(a_study_counts_once_and_there_is_an_end_to_them),
         WORLD_TEST(each_allocation_may_fail),
+        WORLD_TEST(a_slide_comes_whole_or_is_told),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

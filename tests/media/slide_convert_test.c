@@ -190,6 +190,36 @@ static void out_of_memory_leaves_nothing_behind(void **state)
     assert_true(vt_torture(convert_once, *state) > 10);
 }
 
+static bool restore_once(void *context, struct vt_err *err)
+{
+    struct world *world = context;
+    struct vt_slide_part raw = { .fd = -1 };
+    char path[128];
+
+    VT_AUTO(vt_slide_folder) folder = vt_slide_folder_new(world->out, err);
+    if (!folder || !vt_slide_folder_scan(folder, err))
+        return false;
+    const struct vt_slide_finder finder = vt_slide_folder_finder(folder);
+    if (!finder.open(finder.context, vt_slide_folder_raw(folder), &raw, err))
+        return false;
+    VT_AUTO(vt_slide_original) original = vt_slide_original_open(&raw, &finder, err);
+    snprintf(path, sizeof path, "%s/again.svs", world->folder);
+    unlink(path);
+    bool ok = original && vt_slide_original_save(original, path, NULL, NULL, err);
+    assert_int_equal(access(path, F_OK) == 0, ok);
+    return ok;
+}
+
+static void a_slide_is_given_back_whole_or_not_at_all(void **state)
+{
+    struct world *world = *state;
+    struct vt_slide_result result;
+    struct vt_err err = { 0 };
+
+    assert_true(convert(world, &result, &err));
+    assert_true(vt_torture(restore_once, world) > 5);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -198,6 +228,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_missing_level_is_named, set_up, tear_down),
         cmocka_unit_test_setup_teardown(restore_data_with_any_byte_changed_give_an_error_or_nothing_worse, set_up, tear_down),
         cmocka_unit_test_setup_teardown(out_of_memory_leaves_nothing_behind, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_slide_is_given_back_whole_or_not_at_all, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
