@@ -12,6 +12,7 @@
 
 struct json_t;
 struct vt_archive;
+struct vt_audit;
 struct vt_console;
 struct vt_err;
 struct vt_events;
@@ -41,6 +42,7 @@ struct vt_console_options {
     struct vt_query_rules rules;     /* as for C-FIND */
     const char *ae_title;
     struct vt_events *events;
+    struct vt_audit *audit;          /* NULL: no trail */
     struct vt_jobs *jobs;            /* NULL: none */
     struct vt_users *users;          /* console/users.h */
     int64_t session_idle;            /* http.session_idle, ns; 0: as console/sessions.h says */
