@@ -1,7 +1,7 @@
 /* index_bench: the SQLite index alone. index_bench FOLDER [INSTANCES...] builds an index of each
  * size in FOLDER (20 instances a series, 50 a study, 100 a patient; 64 a transaction) and prints
  * the put rate, the size, and p50/p95 of the named queries: to the first row, and for each further
- * one. */
+ * one. index_bench FOLDER fill INSTANCES: builds it and asks nothing, for other benches. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -342,7 +342,7 @@ int main(int argc, char **argv)
 
     if (argc < 2) {
         fprintf(stderr,
-                "usage: index_bench FOLDER [INSTANCES...]   FOLDER must be empty; sizes ascend\n");
+                "usage: index_bench FOLDER [INSTANCES...|fill INSTANCES]   FOLDER must be empty; sizes ascend\n");
         return 2;
     }
     if (!vt_dict_load(&err))
@@ -352,6 +352,12 @@ int main(int argc, char **argv)
                           &(struct vt_index_options){ .path = argv[1], .readers = 4 }, &err);
     if (!index)
         die(&err);
+    if (argc == 4 && strcmp(argv[2], "fill") == 0) {
+        fill(index, 0, strtoull(argv[3], NULL, 10));
+        if (!vt_index_checkpoint(index, &err))
+            die(&err);
+        return 0;
+    }
     memory();
     for (int i = 0; i < (argc > 2 ? argc - 2 : (int)VT_COUNT(sizes)); i++) {
         uint64_t n = strtoull(argc > 2 ? argv[i + 2] : sizes[i], NULL, 10);
