@@ -1,4 +1,4 @@
-/* The archive under /api: how it is, its studies to the trash and back. */
+/* The archive under /api: how it is, its studies and series to the trash and back. */
 #include "archive/admin.h"
 #include "console/api_inside.h"
 #include "core/err.h"
@@ -65,44 +65,66 @@ static void trash(struct vt_request *request)
     list(request, vt_admin_trash_list);
 }
 
-/* ---- studies ---- */
+/* ---- studies: by the verbs of the command line, which the audit trail knows ---- */
+
+static void run(struct vt_request *request, const struct vt_console_verb *verb)
+{
+    json_t *result = NULL;
+    struct vt_err err = { 0 };
+
+    if (vt_api_verb(request, verb, &result, &err))
+        vt_answer_json(request, 200, json_incref(result));
+    else
+        vt_answer_err(request, &err);
+    json_decref(result);
+}
+
+/* A study, or a series of it; ?reason= */
+static void discard(struct vt_request *request, size_t parts)
+{
+    const char *args[] = { vt_request_part(request, 0), vt_request_part(request, 1) };
+    const char *reason = vt_request_query(request, "reason");
+
+    for (size_t i = 0; i < parts; i++)
+        if (!vt_uid_usable(args[i])) {
+            vt_answer_error(request, 400, "The UID of a study is needed, or of a series of it.");
+            return;
+        }
+    if (reason && strlen(reason) > REASON_MAX) {
+        vt_answer_error(request, 400, "A reason has no more than %d bytes.", REASON_MAX);
+        return;
+    }
+    json_t *options = json_pack("{s:s}", "reason", reason ? reason : "");
+    const struct vt_console_verb verb = { .words = { "study", "delete" }, .word_count = 2, .args = args, .arg_count = parts, .options = options };
+    run(request, &verb);
+    json_decref(options);
+}
 
 static void delete_study(struct vt_request *request)
 {
-    const char *study_uid = vt_request_part(request, 0), *reason = vt_request_query(request, "reason");
-    const struct vt_admin admin = admin_of(request, NULL);
-    struct vt_err err = { 0 };
-    uint64_t instances = 0;
-    int64_t id = 0;
+    discard(request, 1);
+}
 
-    if (!vt_uid_usable(study_uid) || (reason && strlen(reason) > REASON_MAX))
-        vt_answer_error(request, 400, "A study's UID is needed, and no more than %d bytes of a reason.", REASON_MAX);
-    else if (!vt_admin_study_delete(&admin, study_uid, reason ? reason : "", &id, &instances, &err))
-        vt_answer_err(request, &err);
-    else
-        vt_answer_json(request, 200, json_pack("{s:I, s:I}", "trash", (json_int_t)id, "instances", (json_int_t)instances));
+static void delete_series(struct vt_request *request)
+{
+    discard(request, 2);
 }
 
 static void restore(struct vt_request *request)
 {
-    const char *text = vt_request_part(request, 0);
-    const struct vt_admin admin = admin_of(request, NULL);
-    struct vt_err err = { 0 };
-    uint64_t instances = 0;
-    char *end;
-    long long id = *text >= '0' && *text <= '9' ? strtoll(text, &end, 10) : 0;
+    const char *number = vt_request_part(request, 0);
+    const struct vt_console_verb verb = { .words = { "study", "restore" }, .word_count = 2, .args = &number, .arg_count = 1 };
 
-    if (id <= 0 || *end)
-        vt_answer_error(request, 400, "The trash is numbered from 1.");
-    else if (!vt_admin_study_restore(&admin, id, NULL, &instances, &err))
-        vt_answer_err(request, &err);
+    if (*number && strspn(number, "0123456789") == strlen(number))
+        run(request, &verb);
     else
-        vt_answer_json(request, 200, json_pack("{s:I}", "instances", (json_int_t)instances));
+        vt_answer_error(request, 400, "The trash is numbered from 1.");
 }
 
 const struct vt_route vt_archive_routes[] = {
     { "GET", "/api/status", VT_USER_VIEWER, status, NULL, 0 },
     { "DELETE", "/api/studies/*", VT_USER_ADMIN, delete_study, NULL, 0 },
+    { "DELETE", "/api/studies/*/series/*", VT_USER_ADMIN, delete_series, NULL, 0 },
     { "GET", "/api/trash", VT_USER_ADMIN, trash, NULL, 0 },
     { "POST", "/api/trash/*/restore", VT_USER_ADMIN, restore, NULL, 1 },
     { NULL, NULL, VT_USER_NOBODY, NULL, NULL, 0 },

@@ -52,3 +52,5 @@ void vt_api_log_keep(void);
 
 /* Events to the pages (console/live.c); once in a process, since nobody can unsubscribe. */
 bool vt_live_listen(struct vt_events *events, struct vt_err *err);
+void vt_live_tell(const char *kind, const char *subject);
+bool vt_live_anybody(void);   /* does a page listen? */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "console/api_inside.h"
+#include "console/live_pool.h"
 #include "console/web_trail.h"
 #include "core/err.h"
 
@@ -63,7 +64,8 @@ struct vt_console *vt_console_start(const struct vt_console_options *options, st
     };
     if (!console->frames || !console->login || !console->pool || !console->tickets || (options->audit && !console->trail))
         vt_fail(err, VT_E_NOMEM, "no memory for the console");
-    else if (vt_live_listen(options->events, err) && vt_now_listen(options->events, err))
+    else if (vt_live_listen(options->events, err) && vt_now_listen(options->events, err) &&
+             (console->live_pool = vt_live_pool_start(console->options.pool_socket, err)))
         console->http = vt_http_start(&http, err);
     if (console->http)
         return console;
@@ -81,6 +83,7 @@ void vt_console_stop(struct vt_console *console)
     if (!console)
         return;
     vt_http_stop(console->http);
+    vt_live_pool_stop(console->live_pool);
     vt_frame_cache_free(console->frames);
     vt_login_free(console->login);
     vt_pool_view_free(console->pool);

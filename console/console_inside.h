@@ -7,6 +7,7 @@
 
 #define VT_DICOM_WEB "/dicom-web"
 
+struct vt_live_pool;
 struct vt_pool_view;
 struct vt_tickets;
 struct vt_web_trail;
@@ -18,6 +19,7 @@ struct vt_console {
     struct vt_login *login;
     struct vt_pool_view *pool;
     struct vt_tickets *tickets;
+    struct vt_live_pool *live_pool;
     struct vt_web_trail *trail; /* NULL: there is no audit trail */
 };
 

@@ -30,15 +30,12 @@ static struct {
     bool listens;
 } hub = { .lock = PTHREAD_MUTEX_INITIALIZER, .news = PTHREAD_COND_INITIALIZER };
 
-static void tell(void *context, const struct vt_event *event)
+void vt_live_tell(const char *kind, const char *subject)
 {
     char text[EVENT_MAX];
     struct vt_err ignored = { 0 };
 
-    (void)context;
-    if (strncmp(event->kind, "console.", strlen("console.")) == 0)
-        return;
-    json_t *value = json_pack("{s:s, s:s}", "kind", event->kind, "subject", event->subject);
+    json_t *value = json_pack("{s:s, s:s}", "kind", kind, "subject", subject);
     char *line = value ? json_dumps(value, JSON_COMPACT) : NULL;
     int length = line ? snprintf(text, sizeof text, "data: %s\n\n", line) : -1;
     free(line);
@@ -53,6 +50,21 @@ static void tell(void *context, const struct vt_event *event)
         }
     pthread_cond_broadcast(&hub.news);
     pthread_mutex_unlock(&hub.lock);
+}
+
+bool vt_live_anybody(void)
+{
+    pthread_mutex_lock(&hub.lock);
+    bool some = hub.count > 0;
+    pthread_mutex_unlock(&hub.lock);
+    return some;
+}
+
+static void tell(void *context, const struct vt_event *event)
+{
+    (void)context;
+    if (strncmp(event->kind, "console.", strlen("console.")) != 0 && vt_live_anybody())
+        vt_live_tell(event->kind, event->subject);
 }
 
 bool vt_live_listen(struct vt_events *events, struct vt_err *err)

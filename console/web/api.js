@@ -4,15 +4,44 @@ import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 
 export const WEB = "/dicom-web";
 
-export async function ask(path, options = {}) {
-    let answer;
-    try {
-        answer = await fetch(path, { credentials: "same-origin", ...options });
-    } catch {
-        throw new Error("The node does not answer.");
-    }
+// ---- whether the node answers, and whether somebody is here ----
+
+const USE_MS = 5000;      // what is asked so long after a key or the mouse is use of the session
+const NEWS_MS = 200;      // events that come together are answered together
+const AGAIN_MS = 3000;    // until events are asked for anew when the node refused them
+
+export const contact = { away: false, heard: Date.now() };
+let touched = performance.now();
+for (const kind of ["pointerdown", "pointermove", "keydown", "wheel", "input"])
+    addEventListener(kind, () => { touched = performance.now(); }, { capture: true, passive: true });
+
+function reached(yes) {
+    if (yes)
+        contact.heard = Date.now();
+    if (contact.away !== yes)
+        return;
+    contact.away = !yes;
+    dispatchEvent(new Event("vitrine-contact"));
+    if (yes)
+        dispatchEvent(new CustomEvent("vitrine-event", { detail: { kind: "lost" } }));
+}
+
+// What a page asks by itself must not keep the session of somebody who left.
+export const attendance = () => performance.now() - touched > USE_MS ? { "Vitrine-Unattended": "1" } : {};
+
+async function answerOf(path, options) {
+    const headers = { ...attendance(), ...options.headers };
+    const answer = await fetch(path, { credentials: "same-origin", ...options, headers }).catch(() => null);
+    reached(!!answer);
+    if (!answer)
+        throw Object.assign(new Error("The node does not answer."), { away: true });
     if (answer.status === 401)
-        window.dispatchEvent(new Event("vitrine-login"));
+        dispatchEvent(new Event("vitrine-login"));
+    return answer;
+}
+
+export async function ask(path, options = {}) {
+    const answer = await answerOf(path, options);
     if (answer.status === 204)
         return null;
     const body = (answer.headers.get("Content-Type") || "").includes("json") ? await answer.json() : null;
@@ -28,8 +57,9 @@ export async function ask(path, options = {}) {
 export const post = (path, body) =>
     ask(path, { method: "POST", ...(body ? { body: JSON.stringify(body), headers: { "Content-Type": "application/json" } } : {}) });
 
-// What `load` gives, anew when an event of one of these kinds comes, and every `seconds`. What was there stays when it fails.
-export function useData(load, keys, { kinds = [], seconds = 0 } = {}) {
+// What `load` gives, anew when an event of one of these kinds comes, and every `seconds`; not more often than every `calm` ms. What was there stays when it fails; that the node
+// is away is told once, above all pages.
+export function useData(load, keys, { kinds = [], seconds = 0, calm = NEWS_MS } = {}) {
     const [state, setState] = useState({ data: null, error: null });
     const turn = useRef(0);
     const again = useCallback(async () => {
@@ -40,15 +70,14 @@ export function useData(load, keys, { kinds = [], seconds = 0 } = {}) {
                 setState({ data, error: null });
         } catch (error) {
             if (mine === turn.current)
-                setState(old => ({ data: old.data, error }));
+                setState(old => ({ data: old.data, error: old.data && (error.away || error.status === 401) ? null : error }));
         }
     }, keys);
     useEffect(() => {
         let late = 0;
         const heard = event => {
             if (event.detail.kind === "lost" || kinds.some(kind => event.detail.kind.startsWith(kind))) {
-                clearTimeout(late);
-                late = setTimeout(again, 200);
+                late ||= setTimeout(() => { late = 0; again(); }, calm);
             }
         };
         again();
@@ -60,14 +89,39 @@ export function useData(load, keys, { kinds = [], seconds = 0 } = {}) {
             clearTimeout(late);
             clearInterval(timer);
         };
-    }, [again]);
+    }, [again, seconds, calm]);
     return { ...state, again };
 }
 
+// Events of the node, until the function that is returned is called. When the node goes away the browser tries again by itself; when it
+// refuses us, asking who we are tells why (a login may have ended).
 export function follow() {
-    const source = new EventSource("/api/events");
-    source.onmessage = message => window.dispatchEvent(new CustomEvent("vitrine-event", { detail: JSON.parse(message.data) }));
-    return () => source.close();
+    let source = null, late = 0, ended = false, before = false;
+    function open() {
+        source = new EventSource("/api/events?unattended=1");
+        source.onopen = () => {
+            reached(true);
+            if (before)
+                dispatchEvent(new CustomEvent("vitrine-event", { detail: { kind: "lost" } }));
+            before = true;
+        };
+        source.onmessage = message => {
+            contact.heard = Date.now();
+            dispatchEvent(new CustomEvent("vitrine-event", { detail: JSON.parse(message.data) }));
+        };
+        source.onerror = () => {
+            const refused = source.readyState === EventSource.CLOSED;
+            ask("/api/me").then(me => me.role === "nobody" && dispatchEvent(new Event("vitrine-login")), () => {});
+            if (refused && !ended)
+                late = setTimeout(open, AGAIN_MS);
+        };
+    }
+    open();
+    return () => {
+        ended = true;
+        clearTimeout(late);
+        source.close();
+    };
 }
 
 // ---- DICOM JSON ----
@@ -78,7 +132,25 @@ export function text(item, tag) {
 }
 export const person = name => name.split("=")[0].replace(/\^+$/, "").replace("^", ", ").replaceAll("^", " ");
 export const day = date => /^\d{8}$/.test(date) ? `${date.slice(0, 4)}-${date.slice(4, 6)}-${date.slice(6)}` : date;
-export const time = ms => ms ? new Date(ms).toLocaleString() : "";
+const two = number => String(number).padStart(2, "0");
+const clock = (at, seconds) => `${two(at.getHours())}:${two(at.getMinutes())}${seconds ? `:${two(at.getSeconds())}` : ""}`;
+export const dayOf = at => `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
+// As hospitals write it: today the time alone, else the day, too.
+export function time(ms) {
+    if (!ms)
+        return "";
+    const at = new Date(ms), today = dayOf(at) === dayOf(new Date());
+    return today ? clock(at, true) : `${dayOf(at)} ${clock(at, false)}`;
+}
+export const minutes = ms => clock(new Date(ms), false);
+export const many = (count, one, more = `${one}s`) => `${count.toLocaleString("en")} ${count === 1 ? one : more}`;
+export function duration(seconds) {
+    const steps = [[86400, "day", 2 * 86400], [3600, "hour", 7200], [60, "minute", 120], [1, "second", 0]];
+    if (seconds < 1)
+        return "a moment";
+    const [unit, word] = steps.find(([, , least]) => seconds >= least);
+    return many(Math.floor(seconds / unit), word);
+}
 export function size(bytes) {
     const units = ["B", "KB", "MB", "GB", "TB"];
     let unit = 0;
@@ -88,6 +160,13 @@ export function size(bytes) {
 }
 
 // ---- what all pages use ----
+
+// Of a study or series; what has no picture (a report, raw data) says so.
+export function Thumbnail({ of }) {
+    const [none, setNone] = useState(false);
+    return none ? html`<span class="no-picture">no picture</span>`
+        : html`<img src=${`${WEB}/${of}/thumbnail?viewport=192,192`} alt="" loading="lazy" onError=${() => setNone(true)} />`;
+}
 
 export const Problem = ({ error }) => error && html`<p class="problem" role="alert">${error.message}</p>`;
 

@@ -1,6 +1,6 @@
 import { html, render } from "htm/preact";
-import { useEffect, useState } from "preact/hooks";
-import { ask, follow, post, Problem, useData } from "./api.js";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { ask, contact, duration, follow, post, Problem, useData } from "./api.js";
 import { Studies } from "./studies.js";
 import { Viewer } from "./viewer.js";
 import { Emergency } from "./emergency.js";
@@ -26,7 +26,7 @@ function place() {
     return { path: path.split("/").filter(Boolean).map(decodeURIComponent), query: new URLSearchParams(query) };
 }
 
-function Login({ onDone }) {
+function Form({ who, again, onDone }) {
     const [error, setError] = useState(null);
     async function enter(event) {
         event.preventDefault();
@@ -37,14 +37,45 @@ function Login({ onDone }) {
             setError(failure);
         }
     }
-    return html`<form class="login" onSubmit=${enter}><h1>Vitrine</h1>
-        <label>User <input name="user" autocomplete="username" required autofocus /></label>
-        <label>Password <input name="password" type="password" autocomplete="current-password" required /></label>
+    return html`<form class="login" onSubmit=${enter}><${again ? "h2" : "h1"}>${again ? "Please log in again" : "Vitrine"}<//>
+        ${again && html`<p>The login has ended. What was open is still here.</p>`}
+        <label>User <input name="user" autocomplete="username" required autofocus=${!who} defaultValue=${who || ""} /></label>
+        <label>Password <input name="password" type="password" autocomplete="current-password" required autofocus=${!!who} /></label>
         <${Problem} error=${error} /><button class="main">Log in</button></form>`;
 }
 
-function Head({ me, current, onLeave }) {
-    return html`<header><a class="skip" href="#main">Skip to the page</a><strong class="brand">Vitrine</strong>
+// Above the page, which stays as it is.
+function LoginAgain({ who, onDone }) {
+    const box = useRef();
+    useEffect(() => { box.current.showModal(); }, []);
+    return html`<dialog ref=${box} aria-label="Log in again" onCancel=${e => e.preventDefault()}><${Form} who=${who} again onDone=${onDone} /></dialog>`;
+}
+
+// The node is away, or its archive takes nothing: said above every page, since what they show is old or must not be trusted to be kept.
+function Trouble() {
+    const [, setTick] = useState(0);
+    const { data } = useData(() => ask("/api/status"), [], { kinds: ["volume."], seconds: 30 });
+    const row = data && data.rows[0];
+    useEffect(() => {
+        const tick = () => setTick(old => old + 1), timer = setInterval(() => contact.away && tick(), 1000);
+        addEventListener("vitrine-contact", tick);
+        return () => {
+            removeEventListener("vitrine-contact", tick);
+            clearInterval(timer);
+        };
+    }, []);
+    const lines = [];
+    if (contact.away)
+        lines.push(`The node does not answer. What you see is ${duration((Date.now() - contact.heard) / 1000)} old.`);
+    if (row && row.writable === false)
+        lines.push(`The archive is read-only: nothing new is stored. ${row.fault}.`);
+    else if (row && row.space === "full")
+        lines.push("The archive is full: nothing new is stored.");
+    return lines.map(words => html`<p class="trouble" role="alert">${words}</p>`);
+}
+
+function Head({ me, current, onLeave, onSkip }) {
+    return html`<header><a class="skip" href="#main" onClick=${onSkip}>Skip to the page</a><strong class="brand">Vitrine</strong>
         <nav aria-label="Pages">${pages.map(([key, title]) => html`
             <a href=${`#/${key}`} aria-current=${current === key ? "page" : null}>${title}</a>`)}</nav>
         ${me.user && html`<span class="me">${me.user} (${me.role}) <button onClick=${onLeave}>Log out</button></span>`}</header>
@@ -52,32 +83,46 @@ function Head({ me, current, onLeave }) {
             <code>vitrine user add NAME --role admin</code> ends that.</p>`}`;
 }
 
-function App() {
+function usePlace() {
     const [where, setWhere] = useState(place());
-    const [me, setMe] = useState(null);
-    const { data, error } = useData(() => ask("/api/me"), []);
-    useEffect(() => { if (data) setMe(data); }, [data]);
     useEffect(() => {
         const moved = () => setWhere(place());
-        const out = () => setMe(old => ({ ...old, role: "nobody", open: false }));
         window.addEventListener("hashchange", moved);
-        window.addEventListener("vitrine-login", out);
-        return () => {
-            window.removeEventListener("hashchange", moved);
-            window.removeEventListener("vitrine-login", out);
-        };
+        return () => window.removeEventListener("hashchange", moved);
     }, []);
-    const inside = me && me.role && me.role !== "nobody";
-    useEffect(() => inside ? follow() : undefined, [inside]);
+    return where;
+}
+
+function App() {
+    const where = usePlace(), page = useRef();
+    const [me, setMe] = useState(null);
+    const [over, setOver] = useState(false);
+    const { data, error } = useData(() => ask("/api/me"), []);
+    useEffect(() => { if (data) me && data.role === "nobody" ? setOver(true) : setMe(data); }, [data]);
+    useEffect(() => {
+        const out = () => setOver(true);
+        window.addEventListener("vitrine-login", out);
+        return () => window.removeEventListener("vitrine-login", out);
+    }, []);
+    const inside = !!me && me.role !== "nobody";
+    useEffect(() => inside && !over ? follow() : undefined, [inside, over]);
+    const key = where.path[0] || "studies";
+    const [, title, Page] = key === "view" ? [key, "Images", Viewer] : pages.find(row => row[0] === key) || pages[1];
+    useEffect(() => { document.title = inside ? `${title} · Vitrine` : "Vitrine"; }, [title, inside]);
     if (!me)
         return html`<${Problem} error=${error} />`;
+    const enter = who => {
+        setMe(who);
+        setOver(false);
+        dispatchEvent(new CustomEvent("vitrine-event", { detail: { kind: "lost" } }));
+    };
     if (!inside)
-        return html`<${Login} onDone=${setMe} />`;
-    const key = where.path[0] || "studies";
-    const Page = key === "view" ? Viewer : (pages.find(row => row[0] === key) || pages[1])[2];
+        return html`<main><${Form} onDone=${enter} /></main>`;
     const leave = async () => { await ask("/api/logout", { method: "POST" }); location.reload(); };
-    return html`<${Head} me=${me} current=${key === "view" ? "studies" : key} onLeave=${leave} />
-        <main id="main" tabindex="-1"><${Page} me=${me} path=${where.path.slice(1)} query=${where.query} /></main>`;
+    const skip = event => { event.preventDefault(); page.current.focus(); };
+    return html`<${Head} me=${me} current=${key === "view" ? "studies" : key} onLeave=${leave} onSkip=${skip} /><${Trouble} />
+        <main id="main" ref=${page} tabindex="-1"><${Page} me=${me} path=${where.path.slice(1)} query=${where.query} /></main>
+        ${over && html`<${LoginAgain} who=${me.user} onDone=${enter} />`}`;
 }
 
 render(html`<${App} />`, document.getElementById("app"));

@@ -1,7 +1,7 @@
 // What is done to one virtual machine: power verbs with their impact first, snapshots, its screen.
 import { html } from "htm/preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { ask, Confirm, post, Problem, useData } from "./api.js";
+import { ask, attendance, Confirm, many, post, Problem, useData } from "./api.js";
 
 export const VERBS = {
     Running: [["suspend", "Suspend"], ["shutdown", "Shut down"], ["reboot", "Restart"]],
@@ -9,12 +9,14 @@ export const VERBS = {
     Paused: [["unpause", "Unpause"]],
     Halted: [["start", "Start"]],
 };
+const AT_ONCE = 4, NAMED = 12;
+export const DEEDS = [["start", "Start"], ["resume", "Resume"], ["suspend", "Suspend"], ["reboot", "Restart"], ["shutdown", "Shut down"]];
 const HARMLESS = ["start", "resume", "unpause", "snapshot"];
 
 // What the pool's daemon says while it works, line by line; the last one says how it ended.
 export async function follow(path, body, onLine) {
     const answer = await fetch(path, { method: "POST", credentials: "same-origin", body: JSON.stringify(body || {}),
-                                       headers: { "Accept": "application/x-ndjson", "Content-Type": "application/json" } })
+                                       headers: { "Accept": "application/x-ndjson", "Content-Type": "application/json", ...attendance() } })
         .catch(() => { throw new Error("The node does not answer."); });
     if (!answer.ok)
         throw new Error((await answer.json().catch(() => ({}))).error || `The node answered ${answer.status}.`);
@@ -61,30 +63,45 @@ export function useVerbs(onDone) {
     return { doing, run, forget: vm => note(vm.uuid, null) };
 }
 
-// Jobs that wait for or go to a machine: those to a peer at one of its addresses, or of its name.
-async function transfersTo(vm) {
+// Jobs that wait for or go to machines: those to a peer at one of their addresses, or of their name.
+async function transfersTo(vms) {
     const [peers, waiting, running] = await Promise.all([ask("/api/nodes"), ask("/api/jobs?state=waiting"), ask("/api/jobs?state=running")]);
-    const names = peers.rows.filter(peer => peer.name === vm.name || (vm.addresses || []).includes(peer.host)).map(peer => peer.name);
+    const names = peers.rows.filter(peer => vms.some(vm => peer.name === vm.name || (vm.addresses || []).includes(peer.host))).map(peer => peer.name);
     return [...running.rows, ...waiting.rows].filter(job => names.includes(job.key));
 }
 
-async function impactOf(vm, verb) {
-    const [dry, transfers] = await Promise.all([post(`/api/pool/vms/${vm.uuid}/${verb}`, { dry_run: true }), transfersTo(vm)]);
-    return { refused: dry.rows.filter(row => row.outcome !== "would").map(row => row.error || row.outcome), transfers };
+// What the pool would refuse, machine by machine; a few at a time.
+async function refusals(vms, verb) {
+    const refused = [], rest = [...vms];
+    await Promise.all(Array.from({ length: AT_ONCE }, async () => {
+        for (let vm = rest.shift(); vm; vm = rest.shift()) {
+            const dry = await post(`/api/pool/vms/${vm.uuid}/${verb}`, { dry_run: true });
+            refused.push(...dry.rows.filter(row => row.outcome !== "would").map(row => ({ vm, words: row.error || row.outcome })));
+        }
+    }));
+    return refused;
 }
 
-export function Impact({ vm, verb, title, onYes, onNo }) {
-    const box = useRef();
-    const { data, error } = useData(() => impactOf(vm, verb), [vm.uuid, verb]);
+async function impactOf(vms, verb) {
+    const [refused, transfers] = await Promise.all([refusals(vms, verb), transfersTo(vms)]);
+    return { refused, transfers };
+}
+
+// Of one machine or of several: what would be cut, and what the pool refuses. onYes gets those that it takes.
+export function Impact({ vms, verb, title, onYes, onNo }) {
+    const box = useRef(), [vm] = vms, one = vms.length === 1;
+    const { data, error } = useData(() => impactOf(vms, verb), [vms.map(each => each.uuid).join(), verb]);
     useEffect(() => { box.current.showModal(); }, []);
-    return html`<dialog ref=${box} onClose=${onNo} aria-label=${`${title} ${vm.name}`}><h2>${title} ${vm.name}?</h2>
-        <p>${vm.name} runs on ${vm.host || "no host"}${(vm.addresses || []).length ? ` at ${vm.addresses.join(" ")}` : ""}. Whoever works there is interrupted.</p>
-        <${Problem} error=${error} />${data && html`<div class="impact" role="status">
-            ${data.refused.map(reason => html`<p class="problem">${reason}</p>`)}
-            <p>${data.transfers.length === 0 ? "No transfer goes to it now." : `${data.transfers.length} ${data.transfers.length === 1 ? "transfer" : "transfers"} would be cut and wait until it runs again:`}</p>
+    const name = one ? vm.name : many(vms.length, "machine"), taken = data ? vms.filter(each => !data.refused.some(row => row.vm === each)) : [];
+    return html`<dialog ref=${box} onClose=${onNo} aria-label=${`${title} ${name}`}><h2>${title} ${name}?</h2>
+        ${one ? html`<p>${vm.name} runs on ${vm.host || "no host"}${(vm.addresses || []).length ? ` at ${vm.addresses.join(" ")}` : ""}. ${HARMLESS.includes(verb) ? "" : "Whoever works there is interrupted."}</p>`
+            : html`<p>${vms.slice(0, NAMED).map(each => each.name).join(", ")}${vms.length > NAMED ? ` and ${vms.length - NAMED} more` : ""}.${HARMLESS.includes(verb) ? "" : " Whoever works there is interrupted."}</p>`}
+        <${Problem} error=${error} />${!data && !error && html`<p class="count" role="status">Asking the pool …</p>`}${data && html`<div class="impact" role="status">
+            ${data.refused.map(row => html`<p class="problem">${one ? "" : `${row.vm.name}: `}${row.words}</p>`)}
+            ${!HARMLESS.includes(verb) && html`<p>${data.transfers.length === 0 ? `No transfer goes to ${one ? "it" : "them"} now.` : `${many(data.transfers.length, "transfer")} would be cut and wait until it runs again:`}</p>`}
             <ul>${data.transfers.map(job => html`<li>${job.kind} to ${job.key}, ${job.done} of ${job.total}</li>`)}</ul></div>`}
         <p class="buttons"><button onClick=${onNo}>Cancel</button>
-            <button class="danger" disabled=${!data || data.refused.length > 0} onClick=${onYes}>Yes, do it</button></p></dialog>`;
+            <button class=${HARMLESS.includes(verb) ? "main" : "danger"} disabled=${taken.length === 0} onClick=${() => onYes(taken)}>${one || !data || data.refused.length === 0 ? "Yes, do it" : `Yes, with ${taken.length} of them`}</button></p></dialog>`;
 }
 
 // Asks where it must, then runs. `done` is told when there is nothing more to show.
@@ -96,7 +113,16 @@ export function Deed({ vm, verb, title, run, done }) {
         }
     }, []);
     return HARMLESS.includes(verb) ? null
-        : html`<${Impact} vm=${vm} verb=${verb} title=${title} onYes=${() => { run(vm, verb); done(); }} onNo=${done} />`;
+        : html`<${Impact} vms=${[vm]} verb=${verb} title=${title} onYes=${() => { run(vm, verb); done(); }} onNo=${done} />`;
+}
+
+// To several machines, a few at a time; each row shows its own progress and end.
+export async function runMany(run, vms, verb) {
+    const rest = [...vms];
+    await Promise.all(Array.from({ length: AT_ONCE }, async () => {
+        for (let vm = rest.shift(); vm; vm = rest.shift())
+            await run(vm, verb);
+    }));
 }
 
 // ---- snapshots ----
@@ -126,7 +152,7 @@ export function Snapshots({ vm, may, run, doing, onClose }) {
     }
     const busy = doing && doing.verb;
     return html`<dialog class="wide" ref=${box} onClose=${onClose} aria-label=${`Snapshots of ${vm.name}`}><h2>Snapshots of ${vm.name}</h2>
-        <${Problem} error=${error || (doing && doing.error)} />${data && rows.length === 0 && html`<p>There are none.</p>`}
+        <${Problem} error=${error || (doing && doing.error)} />${data && rows.length === 0 && html`<p class="count">There are none.</p>`}
         <ul class="tree" role="tree">${rows.map(row => html`<li role="treeitem" aria-level=${row.depth + 1} style=${{ marginLeft: `${row.depth * 1.5}rem` }}>
             <span><b>${row.name}</b>${row.current ? " (it goes on from here)" : ""}</span><span>${when(row.time)}</span><span>${row.kind}</span><span>${row.description}</span>
             ${may && html`<span class="buttons">${row.revertible !== false && html`<button disabled=${busy} aria-label=${`Revert to ${row.name}`} onClick=${() => act("revert", row)}>Revert</button>`}

@@ -1,15 +1,16 @@
 // The monitor of the network: a lane for each virtual machine, with what was lost, snapshots and transfers over time.
 import { html } from "htm/preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { ask, Problem, useData } from "./api.js";
+import { ask, dayOf, many, minutes, Problem, time, useData } from "./api.js";
+import { follow } from "./machine.js";
 import { LongList, useNarrow } from "./list.js";
 import { Age, rowsOf, usePool } from "./pool.js";
 
-const SPANS = [["1 hour", 3600e3], ["6 hours", 6 * 3600e3], ["24 hours", 24 * 3600e3], ["7 days", 7 * 24 * 3600e3]];
+const SPANS = [["15 minutes", 900e3], ["1 hour", 3600e3], ["6 hours", 6 * 3600e3], ["24 hours", 24 * 3600e3], ["7 days", 7 * 24 * 3600e3]];
 const LANE = 1000, TALL = 24, OPEN_SHOWN = 20, MARKS = 5;
 
 const at = text => text ? Date.parse(text.replace(/^(\d{4})(\d\d)(\d\d)T/, "$1-$2-$3T")) : 0;
-const when = text => text ? new Date(at(text)).toLocaleString() : "";
+const when = text => time(at(text));
 
 // What belongs to each machine, by its uuid.
 function gather({ vms, watched, incidents, snapshots, jobs, peers }) {
@@ -38,16 +39,16 @@ const trouble = lane => lane.incidents.some(row => !row.closed) ? 0 : lane.watch
 const sorted = lanes => lanes.sort((a, b) => trouble(a) - trouble(b) || a.vm.name.localeCompare(b.vm.name));
 
 function Bar({ from, to, view, kind, words }) {
-    const place = time => (time - view.from) / (view.to - view.from) * LANE;
-    const left = Math.max(0, place(from)), right = Math.min(LANE, place(to));
-    return right > 0 && left < LANE && html`<rect class=${`bar ${kind}`} x=${left} width=${Math.max(3, right - left)} y=${kind === "transfer" ? 17 : 3}
-        height=${kind === "transfer" ? 4 : kind === "watched" ? 2 : 10}><title>${words}</title></rect>`;
+    const place = at_ => (at_ - view.from) / (view.to - view.from) * LANE;
+    const least = kind === "shot" ? 4 : 6, left = Math.max(0, place(from)), right = Math.min(LANE, place(to));
+    return right > 0 && left < LANE && html`<rect class=${`bar ${kind}`} x=${Math.min(left, LANE - least)} width=${Math.max(least, right - left)} y=${kind === "transfer" ? 17 : 3}
+        height=${kind === "transfer" ? 4 : kind === "watched" ? 5 : 10}><title>${words}</title></rect>`;
 }
 
 function Line({ lane, view }) {
     const { watch } = lane;
     return html`<svg class="line" viewBox=${`0 0 ${LANE} ${TALL}`} preserveAspectRatio="none" role="img" aria-label=${`${lane.vm.name}: ${lane.incidents.length} incidents, ${lane.snapshots.length} snapshots, ${lane.transfers.length} transfers`}>
-        ${watch && html`<${Bar} from=${view.from} to=${view.to} view=${view} kind="watched" words="watched" />`}
+        ${watch && watch.state === "answers" && html`<${Bar} from=${at(watch.since)} to=${view.to} view=${view} kind="watched" words=${`answers since ${when(watch.since)}`} />`}
         ${lane.incidents.map(row => html`<${Bar} from=${at(row.opened)} to=${row.closed ? at(row.closed) : view.to} view=${view}
             kind=${row.class} words=${`${row.class}, ${when(row.opened)} to ${row.closed ? when(row.closed) : "now"}`} />`)}
         ${lane.snapshots.map(row => html`<${Bar} from=${at(row.time)} to=${at(row.time)} view=${view} kind="shot" words=${`${row.kind} ${row.name}`} />`)}
@@ -57,13 +58,13 @@ function Line({ lane, view }) {
 
 function Lane({ lane, view, onOpen }) {
     const open = lane.incidents.find(row => !row.closed);
-    return html`<button class="lane" data-open=${open ? "yes" : "no"} onClick=${onOpen} aria-label=${`What happened to ${lane.vm.name}`}>
-        <b>${lane.vm.name}</b><span class="state">${open ? open.class : lane.watch ? lane.watch.state : "not watched"}</span>
+    return html`<button class="lane" data-open=${open ? "yes" : "no"} data-state=${open ? "lost" : lane.watch ? lane.watch.state : ""} onClick=${onOpen} aria-label=${`What happened to ${lane.vm.name}`}>
+        <b>${lane.vm.name}</b><span class="state">${open ? open.class : lane.watch ? lane.watch.state.replaceAll("-", " ") : "not watched"}</span>
         <${Line} lane=${lane} view=${view} /></button>`;
 }
 
 function Scale({ view }) {
-    const text = time => view.to - view.from > 86400e3 ? new Date(time).toLocaleDateString() : new Date(time).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+    const text = at_ => view.to - view.from > 86400e3 ? dayOf(new Date(at_)) : minutes(at_);
     return html`<div class="lane scale" aria-hidden="true"><b></b><span></span><span class="marks">${Array.from({ length: MARKS }, (_, i) =>
         html`<small>${text(view.from + (view.to - view.from) * i / (MARKS - 1))}</small>`)}</span></div>`;
 }
@@ -91,7 +92,21 @@ function Incident({ id }) {
             html`<details open=${i === 0}><summary>${title}</summary><${Value} value=${value} /></details>`)}</div>`}`;
 }
 
-function History({ lane, onClose }) {
+// Watched or not: one rule for this machine; a rule of its host or tag is for the command line.
+function Watching({ lane, onChange }) {
+    const [busy, setBusy] = useState(false);
+    const [error, setError] = useState(null);
+    async function change(verb) {
+        setBusy(true);
+        await follow(`/api/pool/vms/${lane.vm.uuid}/${verb}`, {}, () => {}).then(() => setError(null), setError);
+        setBusy(false);
+        onChange();
+    }
+    return html`<${Problem} error=${error} /><span>${lane.watch ? html`<button disabled=${busy} onClick=${() => change("unwatch")}>Stop watching</button>`
+        : html`<button class="main" disabled=${busy} onClick=${() => change("watch")}>Watch it</button>`}</span>`;
+}
+
+function History({ lane, may, onChange, onClose }) {
     const box = useRef();
     const newest = [...lane.incidents].reverse();
     const [id, setId] = useState(newest.length ? newest[0].id : null);
@@ -100,11 +115,12 @@ function History({ lane, onClose }) {
         <p>${lane.watch ? `Watched by ${lane.watch.probe} at ${lane.watch.address || "no address"}, port ${lane.watch.port}: ${lane.watch.state}.` : "It is not watched."}
             ${newest.length === 0 ? " There is no incident of it." : ""}</p>
         <div class="buttons">${newest.map(row => html`<button aria-pressed=${row.id === id} onClick=${() => setId(row.id)}>${row.class}, ${when(row.opened)}</button>`)}</div>
-        ${id !== null && html`<${Incident} key=${id} id=${id} />`}<p class="buttons"><button onClick=${onClose}>Close</button></p></dialog>`;
+        ${id !== null && html`<${Incident} key=${id} id=${id} />`}<p class="buttons">${may && html`<${Watching} lane=${lane} onChange=${onChange} />`}
+        <button onClick=${onClose}>Close</button></p></dialog>`;
 }
 
-export function Monitor() {
-    const [span, setSpan] = useState(SPANS[0][1]);
+export function Monitor({ me }) {
+    const [span, setSpan] = useState(SPANS[1][1]);
     const [word, setWord] = useState("");
     const [opened, setOpened] = useState(null);
     const narrow = useNarrow();
@@ -118,17 +134,18 @@ export function Monitor() {
     const all = rowsOf(incidents), open = all.filter(row => !row.closed).reverse();
     const lane = opened && lanes.find(one => one.vm.uuid === opened);
     return html`<h1>Network monitor</h1><${Problem} error=${incidents.error || vms.error} /><${Age} data=${incidents.data} />
-        ${incidents.data && html`<p class="count" role="status">${all.length} ${all.length === 1 ? "incident" : "incidents"}, ${open.length} open;
-            ${" "}${rowsOf(watched).length} virtual ${rowsOf(watched).length === 1 ? "machine" : "machines"} watched</p>`}
+        ${incidents.data && html`<p class="count" role="status">${many(all.length, "incident")}, ${open.length} open;
+            ${" "}${many(rowsOf(watched).length, "virtual machine")} watched</p>`}
+        ${watched.data && !watched.data.error && rowsOf(watched).length === 0 && html`<p>No machine is watched: open one below, and choose to watch it. When it stops answering, what happened appears here.</p>`}
         <ul class="incidents">${open.slice(0, OPEN_SHOWN).map(row => html`<li class="now"><b>${row.vm || (row.vms ? `${row.vms.length} machines` : "link")}</b>
-            <span class="state">${row.class}</span><span>${when(row.opened)}</span><span>still so</span>
+            <span class="state">${row.class}</span><span>since ${when(row.opened)}</span><span>still so</span>
             <span>${row.snapshot ? "snapshot taken" : row.reason || "no snapshot"}</span></li>`)}</ul>
         <form class="filter sticky" role="search" onSubmit=${e => e.preventDefault()}>
             <input type="search" aria-label="Name of a machine" placeholder="Name of a machine" value=${word} onInput=${e => setWord(e.target.value)} />
             <select aria-label="Time" value=${span} onChange=${e => setSpan(Number(e.target.value))}>${SPANS.map(([title, ms]) => html`<option value=${ms}>${title}</option>`)}</select></form>
-        <p class="legend" aria-hidden="true"><i class="bar network-lost"></i> network lost <i class="bar service-down"></i> service down
+        <p class="legend" aria-hidden="true"><i class="bar watched"></i> answers <i class="bar network-lost"></i> network lost <i class="bar service-down"></i> service down
             <i class="bar host-lost"></i> other loss <i class="bar shot"></i> snapshot <i class="bar transfer"></i> transfer</p>
         <${Scale} view=${view} /><${LongList} items=${found} height=${narrow ? 72 : 40} keyOf=${one => one.vm.uuid} label="Lanes of virtual machines"
             draw=${one => html`<${Lane} lane=${one} view=${view} onOpen=${() => setOpened(one.vm.uuid)} />`} />
-        ${lane && html`<${History} key=${opened} lane=${lane} onClose=${() => setOpened(null)} />`}`;
+        ${lane && html`<${History} key=${opened} lane=${lane} may=${me.role === "operator" || me.role === "admin"} onChange=${watched.again} onClose=${() => setOpened(null)} />`}`;
 }

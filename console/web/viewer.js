@@ -1,7 +1,7 @@
 // A quick look, not a diagnosis: pictures that the node renders. Drag: window and level; wheel: frames; with Shift: zoom, pan.
 import { html } from "htm/preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { ask, person, Problem, text, useData, WEB } from "./api.js";
+import { ask, attendance, day, person, Problem, text, Thumbnail, useData, WEB } from "./api.js";
 import { Slide, slideOf } from "./slide.js";
 
 const numbers = (item, tag) => text(item, tag).split(", ").map(Number).filter(value => isFinite(value));
@@ -29,7 +29,7 @@ async function load(study, wanted) {
     const chosen = series.find(row => text(row, "0020000E") === wanted) || series[0];
     const uid = text(chosen, "0020000E"), path = `${WEB}/studies/${study}/series/${uid}`;
     const metadata = uid ? await ask(`${path}/metadata`) || [] : [];
-    const [patient] = await ask(`${WEB}/studies?StudyInstanceUID=${study}`) || [];
+    const [patient] = await ask(`${WEB}/studies?StudyInstanceUID=${study}&includefield=StudyDescription`) || [];
     const pictures = metadata.filter(item => Number(text(item, "00280010")) > 0)
         .sort((a, b) => Number(text(a, "00200013")) - Number(text(b, "00200013")))
         .flatMap(item => {
@@ -47,7 +47,7 @@ function usePicture(url) {
     async function run(target) {
         busy.current = target;
         try {
-            const answer = await fetch(target, { headers: { Accept: "image/jpeg, application/json;q=0.1" } });
+            const answer = await fetch(target, { headers: { Accept: "image/jpeg, application/json;q=0.1", ...attendance() } });
             if (!answer.ok)
                 throw new Error((await answer.json()).error);
             const window_ = (answer.headers.get("Vitrine-Window") || "").split(",").map(Number);
@@ -56,7 +56,7 @@ function usePicture(url) {
                 setState({ bitmap, window: window_.length === 4 ? window_ : null, error: null });
         } catch (error) {
             if (alive.current)
-                setState({ bitmap: null, error });
+                setState(old => ({ ...old, error }));
         }
         busy.current = null;
         if (alive.current && wish.current && wish.current !== target)
@@ -116,10 +116,20 @@ function draw(canvas, bitmap, look, lines, mm) {
 
 const START = { zoom: 1, x: 0, y: 0 };
 
-function Tools({ pictures, frame, picture, measuring, lines, onFrame, onZoom, onWindow, onMeasure, onReset }) {
+// Frames one after the other, as fast as they come, up to FRAMES_A_SECOND.
+function usePlay(playing, drawn, onNext) {
+    useEffect(() => {
+        if (!playing || !drawn)
+            return undefined;
+        const timer = setTimeout(onNext, 1000 / FRAMES_A_SECOND);
+        return () => clearTimeout(timer);
+    }, [playing, drawn]);
+}
+
+function Tools({ pictures, frame, picture, measuring, lines, playing, onPlay, onFrame, onZoom, onWindow, onMeasure, onReset }) {
     const { presets: list, spacing: mm } = pictures[frame];
     const last = lines[lines.length - 1];
-    return html`<div class="tools"><label>Frame <input type="range" min="1" max=${pictures.length} value=${frame + 1}
+    return html`<div class="tools">${pictures.length > 1 && html`<button aria-pressed=${playing} onClick=${onPlay}>${playing ? "Stop" : "Play"}</button>`}<label>Frame <input type="range" min="1" max=${pictures.length} value=${frame + 1}
             onInput=${e => onFrame(Number(e.target.value) - 1)} /> ${frame + 1} of ${pictures.length}</label>
         <span class="window" role="status">${picture.window ? `Window ${Math.round(picture.window[0])} / ${Math.round(picture.window[1])}` : ""}</span>
         ${list.length > 0 && html`<select aria-label="Window" value="" onChange=${e => { onWindow(list[e.target.value]); e.target.value = ""; }}>
@@ -131,6 +141,7 @@ function Tools({ pictures, frame, picture, measuring, lines, onFrame, onZoom, on
         <button onClick=${onReset}>Reset</button></div>`;
 }
 
+const FRAMES_A_SECOND = 12;
 const STEPS = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1, PageDown: 10, PageUp: -10 };
 const ZOOMS = { "+": 1.2, "-": 1 / 1.2 };
 const bounded = zoom => Math.max(0.2, Math.min(30, zoom));
@@ -143,15 +154,17 @@ function Canvas({ pictures, label }) {
     const [look, setLook] = useState(START);
     const [measuring, setMeasuring] = useState(false);
     const [lines, setLines] = useState([]);
+    const [playing, setPlaying] = useState(false);
     const { url, spacing: mm } = pictures[frame];
     const picture = usePicture(own ? `${url}?window=${own.join(",")},linear` : url);
-    const again = () => draw(canvas.current, picture.bitmap, look, lines, mm);
-    useEffect(again, [picture.bitmap, look, lines]);
+    const again = () => canvas.current && draw(canvas.current, picture.bitmap, look, lines, mm);
+    useEffect(() => { again(); }, [picture.bitmap, look, lines]);
     useEffect(() => {
         window.addEventListener("resize", again);
         return () => window.removeEventListener("resize", again);
     });
     const go = to => { setLines([]); setFrame(Math.max(0, Math.min(pictures.length - 1, to))); };
+    usePlay(playing, picture.bitmap, () => go((frame + 1) % pictures.length));
     const zoom = by => setLook(old => ({ ...old, zoom: bounded(old.zoom * by) }));
     const reset = () => { setOwn(null); setLook(START); setLines([]); };
     function down(event) {
@@ -191,6 +204,8 @@ function Canvas({ pictures, label }) {
             zoom(ZOOMS[event.key]);
         else if (event.key === "r")
             reset();
+        else if (event.key === " ")
+            setPlaying(old => !old && pictures.length > 1);
         else if (event.key === "m")
             setMeasuring(old => !old);
         else
@@ -201,9 +216,10 @@ function Canvas({ pictures, label }) {
             onKeyDown=${key} onWheel=${wheel} onPointerMove=${move} onPointerDown=${down}
             onPointerUp=${() => { drag.current = null; }} onContextMenu=${e => e.preventDefault()}></canvas>
         <${Problem} error=${picture.error} />
-        <${Tools} pictures=${pictures} frame=${frame} picture=${picture} measuring=${measuring} lines=${lines} onFrame=${go} onZoom=${zoom}
+        <${Tools} pictures=${pictures} frame=${frame} picture=${picture} measuring=${measuring} lines=${lines} playing=${playing}
+            onPlay=${() => setPlaying(!playing)} onFrame=${to => { setPlaying(false); go(to); }} onZoom=${zoom}
             onWindow=${row => row && setOwn([row.center, row.width])} onMeasure=${() => setMeasuring(!measuring)} onReset=${reset} />
-        <p class="hint">Drag: window and level, or a line to measure (m). Wheel or arrow keys: frames. Shift and drag or wheel: move, zoom.
+        <p class="hint">Drag: window and level, or a line to measure (m). Wheel or arrow keys: frames; the space bar plays them. Shift and drag or wheel: move, zoom.
             Not for diagnosis.</p></div>`;
 }
 
@@ -212,19 +228,20 @@ function Images({ data, title }) {
     if (data.slide)
         return html`<${Slide} key=${data.uid} slide=${data.slide} label=${label} />`;
     return data.pictures.length > 0 ? html`<${Canvas} key=${data.uid} pictures=${data.pictures} label=${label} />`
-        : html`<p>There is nothing to show.</p>`;
+        : html`<p class="count">There is no image in this series.</p>`;
 }
 
 export function Viewer({ path: [study, wanted] }) {
     const { data, error } = useData(() => load(study, wanted), [study, wanted]);
     if (!data)
-        return html`<${Problem} error=${error} />`;
-    const title = `${person(text(data.patient, "00100010")) || "(no name)"} ${text(data.patient, "00100020")}`;
-    return html`<h1>${title}</h1><div class="viewer">
+        return html`<h1>Images</h1><${Problem} error=${error} />${!error && html`<p class="count" role="status">Loading …</p>`}`;
+    const title = person(text(data.patient, "00100010")) || "(no name)";
+    const facts = [text(data.patient, "00100020"), day(text(data.patient, "00080020")), text(data.patient, "00080061"), text(data.patient, "00081030")].filter(Boolean);
+    return html`<h1>${title} <small>${facts.join(" · ")}</small></h1><p class="back"><a href="#/studies">Studies</a></p><div class="viewer">
         <ul class="strip" aria-label="Series">${data.series.map(row => {
             const uid = text(row, "0020000E");
             return html`<li><a href=${`#/view/${study}/${uid}`} aria-current=${uid === data.uid ? "true" : null}>
-                <img src=${`${WEB}/studies/${study}/series/${uid}/thumbnail?viewport=96,96`} alt="" loading="lazy" />
+                <${Thumbnail} of=${`studies/${study}/series/${uid}`} />
                 <span>${text(row, "00080060")} ${text(row, "0008103E")}</span></a></li>`;
         })}</ul>
         <${Images} data=${data} title=${title} /></div>`;

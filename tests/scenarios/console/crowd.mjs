@@ -1,22 +1,10 @@
 // Five thousand virtual machines: node crowd.mjs URL FOLDER CHROMIUM NAME. The page keeps the rows in view only; scrolling shows the rest;
 // a machine's name that looks like markup is text.
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { chromium } from "playwright-core";
+import { browse } from "./browse.mjs";
 
 const [url, folder, executablePath, odd] = process.argv.slice(2);
-const user = mkdtempSync(join(tmpdir(), "vitrine-browser-"));
-const context = await chromium.launchPersistentContext(user, {
-    executablePath, headless: true, viewport: { width: 1200, height: 780 },
-    args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run", "--disable-dev-shm-usage"],
-});
-context.setDefaultTimeout(60000);
-const page = context.pages()[0] || await context.newPage();
-const errors = [];
-page.on("pageerror", error => errors.push(String(error)));
-page.on("dialog", dialog => { errors.push(dialog.message()); dialog.dismiss(); });
+const { page, errors, see, steps } = await browse(url, folder, executablePath);
 
 async function scrolled(place, row) {
     await page.goto(`${url}/#/${place}`);
@@ -44,13 +32,17 @@ async function scrolled(place, row) {
     console.log(`ok   ${place}: ${await nodes()} elements, ${frames.toFixed(0)} ms for a jump`);
 }
 
-await scrolled("workstations", ".machine");
-assert.match(await page.locator(".count").textContent(), /^5\d{3} of 5\d{3}$/);
-await page.getByRole("searchbox").fill("onerror");
-await page.locator(".machine b", { hasText: odd }).waitFor();
-assert.equal(await page.locator(".machine img").count(), 0);
-await page.screenshot({ path: join(folder, "crowd.png") });
-await scrolled("monitor", ".lane:not(.scale)");
-assert.deepEqual(errors, []);
-await context.close();
-rmSync(user, { recursive: true, force: true });
+process.exit(await steps({
+    async "workstations"() {
+        await scrolled("workstations", ".machine");
+        assert.match(await page.locator(".count").textContent(), /^5\d{3} of 5\d{3}$/);
+        await page.getByRole("searchbox").fill("onerror");
+        await page.locator(".machine b", { hasText: odd }).waitFor();
+        assert.equal(await page.locator(".machine img").count(), 0);
+        await see("crowd");
+    },
+    async "the network monitor"() {
+        await scrolled("monitor", ".lane:not(.scale)");
+        assert.deepEqual(errors, []);
+    },
+}));

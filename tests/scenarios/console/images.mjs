@@ -22,7 +22,6 @@ export const imageSteps = ({ page, url, see }) => ({
         assert.ok(Math.abs(await line(20, 0) - 5) < 0.15);
         assert.ok(Math.abs(await line(0, 20) - 10) < 0.15);
         assert.ok(Math.abs(await line(16, -6) - 5) < 0.15);
-        await see("viewer");
         await page.getByRole("button", { name: "Reset" }).click();
         assert.equal(await page.locator(".length").textContent(), "");
     },
@@ -31,6 +30,25 @@ export const imageSteps = ({ page, url, see }) => ({
         assert.deepEqual((await choice.locator("option").allTextContents()).slice(1, 4), ["Soft (40 / 400)", "Wide (300 / 1500)", "Abdomen (40 / 400)"]);
         await choice.selectOption({ label: "Wide (300 / 1500)" });
         await page.getByText("Window 300 / 1500").waitFor();
+    },
+    async "a chest is measured across and down"() {
+        await page.goto(`${url}/#/studies`);
+        await page.locator(".study", { hasText: "Müller, Anna" }).locator(".row").click();
+        await page.getByRole("link", { name: "Show images" }).click();
+        await page.getByText("1 of 24").waitFor();
+        await page.locator("input[type=range]").fill("12");
+        await page.getByText("12 of 24").waitFor();
+        await page.getByRole("button", { name: "Measure" }).click();
+        const box = await page.locator("canvas[data-drawn=yes]").boundingBox();
+        for (const [x1, y1, x2, y2] of [[.272, .48, .728, .48], [.42, .2, .42, .82]]) {
+            await page.mouse.move(box.x + box.width * x1, box.y + box.height * y1);
+            await page.mouse.down();
+            await page.mouse.move(box.x + box.width * x2, box.y + box.height * y2, { steps: 4 });
+            await page.mouse.up();
+        }
+        assert.match(await page.locator(".length").textContent(), /^\d{3}\.\d mm$/);
+        await page.waitForTimeout(300);
+        await see("viewer");
     },
     async "a slide is zoomed from the whole to single tiles"() {
         const natively = [], drawn = [];

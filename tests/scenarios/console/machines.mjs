@@ -13,11 +13,28 @@ export const machineSteps = ({ page, url, see, outside, lost }) => ({
         await page.getByRole("button", { name: `Suspend ${name}` }).click();
         await page.getByText("No transfer goes to it now.").waitFor();
         await page.getByText("Whoever works there is interrupted.").waitFor();
-        await see("impact");
         await page.getByRole("button", { name: "Yes, do it" }).click();
         await page.locator(".machine[data-state=Suspended]").waitFor();
         await page.getByRole("button", { name: `Resume ${name}` }).click();
         await page.locator(".machine[data-state=Running]").waitFor();
+    },
+    async "several are suspended and resumed together, each with its own end"() {
+        await page.getByRole("searchbox").fill("");
+        const running = await page.locator(".machine[data-state=Running] b").allTextContents(), two = running.filter(name => name !== lost).slice(0, 2);
+        for (const name of two)
+            await page.getByRole("checkbox", { name: `Choose ${name}`, exact: true }).check();
+        await page.getByText("2 chosen").waitFor();
+        await page.getByRole("button", { name: "Suspend 2 of the chosen machines" }).click();
+        await page.getByText(`${two.join(", ")}. Whoever works there is interrupted.`).waitFor();
+        await see("impact");
+        await page.getByRole("button", { name: "Yes, do it" }).click();
+        for (const name of two)
+            await page.locator(".machine[data-state=Suspended]", { hasText: name }).waitFor();
+        await page.getByRole("button", { name: "Resume 2 of the chosen machines" }).click();
+        await page.getByRole("button", { name: "Yes, do it" }).click();
+        for (const name of two)
+            await page.locator(".machine[data-state=Running]", { hasText: name }).waitFor();
+        await page.getByRole("button", { name: "Choose none" }).click();
     },
     async "what the pool would refuse cannot be confirmed"() {
         await page.getByRole("searchbox").fill("");
@@ -95,18 +112,29 @@ export const machineSteps = ({ page, url, see, outside, lost }) => ({
     },
     async "an incident appears by itself, with its evidence"() {
         await page.getByRole("link", { name: "Network monitor" }).click();
-        await page.getByText(/1 incidents?, 1 open; 1 virtual machines? watched/).waitFor();
+        await page.getByText(/1 incidents?, 1 open; 4 virtual machines? watched/).waitFor();
         const incident = page.locator(".incidents .now", { hasText: lost });
         await incident.getByText("network-lost").waitFor();
         await incident.getByText("still so").waitFor();
         const lane = page.locator("button.lane[data-open=yes]", { hasText: lost });
         await lane.locator("rect.network-lost").waitFor();
         assert.ok(await page.locator("button.lane").count() >= 10);
+        await page.getByLabel("Time").selectOption({ label: "15 minutes" });
+        await page.locator(".lane rect.watched").nth(1).waitFor();
         await see("monitor");
         await lane.click();
         await page.getByText("Evidence", { exact: true }).waitFor();
         await page.locator(".evidence dd", { hasText: "network-lost" }).waitFor();
         await see("incident");
+        await page.getByRole("button", { name: "Close" }).click();
+    },
+    async "a machine is watched and no longer watched from its lane"() {
+        const name = (await page.locator("button.lane", { hasText: "not watched" }).first().locator("b").textContent()).trim();
+        await page.locator("button.lane", { hasText: name }).click();
+        await page.getByRole("button", { name: "Watch it" }).click();
+        await page.getByRole("button", { name: "Stop watching" }).waitFor();
+        await page.getByRole("button", { name: "Stop watching" }).click();
+        await page.getByRole("button", { name: "Watch it" }).waitFor();
         await page.getByRole("button", { name: "Close" }).click();
     },
     async "without the pool's daemon the last picture stays, with its age, and comes alive again"() {

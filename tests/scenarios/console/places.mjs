@@ -1,8 +1,9 @@
 // The other pages: nodes, now, emergency; studies that leave.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
 
-export const placeSteps = ({ page, url, see, outside }) => ({
+export const placeSteps = ({ page, url, folder, see, outside }) => ({
     async "a node is asked whether it answers, and why not"() {
         await page.getByRole("link", { name: "Nodes" }).click();
         await page.locator(".peer").nth(1).waitFor();
@@ -17,7 +18,7 @@ export const placeSteps = ({ page, url, see, outside }) => ({
     },
     async "a study is sent to a node, and Transfers shows it"() {
         await page.goto(`${url}/#/studies`);
-        await page.locator(".study", { hasText: "Müller" }).locator(".row").click();
+        await page.locator(".study", { hasText: "Müller, Jörg" }).locator(".row").click();
         await page.getByRole("button", { name: /^Send the study/ }).click();
         const box = page.locator("dialog");
         await box.getByRole("combobox").selectOption("READER");
@@ -29,18 +30,52 @@ export const placeSteps = ({ page, url, see, outside }) => ({
     },
     async "a study is taken along as a ZIP file"() {
         await page.getByRole("link", { name: "Studies" }).click();
-        await page.locator(".study", { hasText: "Müller" }).locator(".row").click();
-        const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("link", { name: "ZIP" }).click()]);
+        await page.locator(".study", { hasText: "Müller, Jörg" }).locator(".row").click();
+        const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("link", { name: /the study of .* as ZIP/ }).click()]);
         assert.match(download.suggestedFilename(), /^study-[\d.]+\.zip$/);
         const bytes = readFileSync(await download.path());
         assert.equal(bytes.subarray(0, 2).toString(), "PK");
         assert.ok(bytes.includes("DICOMDIR"));
     },
+    async "a series is exported as a job, fetched from Transfers, and told by the log"() {
+        await page.getByRole("link", { name: "Nodes" }).click();
+        await page.getByRole("link", { name: "Studies" }).click();
+        await page.locator(".study", { hasText: "Müller, Jörg" }).locator(".row").click();
+        await page.getByRole("button", { name: /^Export CT/ }).click();
+        const box = page.locator("dialog");
+        await box.getByLabel("Without the patient's identity").check();
+        await box.getByRole("button", { name: "Export", exact: true }).click();
+        await box.getByText("It is being made").waitFor();
+        await box.getByRole("link", { name: "Transfers" }).click();
+        const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("link", { name: /^Download .*\.zip/ }).click()]);
+        const bytes = readFileSync(await download.path());
+        assert.equal(bytes.subarray(0, 2).toString(), "PK");
+        assert.ok(bytes.includes("DICOMDIR") && !bytes.includes("PAT1"), "the patient is still in it");
+        await see("transfers");
+    },
+    async "a disc image is made, and a job that is over can be tried again only when it failed"() {
+        const answers = await page.evaluate(async () => {
+            const study = (await (await fetch("/dicom-web/studies?PatientID=PAT3")).json())[0]["0020000D"].Value[0];
+            const ask = async (body, path = `/api/studies/${study}/export`) => (await fetch(path, { method: "POST", body: JSON.stringify(body) })).status;
+            return [await ask({ as: "iso" }), await ask({ as: "folder" }), await ask({ as: "exe" }), await ask({}), await ask({ as: "burner:NOBODY" }),
+                await ask({ as: "zip" }, "/api/studies/../export"), (await fetch("/api/exports/..%2fstate.db")).status, (await fetch("/api/exports/.hidden")).status];
+        });
+        assert.equal(answers[0], 200);
+        assert.ok(answers.slice(1).every(status => status >= 400 && status < 500), answers.join());
+        await page.waitForFunction(async () => (await (await fetch("/api/exports")).json()).rows.some(row => row.name.endsWith(".iso")));
+    },
     async "what comes is told within a second, by whom and how much"() {
         await page.getByRole("link", { name: "Now" }).click();
         await page.locator(".alarms p").first().waitFor();
+        await page.evaluate(() => new MutationObserver(() => {
+            if (!window.seenAt && document.querySelector("main").textContent.includes("STORER"))
+                window.seenAt = Date.now();
+        }).observe(document.body, { subtree: true, childList: true, characterData: true }));
         await outside("store");
-        await page.locator(".arrivals li", { hasText: "Arriving" }).getByText("1 from STORER").waitFor();
+        await page.locator(".arrivals li", { hasText: "Arriving" }).getByText("from STORER").waitFor();
+        const late = await page.evaluate(() => window.seenAt) - Number(readFileSync(join(folder, "stored"), "utf8"));
+        console.log(`     on the page ${Math.round(late)} ms after the modality had its answer`);
+        assert.ok(late < 10000, `${late} ms`);   // it is a quarter of a second on a machine that does nothing else
         await see("now");
     },
     async "the members and the steps of an emergency are there before one"() {
