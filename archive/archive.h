@@ -157,3 +157,5 @@ void vt_archive_accessed(struct vt_archive *archive, const struct vt_index_entry
 /* The corrected data set (new identity, Original Attributes Sequence (0400,0561)), encoded in its own transfer syntax, into an
  * unlinked temporary file: replaces fd, offset and size. */
 bool vt_archive_outgoing(struct vt_archive *archive, struct vt_stored *stored, struct vt_err *err);
+/* Only what stands before the pixel data, corrected if need be: data_set_size ends there. Whole when it is deflated. */
+bool vt_archive_outgoing_header(struct vt_archive *archive, struct vt_stored *stored, struct vt_err *err);

@@ -203,11 +203,26 @@ static bool inflate_rewrite_deflate(struct vt_archive *archive, struct vt_stored
            write_out(archive, stored, &deflated, stored->data_set_size, err);
 }
 
+static enum vt_encoding encoding_of(struct vt_archive *archive, const struct vt_stored *stored)
+{
+    return vt_archive_syntax(archive, stored->entry.transfer_syntax, stored->fd,
+                             stored->data_set_offset)
+        .encoding;
+}
+
+bool vt_archive_outgoing_header(struct vt_archive *archive, struct vt_stored *stored,
+                                struct vt_err *err)
+{
+    enum vt_encoding encoding = encoding_of(archive, stored);
+
+    if (encoding != VT_DEFLATED_LE)
+        stored->data_set_size = header_size(stored, encoding);
+    return vt_archive_outgoing(archive, stored, err);
+}
+
 bool vt_archive_outgoing(struct vt_archive *archive, struct vt_stored *stored, struct vt_err *err)
 {
-    enum vt_encoding encoding = vt_archive_syntax(archive, stored->entry.transfer_syntax,
-                                                  stored->fd, stored->data_set_offset)
-                                    .encoding;
+    enum vt_encoding encoding = encoding_of(archive, stored);
 
     if (!stored->corrected)
         return true;

@@ -86,8 +86,8 @@ bool vt_instances_select(const struct vt_request *request, unsigned levels, stru
     return false;
 }
 
-bool vt_instances_open(const struct vt_console *console, const char *sop_uid, struct vt_stored *out,
-                       struct vt_err *err)
+bool vt_instances_open_stored(const struct vt_console *console, const char *sop_uid, struct vt_stored *out,
+                              struct vt_err *err)
 {
     struct vt_archive *archive = console->options.archive;
     struct vt_index_entry entry;
@@ -100,7 +100,26 @@ bool vt_instances_open(const struct vt_console *console, const char *sop_uid, st
     if (!vt_archive_open_instance(archive, &entry, out, err))
         return false;
     vt_archive_accessed(archive, &out->entry);
-    if (!out->corrected || vt_archive_outgoing(archive, out, err))
+    return true;
+}
+
+bool vt_instances_open(const struct vt_console *console, const char *sop_uid, struct vt_stored *out,
+                       struct vt_err *err)
+{
+    if (!vt_instances_open_stored(console, sop_uid, out, err))
+        return false;
+    if (!out->corrected || vt_archive_outgoing(console->options.archive, out, err))
+        return true;
+    vt_stored_close(out);
+    return false;
+}
+
+bool vt_instances_open_header(const struct vt_console *console, const char *sop_uid, struct vt_stored *out,
+                              struct vt_err *err)
+{
+    if (!vt_instances_open_stored(console, sop_uid, out, err))
+        return false;
+    if (vt_archive_outgoing_header(console->options.archive, out, err))
         return true;
     vt_stored_close(out);
     return false;

@@ -21,3 +21,9 @@ bool vt_instances_select(const struct vt_request *request, unsigned levels, stru
 /* The i-th, corrections applied; the caller closes. VT_E_NOTFOUND: deleted meanwhile. */
 bool vt_instances_open(const struct vt_console *console, const char *sop_uid, struct vt_stored *out,
                        struct vt_err *err);
+/* The same of what stands before its pixel data only (data_set_size ends there), unless it is deflated. */
+bool vt_instances_open_header(const struct vt_console *console, const char *sop_uid, struct vt_stored *out,
+                              struct vt_err *err);
+/* As it was stored, whoever its patient is now: for pixel data. */
+bool vt_instances_open_stored(const struct vt_console *console, const char *sop_uid, struct vt_stored *out,
+                              struct vt_err *err);

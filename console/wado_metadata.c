@@ -28,10 +28,11 @@ static void instance_url(const struct describing *d, const struct vt_index_entry
              entry->sop_uid);
 }
 
-/* Deflated data sets and those with a new identity are seldom: as objects. */
+/* Deflated data sets are seldom: as objects. */
 static bool through_object(struct describing *d, const struct vt_stored *stored, const char *bulk, struct vt_err *err)
 {
     size_t size = (size_t)stored->data_set_size;
+    char prefix[URL_MAX + 32];
 
     if (stored->data_set_size > INSTANCE_MAX)
         return vt_fail(err, VT_E_LIMIT, "an instance of %llu bytes is too long for its metadata",
@@ -41,7 +42,8 @@ static bool through_object(struct describing *d, const struct vt_stored *stored,
         !vt_io_pread(stored->fd, d->bytes.data, size, stored->data_set_offset, stored->entry.file, err))
         return false;
     VT_AUTO(vt_dataset) data_set = vt_dataset_parse(d->bytes.data, size, stored->entry.transfer_syntax, err);
-    return data_set && vt_dataset_json(data_set, BULK_ABOVE, bulk, &d->out, err);
+    snprintf(prefix, sizeof prefix, "%s/", bulk);
+    return data_set && vt_dataset_json(data_set, BULK_ABOVE, prefix, &d->out, err);
 }
 
 static bool put_pixels(struct describing *d, const struct vt_stored *stored, const char *url, bool *first,
@@ -63,11 +65,10 @@ static bool from_bytes(struct describing *d, const struct vt_stored *stored, enu
                                          .bulk_prefix = bulk,
                                          .charset = d->console->options.rules.default_charset };
     struct vt_element_limits limits = VT_ELEMENT_LIMITS_DEFAULT;
-    uint64_t end = entry->has_pixels ? entry->pixel_offset - (encoding == VT_IMPLICIT_LE ? 8 : 12)
-                                     : stored->data_set_size;
+    uint64_t end = stored->data_set_size; /* before pixel data */
     bool first = true;
 
-    if (end > INSTANCE_MAX || end > stored->data_set_size)
+    if (end > INSTANCE_MAX)
         return vt_fail(err, VT_E_LIMIT, "%llu bytes of attributes are too many for metadata", (unsigned long long)end);
     vt_buf_reset(&d->bytes);
     if (!vt_buf_reserve(&d->bytes, (size_t)end, err) ||
@@ -86,12 +87,12 @@ static bool describe(struct describing *d, const char *sop_uid, struct vt_err *e
     char url[URL_MAX], bulk[URL_MAX + 16];
     struct vt_stored stored;
 
-    if (!vt_instances_open(d->console, sop_uid, &stored, err))
+    if (!vt_instances_open_header(d->console, sop_uid, &stored, err))
         return false;
     const struct vt_transfer_syntax *syntax = vt_transfer_syntax_find(stored.entry.transfer_syntax);
     instance_url(d, &stored.entry, url);
     snprintf(bulk, sizeof bulk, "%s/bulkdata", url);
-    bool plain = syntax && syntax->encoding != VT_DEFLATED_LE && !stored.corrected;
+    bool plain = syntax && syntax->encoding != VT_DEFLATED_LE;
     bool ok = plain ? from_bytes(d, &stored, syntax->encoding, url, bulk, err)
                     : through_object(d, &stored, bulk, err);
     vt_stored_close(&stored);

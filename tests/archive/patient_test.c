@@ -79,6 +79,26 @@ static const char *studies(struct world *world, const char *patient)
 }
 
 /* The way out of an instance; *out gets the data set's bytes. */
+/* What stands before the pixel data goes out alone as it does with them. */
+static void header_is_the_begin(struct world *world, const struct vt_index_entry *entry, const struct vt_buf *whole)
+{
+    struct vt_stored stored;
+    struct vt_err err = { 0 };
+    vt_autofree uint8_t *bytes = malloc(whole->size);
+
+    if (!vt_archive_open_instance(world->archive, entry, &stored, &err) ||
+        !vt_archive_outgoing_header(world->archive, &stored, &err))
+        fail_msg("%s", err.text);
+    assert_true(stored.data_set_size <= whole->size);
+    assert_int_equal(pread(stored.fd, bytes, stored.data_set_size, (off_t)stored.data_set_offset),
+                     (ssize_t)stored.data_set_size);
+    if (strcmp(entry->transfer_syntax, VT_UID_DEFLATED_LE) != 0) {
+        assert_memory_equal(bytes, whole->data, stored.data_set_size);
+        assert_true(!entry->has_pixels || stored.data_set_size < whole->size);
+    }
+    vt_stored_close(&stored);
+}
+
 static bool outgoing(struct world *world, const char *sop, struct vt_buf *out, bool *out_corrected)
 {
     struct vt_index_entry entry;
@@ -100,6 +120,7 @@ static bool outgoing(struct world *world, const char *sop, struct vt_buf *out, b
         (ssize_t)stored.data_set_size);
     out->size = stored.data_set_size;
     vt_stored_close(&stored);
+    header_is_the_begin(world, &entry, out);
     return true;
 }
 

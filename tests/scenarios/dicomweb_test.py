@@ -12,6 +12,7 @@ import sys
 import threading
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import numpy
 import pydicom
 import rawdicom as raw
 import samples
@@ -64,7 +65,7 @@ def parts_of(headers, body):
     found = []
     for piece in body.split(b"--" + boundary)[1:-1]:
         head, _, data = piece[2:].partition(b"\r\n\r\n")
-        found.append((head.decode().split(": ", 1)[1], data[:-2]))
+        found.append((head.decode().split("\r\n")[0].split(": ", 1)[1], data[:-2]))
     return found
 
 
@@ -261,8 +262,24 @@ def case_values_and_files_come_in_ranges(world):
     equal(world.web(instance_path(path) + "/bulkdata/7FE00010", Range="bytes=9000-")[0], 416)
     equal(world.web(instance_path(path) + "/bulkdata/00400275/1/00400009")[2].strip(), b"SPS1")
     equal(world.web(instance_path(path) + "/bulkdata/00400275/2/00400009")[0], 404)
+    status, headers, body = world.web(instance_path(path) + "/bulkdata/7FE00010", Accept=OCTETS.replace("; transfer-syntax=*", ""))
+    equal((status, int(headers["Content-Length"]), parts_of(headers, body)), (200, len(body), [(OCTETS.partition("type=")[2].partition(";")[0], ds.PixelData)]))
     status, headers, body = world.web(instance_path(path) + "/file")
     equal((status, pydicom.dcmread(io.BytesIO(body)).SOPInstanceUID), (200, ds.SOPInstanceUID))
+
+
+def case_every_bulk_data_uri_of_the_metadata_leads_to_its_value(world):
+    for kind in ("ct", "mr", "multi", "big", "deflated"):
+        path = world.made[kind][0]
+        ds, (item,) = pydicom.dcmread(path), json.loads(world.web(instance_path(path) + "/metadata")[2])
+        found = {tag: member["BulkDataURI"] for tag, member in item.items() if "BulkDataURI" in member}
+        equal("7FE00010" in found, True, kind)
+        for tag, where in found.items():
+            status, _, body = world.ask("/dicom-web" + where.partition("/dicom-web")[2])
+            expected = ds[int(tag, 16)].value
+            if kind == "big" and ds.BitsAllocated == 16:
+                expected = numpy.frombuffer(expected, ">u2").astype("<u2").tobytes()
+            equal((status, body[:300] if status != 200 else body == expected), (200, True), f"{kind} {where}")
 
 
 def case_one_instance_comes_as_a_single_part_in_ranges(world):
@@ -384,6 +401,31 @@ def case_json_is_packed_as_the_client_likes(world):
     for asked, coding, begin in (("zstd, gzip", "zstd", b"\x28\xb5\x2f\xfd"), ("gzip, zstd;q=0.5", "gzip", b"["), ("br", None, b"["), ("gzip;q=0, zstd;q=0", None, b"[")):
         _, headers, body = world.web(f"/studies/{ROOT}.1/instances", Accept_Encoding=asked)
         equal((headers["Content-Encoding"], body[:len(begin)]), (coding, begin), asked)
+
+
+def case_the_pictures_of_a_corrected_patient_are_served_as_ever(world):
+    path = instance_path(world.made["ct"][2])
+    ds = pydicom.dcmread(world.made["ct"][2])
+    done = world.node.cli("patient", "correct", ds.PatientID, "PatientName=Right^Name")
+    equal(done.returncode, 0, done.stderr)
+    try:
+        item, = json.loads(world.web(path + "/metadata")[2])
+        equal(item["00100010"]["Value"][0]["Alphabetic"], "Right^Name")
+        where = "/dicom-web" + item["7FE00010"]["BulkDataURI"].partition("/dicom-web")[2]
+        status, _, got = world.ask(where)
+        equal((status, got[:200] if status != 200 else got == ds.PixelData), (200, True))
+        equal(world.web(path + "/frames/1", Accept="application/octet-stream")[2] == ds.PixelData, True)
+        equal(world.web(path + "/bulkdata/00400275/1/00400009")[2].strip(), b"SPS1")
+        equal(world.web(path + "/bulkdata/00100010")[2].strip(), b"Right^Name")
+        equal(json.loads(world.web(instance_path(world.made["ct"][2]) + "/metadata")[2])[0]["00081190"]["Value"][0].endswith(path), True)
+        equal(world.web(path + "/rendered")[0], 200)
+        _, headers, body = world.web(path, Accept=AS_STORED)
+        (_, data), = parts_of(headers, body)
+        got = pydicom.dcmread(io.BytesIO(data))
+        equal((str(got.PatientName), got.PixelData == ds.PixelData), ("Right^Name", True))
+    finally:
+        action = json.loads(world.node.cli("patient", "log", "--json").stdout.splitlines()[-1])["id"]
+        equal(world.node.cli("patient", "undo", action).returncode, 0)
 
 
 # ---- delete ----
