@@ -1,98 +1,29 @@
 #include "cmd/print_images.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/print_state.h"
 #include "cmd/printers.h"
 #include "core/err.h"
 #include "dicom/dataset.h"
 #include "dicom/element.h"
 #include "dicom/render.h"
 
-enum { STATE_ITEMS_MAX = 1000, STATE_REFERENCES_MAX = 10000, VALUE_MAX = 4096, PATH_ROOM = 160, PIXEL_HEADER = 12 };
+enum { PIXEL_HEADER = 12 };
 
 struct vt_print_images {
     const struct vt_printer *printer;
-    struct vt_dataset *state; /* NULL: none */
+    struct vt_print_state *state; /* NULL: none */
     struct vt_buf bytes;      /* the open instance, Explicit VR LE */
     size_t attributes;        /* bytes of it before the pixel data */
     const uint8_t *pixels;
     size_t frame_size, frames;
-    bool colour; /* of RGB, YBR or a palette */
+    bool colour, mono1; /* of RGB, YBR or a palette; least is white */
     unsigned bits;
-    bool has_window; /* of the state, for this instance */
-    double center, width;
+    struct vt_print_shown shown; /* by the state, of this instance */
 };
-
-static bool text_of(struct vt_dataset *data_set, const char *path, char *out, size_t room, struct vt_err *err)
-{
-    VT_AUTO_BUF(text, 64 << 10);
-    bool there = false;
-
-    out[0] = '\0';
-    if (!vt_dataset_get(data_set, path, &text, &there, err))
-        return false;
-    const char *value = there ? vt_buf_string(&text, err) : "";
-    if (value)
-        snprintf(out, room, "%s", value);
-    return value != NULL;
-}
-
-/* ---- presentation states (PS3.3 C.11.8): the window of an instance ---- */
-
-static bool names_instance(struct vt_dataset *state, const char *item, const char *sop_uid, bool *out, struct vt_err *err)
-{
-    char path[PATH_ROOM], uid[VALUE_MAX];
-
-    for (size_t i = 0; i < STATE_REFERENCES_MAX; i++) {
-        snprintf(path, sizeof path, "%s.ReferencedImageSequence[%zu].ReferencedSOPInstanceUID", item, i);
-        if (!text_of(state, path, uid, sizeof uid, err))
-            return false;
-        /* An item without references is for all. */
-        *out = uid[0] ? strcmp(uid, sop_uid) == 0 : i == 0;
-        if (*out || !uid[0])
-            return true;
-    }
-    return true;
-}
-
-static bool read_number(struct vt_dataset *state, const char *item, const char *keyword, double *out, struct vt_err *err)
-{
-    char path[PATH_ROOM], text[VALUE_MAX], *end;
-
-    snprintf(path, sizeof path, "%s.%s", item, keyword);
-    if (!text_of(state, path, text, sizeof text, err))
-        return false;
-    *out = strtod(text, &end);
-    if (end == text || !isfinite(*out))
-        *out = 0;
-    return true;
-}
-
-static bool find_window(struct vt_print_images *images, const char *sop_uid, struct vt_err *err)
-{
-    char item[PATH_ROOM / 2];
-
-    images->has_window = false;
-    for (size_t i = 0; images->state && i < STATE_ITEMS_MAX; i++) {
-        bool named = false;
-        snprintf(item, sizeof item, "SoftcopyVOILUTSequence[%zu]", i);
-        if (!read_number(images->state, item, "WindowWidth", &images->width, err) ||
-            !read_number(images->state, item, "WindowCenter", &images->center, err))
-            return false;
-        if (!(images->width > 0))
-            return true;
-        if (!names_instance(images->state, item, sop_uid, &named, err))
-            return false;
-        if (named) {
-            images->has_window = true;
-            return true;
-        }
-    }
-    return true;
-}
 
 struct vt_print_images *vt_print_images_new(const struct vt_printer *printer, struct vt_err *err)
 {
@@ -106,10 +37,9 @@ struct vt_print_images *vt_print_images_new(const struct vt_printer *printer, st
     vt_buf_init(&images->bytes, VT_PRINT_INSTANCE_MAX);
     if (!printer->state[0])
         return images;
-    images->state = vt_dataset_load(printer->state, true, err);
+    images->state = vt_print_state_load(printer->state, err);
     if (images->state)
         return images;
-    vt_fail_context(err, "presentation state %.100s", printer->state);
     vt_print_images_free(images);
     return NULL;
 }
@@ -118,7 +48,7 @@ void vt_print_images_free(struct vt_print_images *images)
 {
     if (!images)
         return;
-    vt_dataset_free(images->state);
+    vt_print_state_free(images->state);
     vt_buf_fini(&images->bytes);
     free(images);
 }
@@ -136,14 +66,14 @@ static uint64_t number_of(const struct vt_print_images *images, uint32_t tag, ui
     return (uint64_t)value;
 }
 
-static bool is_palette(const struct vt_print_images *images)
+static bool is_of(const struct vt_print_images *images, const char *interpretation)
 {
     struct vt_element element;
     char text[32] = "";
 
     if (vt_element_find(images->bytes.data, images->attributes, VT_EXPLICIT_LE, VT_TAG_PHOTOMETRIC_INTERPRETATION, &element))
         vt_element_text(&element, text, sizeof text);
-    return strcmp(text, "PALETTE COLOR") == 0;
+    return strcmp(text, interpretation) == 0;
 }
 
 /* The instance decoded, as bytes. */
@@ -171,7 +101,8 @@ static bool decode(struct vt_print_images *images, const char *path, struct vt_e
     images->frame_size = (size_t)size;
     images->frames = (size_t)frames;
     images->bits = (unsigned)number_of(images, VT_TAG_BITS_STORED, bits);
-    images->colour = samples == 3 || is_palette(images);
+    images->colour = samples == 3 || is_of(images, "PALETTE COLOR");
+    images->mono1 = is_of(images, "MONOCHROME1");
     return true;
 }
 
@@ -184,10 +115,21 @@ bool vt_print_images_open(struct vt_print_images *images, const char *path, size
         return false;
     if (vt_element_find(images->bytes.data, images->attributes, VT_EXPLICIT_LE, VT_TAG_SOP_INSTANCE_UID, &element))
         vt_element_text(&element, uid, sizeof uid);
-    if (!find_window(images, uid, err))
+    images->shown = (struct vt_print_shown){ .named = false };
+    if (images->state && !vt_print_state_of(images->state, uid, &images->shown, err))
         return vt_fail_context(err, "presentation state");
     *out_frames = images->frames;
     return true;
+}
+
+const char *vt_print_images_left(const struct vt_print_images *images)
+{
+    return images->state ? vt_print_state_left(images->state) : "";
+}
+
+bool vt_print_images_named(const struct vt_print_images *images)
+{
+    return !images->state || images->shown.named;
 }
 
 /* A colour printer takes RGB, also for what is grey. */
@@ -222,10 +164,10 @@ bool vt_print_images_draw(struct vt_print_images *images, size_t i, struct vt_pr
         return vt_fail(err, VT_E_NOTFOUND, "it has %zu frames, none has the number %zu", images->frames, i + 1);
     what.pixels = images->pixels + i * images->frame_size;
     what.pixels_size = images->frame_size;
-    if (!images->colour && (printer->has_window || images->has_window)) {
+    if (!images->colour && (printer->has_window || images->shown.has_window)) {
         what.window = VT_WINDOW_LINEAR;
-        what.center = printer->has_window ? printer->center : images->center;
-        what.width = printer->has_window ? printer->width : images->width;
+        what.center = printer->has_window ? printer->center : images->shown.center;
+        what.width = printer->has_window ? printer->width : images->shown.width;
     }
     if (!vt_render_jpeg(&what, &out->pixels, &used, err))
         return false;
@@ -233,6 +175,7 @@ bool vt_print_images_draw(struct vt_print_images *images, size_t i, struct vt_pr
     out->rows = (uint16_t)used.rows;
     out->bits = deep ? 12 : 8;
     out->samples = colour ? 3 : 1;
-    bool grey = out->pixels.size == (size_t)used.columns * used.rows;
-    return !colour || !grey || make_rgb(out, err);
+    if (colour && out->pixels.size == (size_t)used.columns * used.rows && !make_rgb(out, err))
+        return false;
+    return vt_print_shown_apply(&images->shown, images->mono1, out, err);
 }

@@ -22,5 +22,9 @@ VT_DEFINE_AUTO(vt_print_images)
 
 /* Frames of the Part 10 file at `path` (which names it until the next one). VT_E_UNSUPPORTED: no picture, or not decoded here. */
 bool vt_print_images_open(struct vt_print_images *images, const char *path, size_t *out_frames, struct vt_err *err);
+/* Is the presentation state, if any, for the one that is open? */
+bool vt_print_images_named(const struct vt_print_images *images);
+/* What the state has and films do not show; "" nothing. Borrowed. */
+const char *vt_print_images_left(const struct vt_print_images *images);
 /* Frame i (from 0) of the one that is open. */
 bool vt_print_images_draw(struct vt_print_images *images, size_t i, struct vt_print_image *out, struct vt_err *err);

@@ -1,6 +1,7 @@
 #include "cmd/print_run.h"
 
 #include <limits.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -9,6 +10,8 @@
 #include "core/buf.h"
 #include "core/err.h"
 #include "dicom/dataset.h"
+
+enum { SENTENCE_MAX = 320 };
 
 struct picture {
     size_t instance, frame;
@@ -75,6 +78,18 @@ static bool add_instance(struct running *running, size_t i, struct vt_err *err)
     return true;
 }
 
+static void tell(const struct running *running, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void tell(const struct running *running, const char *format, ...)
+{
+    char sentence[SENTENCE_MAX];
+    va_list list;
+
+    va_start(list, format);
+    vsnprintf(sentence, sizeof sentence, format, list);
+    va_end(list);
+    running->run->note(running->run->context, sentence);
+}
+
 static bool on_image(void *context, size_t i, struct vt_print_image *out, struct vt_err *err)
 {
     struct running *running = context;
@@ -89,6 +104,8 @@ static bool on_image(void *context, size_t i, struct vt_print_image *out, struct
             !vt_print_images_open(running->images, path, &frames, err))
             return vt_fail_context(err, "image %zu", run->first + i + 1);
         running->open = picture->instance + 1;
+        if (!vt_print_images_named(running->images))
+            tell(running, "image %zu is not one of the presentation state's: it is printed without it", run->first + i + 1);
     }
     return vt_print_images_draw(running->images, picture->frame, out, err) ||
            vt_fail_context(err, "image %zu", run->first + i + 1);
@@ -135,6 +152,8 @@ static bool print(struct running *running, struct vt_err *err)
                                       .printed = on_printed,
                                       .context = running };
     running->images = vt_print_images_new(run->printer, err);
+    if (running->images && *vt_print_images_left(running->images))
+        tell(running, "the presentation state has %s, which films do not show", vt_print_images_left(running->images));
     return running->images && vt_client_print(run->client, &job, err);
 }
 

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "cmd/print_state.h"
 #include "cmd/printers.h"
 #include "core/err.h"
 #include "core/io.h"
@@ -168,6 +169,58 @@ static void a_deep_printer_gets_twelve_bits_and_a_colour_one_rgb(void **state)
     vt_buf_fini(&image.pixels);
 }
 
+static void draw_two_by_three(struct vt_print_image *image)
+{
+    static const uint8_t pixels[] = { 1, 2, 3, 4, 5, 6 };
+    struct vt_err err = { 0 };
+
+    *image = (struct vt_print_image){ .columns = 3, .rows = 2, .bits = 8, .samples = 1, .pixels = { .limit = 1 << 20 } };
+    assert_true(vt_buf_append(&image->pixels, pixels, sizeof pixels, &err));
+}
+
+static void a_state_turns_first_and_flips_then(void **state)
+{
+    static const struct {
+        unsigned turns;
+        bool flip;
+        uint8_t pixels[6];
+    } list[] = {
+        { 0, false, { 1, 2, 3, 4, 5, 6 } }, { 1, false, { 4, 1, 5, 2, 6, 3 } }, { 2, false, { 6, 5, 4, 3, 2, 1 } },
+        { 3, false, { 3, 6, 2, 5, 1, 4 } }, { 0, true, { 3, 2, 1, 6, 5, 4 } },  { 1, true, { 1, 4, 2, 5, 3, 6 } },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < VT_COUNT(list); i++) {
+        const struct vt_print_shown shown = { .named = true, .turns = list[i].turns, .flip = list[i].flip };
+        struct vt_print_image image;
+        struct vt_err err = { 0 };
+        draw_two_by_three(&image);
+        assert_true(vt_print_shown_apply(&shown, false, &image, &err));
+        assert_int_equal(image.columns, list[i].turns % 2 ? 2 : 3);
+        assert_memory_equal(image.pixels.data, list[i].pixels, sizeof list[i].pixels);
+        vt_buf_fini(&image.pixels);
+    }
+}
+
+static void the_state_s_polarity_stands_for_the_image_s_own(void **state)
+{
+    static const struct {
+        bool named, has_shape, inverse, mono1, inverted;
+    } list[] = { { true, true, true, false, true },  { true, true, true, true, false },  { true, true, false, true, true },
+                 { true, false, false, true, false }, { false, true, true, false, false } };
+
+    (void)state;
+    for (size_t i = 0; i < VT_COUNT(list); i++) {
+        const struct vt_print_shown shown = { .named = list[i].named, .has_shape = list[i].has_shape, .inverse = list[i].inverse };
+        struct vt_print_image image;
+        struct vt_err err = { 0 };
+        draw_two_by_three(&image);
+        assert_true(vt_print_shown_apply(&shown, list[i].mono1, &image, &err));
+        assert_int_equal(image.pixels.data[0], list[i].inverted ? 254 : 1);
+        vt_buf_fini(&image.pixels);
+    }
+}
+
 static void what_cannot_be_drawn_says_why(void **state)
 {
     struct place *place = *state;
@@ -228,6 +281,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(the_window_is_the_command_s_or_the_state_s),
         CASE(a_deep_printer_gets_twelve_bits_and_a_colour_one_rgb),
+        CASE(a_state_turns_first_and_flips_then),
+        CASE(the_state_s_polarity_stands_for_the_image_s_own),
         CASE(what_cannot_be_drawn_says_why),
         CASE(each_allocation_may_fail),
     };

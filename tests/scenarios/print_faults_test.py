@@ -3,8 +3,13 @@
 of the node prints: out of film, a full queue, another layout, a lost association, and the node itself killed in the middle."""
 import json
 import pathlib
+import re
 import shutil
+import subprocess
 import sys
+
+import numpy
+import pydicom
 
 import cases
 import print_test as printing
@@ -63,6 +68,19 @@ class World:
         found = until(lambda: (lambda j: j if j["state"] not in ("waiting", "running") else None)(self.state(number)), f"the end of job {number}")
         equal(found["state"], state, found)
         return found
+
+
+def tool(*words):
+    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, errors="replace", timeout=60, check=False)
+    equal(done.returncode, 0, f"{words}: {done.stdout} {done.stderr}")
+
+
+def portable(path):
+    """The pixels of a PGM file."""
+    match = re.match(rb"P5\s(?:#[^\n]*\n)*\s*(\d+)\s+(\d+)\s+(\d+)\s", path.read_bytes())
+    columns, rows, largest = map(int, match.groups())
+    equal(largest, 255, path)
+    return numpy.frombuffer(path.read_bytes()[match.end():], numpy.uint8)[:columns * rows].reshape(rows, columns).astype(int)
 
 
 # ---- TLS ----
@@ -143,6 +161,53 @@ def case_annotations_go_where_they_are_offered_and_are_told_where_not(world):
         until(lambda: len(laser.films()) == 1, "the film came all the same")
 
 
+# ---- presentation states ----
+
+def case_films_show_what_dcmtk_shows_of_a_presentation_state(world):
+    """The same image and state, by dcmp2pgm and on film."""
+    folder = world.work / "states"
+    folder.mkdir()
+    image = folder / "image.dcm"
+    ds = pydicom.dcmread(world.paths[0])
+    rows = numpy.add.outer(numpy.arange(16) * 40, numpy.arange(12) * 3).astype("<i2")
+    ds.Rows, ds.Columns, ds.PixelData = 16, 12, rows.tobytes()
+    ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = "1.2.78.500"
+    ds.StudyDate, ds.StudyTime, ds.ReferringPhysicianName, ds.StudyID, ds.AccessionNumber = "20260101", "101010", "", "1", ""
+    ds.PatientBirthDate, ds.PatientSex, ds.WindowCenter, ds.WindowWidth = "", "O", "300", "500"
+    ds.save_as(image)
+    with Laser(folder / "laser") as laser:
+        for n, (degrees, flip, shape) in enumerate(((0, "N", "IDENTITY"), (90, "N", "INVERSE"), (270, "Y", "IDENTITY"), (180, "Y", "INVERSE"))):
+            state, bitmap = folder / f"state{n}.dcm", folder / f"{n}.pgm"
+            tool("dcmpsmk", "+Vw", image, state)
+            tool("dcmodify", "-nb", "-i", f"ImageRotation={degrees}", "-i", f"ImageHorizontalFlip={flip}", "-m", f"PresentationLUTShape={shape}", state)
+            tool("dcmp2pgm", "-p", state, image, bitmap)
+            done = world.print(["ae_title=LASER", "host=127.0.0.1", f"port={laser.port}"], image, "--state", state)
+            equal(done.returncode, 0, done.stderr)
+            until(lambda n=n: len(laser.films()) == n + 1, "a film")
+            seen = printing.picture(laser, printing.boxes_of(laser.films()[-1])[0]).astype(int)
+            theirs = portable(bitmap)
+            equal(seen.shape, theirs.shape, f"{degrees} {flip}")
+            assert abs(seen - theirs).max() <= 2, (degrees, flip, shape, seen, theirs)
+
+
+def case_what_films_do_not_show_of_a_state_is_told(world):
+    state, other = world.work / "states/state0.dcm", world.work / "marked.dcm"
+    ds = pydicom.dcmread(state)
+    ds.ShutterShape = "RECTANGULAR"
+    mark = pydicom.Dataset()
+    mark.GraphicLayer = "ONE"
+    ds.GraphicAnnotationSequence = pydicom.Sequence([mark])
+    ds.save_as(other)
+    with Laser(world.work / "told") as laser:
+        options = ["ae_title=LASER", "host=127.0.0.1", f"port={laser.port}"]
+        done = world.print(options, world.work / "states/image.dcm", "--state", other)
+        equal(done.returncode, 0, done.stderr)
+        assert "graphic annotations, a shutter" in done.stderr, done.stderr
+        done = world.print(options, world.paths[0], "--state", state)
+        equal(done.returncode, 0, done.stderr)
+        assert "not one of the presentation state's" in done.stderr, done.stderr
+
+
 # ---- jobs and printers that fail ----
 
 def case_a_printer_out_of_film_is_waited_for(world):
@@ -201,9 +266,9 @@ def case_a_killed_node_goes_on_with_the_film_it_was_at(world):
 
 
 def main():
-    for tool in ("dcmprscp", "openssl"):
-        if not shutil.which(tool):
-            print(f"{tool} is not installed")
+    for name in ("dcmprscp", "openssl", "dcmp2pgm"):
+        if not shutil.which(name):
+            print(f"{name} is not installed")
             return 77
     with work_folder("print-faults") as folder:
         world = World(pathlib.Path(folder))
