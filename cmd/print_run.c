@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cmd/print_images.h"
 #include "cmd/printers.h"
@@ -25,7 +26,7 @@ struct running {
     size_t open; /* instance that is, counted from 1; 0: none */
 };
 
-static bool read_number(struct vt_dataset *data_set, const char *keyword, unsigned long *out, struct vt_err *err)
+static bool read_text(struct vt_dataset *data_set, const char *keyword, char *out, size_t room, struct vt_err *err)
 {
     VT_AUTO_BUF(text, 4096);
     bool there = false;
@@ -33,8 +34,18 @@ static bool read_number(struct vt_dataset *data_set, const char *keyword, unsign
     if (!vt_dataset_get(data_set, keyword, &text, &there, err))
         return false;
     const char *value = there ? vt_buf_string(&text, err) : "";
-    *out = value ? strtoul(value, NULL, 10) : 0;
+    snprintf(out, room, "%s", value ? value : "");
     return value != NULL;
+}
+
+static bool read_number(struct vt_dataset *data_set, const char *keyword, unsigned long *out, struct vt_err *err)
+{
+    char text[32];
+
+    if (!read_text(data_set, keyword, text, sizeof text, err))
+        return false;
+    *out = strtoul(text, NULL, 10);
+    return true;
 }
 
 static bool add_picture(struct running *running, size_t instance, size_t frame, struct vt_err *err)
@@ -59,13 +70,18 @@ static bool add_instance(struct running *running, size_t i, struct vt_err *err)
     const struct vt_print_run *run = running->run;
     long frame = run->printer->frame;
     unsigned long rows = 0, frames = 0;
-    char path[PATH_MAX];
+    char path[PATH_MAX], sop_class[VT_UID_MAX + 1];
 
     if (!run->path(run->context, i, path, sizeof path, err))
         return false;
     VT_AUTO(vt_dataset) data_set = vt_dataset_load(path, true, err);
-    if (!data_set || !read_number(data_set, "Rows", &rows, err) || !read_number(data_set, "NumberOfFrames", &frames, err))
+    if (!data_set || !read_text(data_set, "SOPClassUID", sop_class, sizeof sop_class, err) ||
+        !read_number(data_set, "Rows", &rows, err) || !read_number(data_set, "NumberOfFrames", &frames, err))
         return false;
+    if (strcmp(sop_class, VT_UID_WHOLE_SLIDE) == 0 && frames > 1 && !run->printer->frame_asked) {
+        run->left_out(run->context, i, "it is a slide in tiles: print its overview, or name a tile with --frame");
+        return true;
+    }
     if (rows == 0) {
         run->left_out(run->context, i, "it has no picture");
         return true;

@@ -201,6 +201,7 @@ static bool read_asked(const json_t *asked, struct vt_printer *out, struct vt_er
         snprintf(out->state, sizeof out->state, "%s", text);
     if ((text = asked_for(asked, "frame"))) {
         char *end;
+        out->frame_asked = true;
         out->frame = strcmp(text, "all") == 0 ? 0 : strtol(text, &end, 10);
         if (out->frame < 0 || (out->frame == 0 && strcmp(text, "all") != 0))
             return vt_fail(err, VT_E_INVALID, "--frame '%.20s' is neither a number nor all", text);

@@ -37,6 +37,7 @@ struct vt_printer {
     double center, width;
     char state[1024];            /* a presentation state whose windows count; "" none */
     long frame;                  /* of multi-frame images, from 1; 0: all */
+    bool frame_asked;            /* somebody said so; else tiles of slides are left out */
 };
 
 /* A printer by its name, or AET@HOST:PORT. `asked`: an object of options as above, or NULL. Do not move it. VT_E_NOTFOUND: no such

@@ -16,7 +16,7 @@ import print_test as printing
 from cases import equal, until
 from node import Node, free_port, json_lines, work_folder
 from print_test import CT, WAIT, Colour, Laser
-from rawdicom import EXPLICIT, Association, element
+from rawdicom import EXPLICIT, Association, element, part10
 from tls_test import Authority
 
 IMAGES = 8
@@ -159,6 +159,26 @@ def case_annotations_go_where_they_are_offered_and_are_told_where_not(world):
         equal(done.returncode, 0, done.stderr)
         assert "does not offer annotation" in done.stderr, done.stderr
         until(lambda: len(laser.films()) == 1, "the film came all the same")
+
+
+# ---- slides ----
+
+def case_of_a_slide_its_overview_is_printed_and_no_tile(world):
+    folder, slide = world.work / "slide", "1.2.840.10008.5.1.4.1.1.77.1.6"
+    folder.mkdir()
+    for uid, frames in (("1.2.79.1", 4), ("1.2.79.2", 1)):
+        data = b"".join([
+            element(0x00080016, "UI", slide), element(0x00080018, "UI", uid), element(0x00280002, "US", 3), element(0x00280004, "CS", "RGB"),
+            element(0x00280006, "US", 0), element(0x00280008, "IS", str(frames)), element(0x00280010, "US", 4), element(0x00280011, "US", 4),
+            element(0x00280100, "US", 8), element(0x00280101, "US", 8), element(0x00280102, "US", 7), element(0x00280103, "US", 0),
+            element(0x7FE00010, "OB", bytes([200, 10, 20] * 16 * frames))])
+        (folder / f"{frames}.dcm").write_bytes(part10(data, EXPLICIT, slide, uid))
+    for words, images in (((), 1), (("--frame", "1"), 2)):
+        printer = Colour()
+        done = world.node.cli("print", f"TINTE@127.0.0.1:{printer.port}", folder, "--colour", "--layout", "1x2", *words)
+        printer.join(WAIT)
+        equal((len(printer.images), printer.error), (images, None), done.stderr)
+        assert words or "a slide in tiles" in done.stderr, done.stderr
 
 
 # ---- presentation states ----
