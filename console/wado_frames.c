@@ -12,12 +12,7 @@
 #include "core/err.h"
 #include "dicom/render.h"
 
-enum { FRAMES_MAX = 10000, FRAMES_AT_ONCE = 16, ANSWER_MAX = 1 << 30, ATTRIBUTES_MAX = 64 << 20 };
-
-struct wanted {
-    size_t *numbers; /* from 1 */
-    size_t count;
-};
+enum { FRAMES_AT_ONCE = 16, ANSWER_MAX = 1 << 30, ATTRIBUTES_MAX = 64 << 20 };
 
 /* What a frame is when it goes as it is stored (PS3.18 8.7.3.3.2). */
 static const char *media_type(const struct vt_index_entry *entry, bool encapsulated)
@@ -40,15 +35,14 @@ static const char *media_type(const struct vt_index_entry *entry, bool encapsula
     return "application/octet-stream";
 }
 
-/* "1,4,7" */
-static bool read_numbers(const char *text, size_t count, struct wanted *out, struct vt_err *err)
+bool vt_frame_numbers_read(const char *text, size_t count, struct vt_frame_numbers *out, struct vt_err *err)
 {
     size_t room = 1;
 
     for (const char *p = text; *p; p++)
         room += *p == ',';
-    if (room > FRAMES_MAX)
-        return vt_fail(err, VT_E_LIMIT, "more than %d frames in one request", FRAMES_MAX);
+    if (room > VT_FRAME_NUMBERS_MAX)
+        return vt_fail(err, VT_E_LIMIT, "more than %d frames in one request", VT_FRAME_NUMBERS_MAX);
     out->numbers = calloc(room, sizeof *out->numbers);
     if (!out->numbers)
         return vt_fail(err, VT_E_NOMEM, "no memory for a list of frames");
@@ -110,7 +104,7 @@ static const struct vt_media_range *choose_plain(const struct vt_accept *accept,
 struct sending {
     struct vt_frame_cache *cache;
     const struct vt_frames *frames;
-    struct wanted wanted;
+    struct vt_frame_numbers wanted;
     bool decoded, multipart, ended;
     char part_type[256];
     struct vt_boundary boundary;
@@ -244,7 +238,7 @@ static void serve(struct vt_request *request, struct sending *sending)
     struct vt_accept accept;
     struct vt_err err = { 0 };
 
-    if (!read_numbers(vt_request_part(request, 3), frames->count, &sending->wanted, &err)) {
+    if (!vt_frame_numbers_read(vt_request_part(request, 3), frames->count, &sending->wanted, &err)) {
         vt_answer_err(request, &err);
         sending_free(sending);
         return;

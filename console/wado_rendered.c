@@ -1,4 +1,5 @@
-/* Pictures (PS3.18 10.4.1.1.3): /rendered of an instance (its first frame) and of a frame, /thumbnail of all levels, as JPEG or PNG.
+/* Pictures (PS3.18 10.4.1.1.3): /rendered of an instance (its first frame) and of a frame, /thumbnail of all levels, as JPEG or PNG;
+ * several of them, or one as a part, are wado_pictures.c's.
  * The header Vitrine-Window tells the window that was used and the range of values: "center,width,least,largest". */
 #include <math.h>
 #include <stdio.h>
@@ -8,6 +9,7 @@
 #include "console/accept.h"
 #include "console/http_rules.h"
 #include "console/instances.h"
+#include "console/rendered.h"
 #include "console/wado_inside.h"
 #include "core/err.h"
 #include "dicom/render.h"
@@ -98,7 +100,7 @@ static bool read_parameters(const struct vt_request *request, struct vt_render *
 }
 
 /* The first range that takes one of both; JPEG where it does not matter. "accept=" of the query may say it for a page's image. */
-static bool choose_type(const struct vt_request *request, struct vt_render *out)
+static bool choose_type(const struct vt_request *request, struct vt_render *out, bool *out_multipart)
 {
     const char *said = vt_request_query(request, "accept");
     struct vt_accept accept;
@@ -106,8 +108,9 @@ static bool choose_type(const struct vt_request *request, struct vt_render *out)
     vt_accept_read(said ? said : vt_request_header(request, "Accept"), &accept);
     for (size_t i = 0; i < accept.count; i++) {
         const struct vt_media_range *range = &accept.ranges[i];
-        bool jpeg = !range->multipart && vt_media_takes(range, "image/jpeg");
-        out->png = !jpeg && !range->multipart && vt_media_takes(range, "image/png");
+        bool jpeg = vt_media_takes(range, "image/jpeg");
+        out->png = !jpeg && vt_media_takes(range, "image/png");
+        *out_multipart = range->multipart;
         if (jpeg || out->png)
             return true;
     }
@@ -116,8 +119,8 @@ static bool choose_type(const struct vt_request *request, struct vt_render *out)
 
 /* ---- drawing ---- */
 
-static bool draw(const struct vt_frames *frames, struct vt_render *what, struct vt_buf *picture, struct vt_rendered *used,
-                 struct vt_err *err)
+bool vt_rendered_draw(const struct vt_frames *frames, struct vt_render *what, struct vt_buf *picture, struct vt_rendered *used,
+                      struct vt_err *err)
 {
     VT_AUTO_BUF(attributes, PREFIX_MAX);
     VT_AUTO_BUF(pixels, FRAME_MAX);
@@ -130,6 +133,11 @@ static bool draw(const struct vt_frames *frames, struct vt_render *what, struct 
     what->pixels = pixels.data;
     what->pixels_size = pixels.size;
     return vt_render_jpeg(what, picture, used, err);
+}
+
+const char *vt_rendered_type(const struct vt_render *what)
+{
+    return what->png ? "image/png" : "image/jpeg";
 }
 
 /* All that a picture depends on, as text. */
@@ -152,18 +160,18 @@ static bool answer_picture(struct vt_request *request, const struct vt_frames *f
         vt_answer_header(request, "Cache-Control", "private, max-age=3600");
         return vt_answer_etag(request, etag);
     }
-    if (!draw(frames, what, &picture, &used, err))
+    if (!vt_rendered_draw(frames, what, &picture, &used, err))
         return false;
     vt_answer_header(request, "Cache-Control", "private, max-age=3600");
     vt_answer_etag(request, etag);
     if (used.width > 0)
         vt_answer_header(request, "Vitrine-Window", "%g,%g,%g,%g", used.center, used.width, used.least, used.largest);
-    vt_answer_buf(request, 200, what->png ? "image/png" : "image/jpeg", &picture);
+    vt_answer_buf(request, 200, vt_rendered_type(what), &picture);
     return true;
 }
 
 /* What cannot be drawn is not acceptable as a picture. */
-static void answer_failure(struct vt_request *request, const struct vt_err *err)
+void vt_rendered_failed(struct vt_request *request, const struct vt_err *err)
 {
     if (err->code == VT_E_UNSUPPORTED)
         vt_answer_error(request, 406, "No picture of this instance: %s.", err->text);
@@ -171,51 +179,81 @@ static void answer_failure(struct vt_request *request, const struct vt_err *err)
         vt_answer_err(request, err);
 }
 
-static bool begin(struct vt_request *request, struct vt_render *what)
+bool vt_rendered_begin(struct vt_request *request, struct vt_render *what, bool *out_multipart)
 {
     struct vt_err err = { 0 };
 
-    if (!choose_type(request, what))
+    if (!choose_type(request, what, out_multipart))
         vt_answer_error(request, 406, "Pictures are image/jpeg or image/png.");
     else if (!read_parameters(request, what, &err))
         vt_answer_err(request, &err);
     return !vt_answered(request);
 }
 
-static void render(struct vt_request *request, struct vt_render *what)
+/* One picture as it is, or as a part. */
+static void render(struct vt_request *request, const struct vt_frames *frames, struct vt_render *what, bool multipart)
 {
-    const struct vt_console *console = vt_request_context(request);
+    struct vt_frame_numbers one = { .numbers = multipart ? malloc(sizeof *one.numbers) : NULL, .count = 1 };
     struct vt_err err = { 0 };
 
-    if (!begin(request, what))
-        return;
-    const struct vt_frames *frames = vt_frames_get(console->frames, vt_request_part(request, 0),
-                                                   vt_request_part(request, 1), vt_request_part(request, 2), &err);
-    if (!frames || !answer_picture(request, frames, what, &err))
-        answer_failure(request, &err);
-    vt_frames_release(console->frames, frames);
+    if (one.numbers) {
+        *one.numbers = (size_t)what->number + 1;
+        vt_rendered_parts(request, what, &one);
+    } else if (!answer_picture(request, frames, what, &err)) {
+        vt_rendered_failed(request, &err);
+    }
 }
 
 void vt_rendered_instance(struct vt_request *request)
 {
+    const struct vt_console *console = vt_request_context(request);
     struct vt_render what = { 0 };
+    struct vt_err err = { 0 };
+    bool multipart;
 
-    render(request, &what);
+    if (!vt_rendered_begin(request, &what, &multipart))
+        return;
+    const struct vt_frames *frames = vt_frames_get(console->frames, vt_request_part(request, 0),
+                                                   vt_request_part(request, 1), vt_request_part(request, 2), &err);
+    if (frames)
+        render(request, frames, &what, multipart);
+    else
+        vt_rendered_failed(request, &err);
+    vt_frames_release(console->frames, frames);
 }
 
-void vt_rendered_frame(struct vt_request *request)
+/* Of the frames that the path names. */
+static void render_frames(struct vt_request *request, struct vt_render what)
 {
-    const char *text = vt_request_part(request, 3);
-    struct vt_render what = { 0 };
-    char *end;
-    unsigned long long number = *text >= '0' && *text <= '9' ? strtoull(text, &end, 10) : 0;
+    const struct vt_console *console = vt_request_context(request);
+    struct vt_frame_numbers wanted = { 0 };
+    struct vt_err err = { 0 };
+    bool multipart;
 
-    if (number == 0 || number > UINT32_MAX || *end) {
-        vt_answer_error(request, 400, "A rendered frame is one number from 1.");
+    if (!vt_rendered_begin(request, &what, &multipart))
         return;
+    const struct vt_frames *frames = vt_frames_get(console->frames, vt_request_part(request, 0),
+                                                   vt_request_part(request, 1), vt_request_part(request, 2), &err);
+    if (!frames || !vt_frame_numbers_read(vt_request_part(request, 3), frames->count, &wanted, &err)) {
+        vt_rendered_failed(request, &err);
+    } else if (wanted.count > 1) {
+        vt_rendered_parts(request, &what, &wanted);
+    } else {
+        what.number = (uint32_t)(wanted.numbers[0] - 1);
+        render(request, frames, &what, multipart);
     }
-    what.number = (uint32_t)(number - 1);
-    render(request, &what);
+    vt_frames_release(console->frames, frames);
+    free(wanted.numbers);
+}
+
+void vt_rendered_frames(struct vt_request *request)
+{
+    render_frames(request, (struct vt_render){ 0 });
+}
+
+void vt_thumbnail_of_frames(struct vt_request *request)
+{
+    render_frames(request, (struct vt_render){ .columns = THUMBNAIL, .rows = THUMBNAIL });
 }
 
 /* ---- thumbnails ---- */
@@ -227,8 +265,9 @@ static void thumbnail(struct vt_request *request, unsigned levels)
     struct vt_render what = { .columns = THUMBNAIL, .rows = THUMBNAIL };
     struct vt_instances instances = { 0 };
     struct vt_err err = { 0 };
+    bool multipart;
 
-    if (!begin(request, &what))
+    if (!vt_rendered_begin(request, &what, &multipart))
         return;
     if (!vt_instances_select(request, levels, &instances, &err)) {
         vt_answer_err(request, &err);
@@ -244,7 +283,7 @@ static void thumbnail(struct vt_request *request, unsigned levels)
         vt_frames_release(console->frames, frames);
     }
     if (!vt_answered(request))
-        answer_failure(request, &err);
+        vt_rendered_failed(request, &err);
     vt_instances_fini(&instances);
 }
 

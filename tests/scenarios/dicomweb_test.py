@@ -187,6 +187,32 @@ def case_frames_are_rendered_with_the_window_that_is_asked_for(world):
     equal(world.web(instance_path(world.made["jpeg"][0]) + "/rendered")[0] in (400, 406, 500), True, "its bytes are made up")
 
 
+def case_pictures_of_studies_and_lists_come_as_parts(world):
+    from PIL import Image
+
+    def pictures(path, **headers):
+        status, told, body = world.web(path, **headers)
+        equal((status, told.get_content_type()), (200, "multipart/related"), body[:200])
+        found = parts_of(told, body)
+        equal({kind for kind, _ in found}, {told.get_param("type")})
+        return [Image.open(io.BytesIO(data)).size for _, data in found]
+    multi = instance_path(world.made["multi"][0])
+    size = pydicom.dcmread(world.made["multi"][0])
+    size = (size.Columns, size.Rows)
+    equal(pictures(multi + "/frames/2,9,2/rendered"), [size] * 3)
+    equal(pictures(multi + "/frames/2,9/rendered?viewport=4,4", Accept='multipart/related; type="image/png"'), [(4, 4)] * 2)
+    equal(pictures(multi + "/frames/1,2/thumbnail?viewport=5,5", Accept="image/jpeg"), [(5, 5)] * 2)
+    equal(pictures(multi + "/rendered", Accept="multipart/related; type=image/jpeg"), [size])
+    equal(Image.open(io.BytesIO(world.web(multi + "/frames/3/thumbnail", Accept="image/png")[2])).size[0] <= 128, True)
+    study = multi.partition("/series")[0]
+    equal(pictures(study + "/rendered"), [size] * 10)
+    equal(len(pictures(f"/studies/{ROOT}.1/series/{ROOT}.1.1/rendered?viewport=8,8")), 9)
+    for wrong, status in (("/frames/2,11/rendered", 404), ("/frames/1,,2/rendered", 400), ("/frames/0/thumbnail", 400)):
+        equal(world.web(multi + wrong)[0], status, wrong)
+    equal(world.web("/studies/1.2.3/rendered")[0], 404)
+    equal(world.web(study + "/rendered", Accept="text/html")[0], 406)
+
+
 # ---- retrieve ----
 
 def case_a_study_comes_as_parts_in_explicit_form_by_default(world):
