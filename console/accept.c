@@ -127,3 +127,14 @@ bool vt_media_takes(const struct vt_media_range *range, const char *type)
         return true;
     return slash && strcmp(slash, "/*") == 0 && strncmp(range->type, type, (size_t)(slash - range->type) + 1) == 0;
 }
+
+bool vt_accept_takes(const char *header, const char *type)
+{
+    struct vt_accept accept;
+
+    vt_accept_read(header, &accept);
+    for (size_t i = 0; i < accept.count; i++)
+        if (vt_media_takes(&accept.ranges[i], type))
+            return true;
+    return false;
+}

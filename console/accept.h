@@ -23,5 +23,7 @@ struct vt_accept {
 
 /* NULL or "": everything. What cannot be read is skipped. */
 void vt_accept_read(const char *header, struct vt_accept *out);
+/* Does a header take that type, as itself or as a part? */
+bool vt_accept_takes(const char *header, const char *type);
 /* Does the range take that type? */
 bool vt_media_takes(const struct vt_media_range *range, const char *type);

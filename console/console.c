@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "console/accept.h"
 #include "console/api_inside.h"
 #include "console/live_pool.h"
 #include "console/web_trail.h"
@@ -28,6 +29,16 @@ static void request_over(const struct vt_request *request, unsigned status, bool
     const struct vt_console *console = vt_request_context(request);
 
     vt_web_trail_answered(console->trail, request, status, whole);
+}
+
+bool vt_console_takes_json(struct vt_request *request)
+{
+    const char *accept = vt_request_header(request, "Accept");
+    bool taken = vt_accept_takes(accept, "application/dicom+json") || vt_accept_takes(accept, "application/json");
+
+    if (!taken)
+        vt_answer_error(request, 406, "This is application/dicom+json.");
+    return taken;
 }
 
 struct vt_console *vt_console_start(const struct vt_console_options *options, struct vt_err *err)

@@ -25,5 +25,7 @@ struct vt_console {
 
 extern const struct vt_route vt_qido_routes[], vt_wado_routes[], vt_stow_routes[], vt_api_routes[];
 
+/* Search results and metadata are DICOM JSON, also for who calls it JSON. false: neither is taken, 406 answered. */
+bool vt_console_takes_json(struct vt_request *request);
 /* "http://host:port/dicom-web" as the client named us. */
 bool vt_console_base_url(const struct vt_request *request, char *out, size_t room);

@@ -19,6 +19,7 @@ enum {
     DROP_MAX = 64 << 20, /* bytes of a body that was answered already */
     RESERVE = 64,        /* places that are made free before there are none */
     PATIENCE_S = 2 * VT_HTTP_IDLE_S,
+    ALLOW_MAX = 64, /* the methods of a path */
 };
 
 static void request_free(struct vt_request *request)
@@ -91,20 +92,30 @@ static bool read_queries(struct vt_request *request)
 
 /* ---- from the first line to the route ---- */
 
-/* Sets *other when the path is known with another method. */
-static const struct vt_route *find_route(struct vt_request *request, bool *other)
+/* "GET, HEAD, DELETE": a method more of the path. */
+static void allow(char out[ALLOW_MAX], const char *method)
+{
+    const char *more = strcmp(method, "GET") == 0 ? "GET, HEAD" : method;
+    size_t length = strlen(out);
+
+    if (!strstr(out, method))
+        snprintf(out + length, ALLOW_MAX - length, "%s%s", length > 0 ? ", " : "", more);
+}
+
+/* NULL: *allowed are the methods that the path has. */
+static const struct vt_route *find_route(struct vt_request *request, char allowed[ALLOW_MAX])
 {
     const struct vt_http_options *options = &request->http->options;
     const char *method = strcmp(request->method, "HEAD") == 0 ? "GET" : request->method;
 
-    *other = false;
+    *allowed = '\0';
     for (size_t t = 0; t < options->table_count; t++)
         for (const struct vt_route *route = options->tables[t]; route->method; route++) {
             if (!vt_http_match(route, request))
                 continue;
             if (strcmp(route->method, method) == 0)
                 return route;
-            *other = true;
+            allow(allowed, route->method);
         }
     return NULL;
 }
@@ -118,7 +129,7 @@ static bool changes_something(const char *method)
 static bool admit(struct vt_request *request)
 {
     const struct vt_http_options *options = &request->http->options;
-    bool other;
+    char allowed[ALLOW_MAX];
 
     if (!vt_http_host_is_ours(request)) {
         vt_answer_error(request, 421, "This server is not known by that name: http.hosts lists its names.");
@@ -130,8 +141,11 @@ static bool admit(struct vt_request *request)
         vt_answer_error(request, 403, "Changes are accepted from our own pages only.");
         return false;
     }
-    request->route = find_route(request, &other);
+    request->route = find_route(request, allowed);
     if (!request->route) {
+        bool other = *allowed;
+        if (other)
+            vt_answer_header(request, "Allow", "%s", allowed);
         vt_answer_error(request, other ? 405 : 404,
                         other ? "There is no %s for this address." : "There is nothing at this address (%s).",
                         request->method);

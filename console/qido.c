@@ -20,6 +20,7 @@ struct search {
     bool with_study, with_series; /* attributes of these levels as well */
     char base[512];
     struct vt_qido_words ask;
+    bool unsupported; /* something is to match that does not at this level */
     struct vt_buf out;
 };
 
@@ -139,6 +140,22 @@ static bool put_rows(struct search *search, struct vt_cursor *cursor, uint64_t *
     return false;
 }
 
+/* Are there attributes to match that the query has no place for? Those to be returned do not count. */
+static bool look_for_unsupported(struct search *search, const struct vt_query_rules *rules, struct vt_err *err)
+{
+    const char *matches[VT_QIDO_WORDS_MAX];
+    size_t count = 0;
+
+    for (size_t i = 0; i < search->ask.count; i++) {
+        const char *value = strchr(search->ask.words[i], '=');
+        if (value && value[1] && strcmp(value, "=*") != 0)
+            matches[count++] = search->ask.words[i];
+    }
+    VT_AUTO(vt_query) query = count > 0 ? vt_query_from_words(search->level, matches, count, rules, err) : NULL;
+    search->unsupported = query && vt_query_has_unsupported(query);
+    return query || count == 0;
+}
+
 static bool run(struct search *search, uint64_t *count, bool *more, struct vt_err *err)
 {
     struct vt_query_rules rules = search->console->options.rules;
@@ -154,6 +171,8 @@ static bool run(struct search *search, uint64_t *count, bool *more, struct vt_er
     VT_AUTO(vt_plan) plan = query ? vt_plan_make(query, err) : NULL;
     if (!plan)
         return false;
+    if (!look_for_unsupported(search, &rules, err))
+        return false;
     VT_AUTO(vt_cursor) cursor = vt_index_find(vt_archive_index(search->console->options.archive), plan, err);
     return cursor && put_rows(search, cursor, count, more, err);
 }
@@ -165,6 +184,8 @@ static void answer(struct search *search, uint64_t count, bool more)
     if (search->ask.ignored)
         vt_answer_header(search->request, "Warning",
                          "299 vitrine \"The parameters that are no attribute of DICOM were ignored\"");
+    if (search->unsupported)
+        vt_answer_header(search->request, "Warning", "299 vitrine \"Some attributes were not matched: not at this level\"");
     if (more)
         vt_answer_header(search->request, "Warning",
                          "299 vitrine \"There are more results than %llu: ask again with an offset\"",
@@ -186,7 +207,7 @@ static void serve(struct vt_request *request, enum vt_level level, unsigned fixe
     uint64_t count = 0;
     bool more = false, ok = true;
 
-    if (!search)
+    if (!search || !vt_console_takes_json(request))
         return;
     search->request = request;
     search->console = vt_request_context(request);

@@ -132,6 +132,8 @@ static void metadata(struct vt_request *request, unsigned levels)
     struct vt_instances instances;
     struct vt_err err = { 0 };
 
+    if (!vt_console_takes_json(request))
+        return;
     if (!vt_instances_select(request, levels, &instances, &err)) {
         vt_answer_err(request, &err);
         return;

@@ -135,6 +135,9 @@ def case_studies_are_found_by_their_keys(world):
     equal(value(study, "00081030"), "Thorax")
     status, headers, _ = world.web("/studies?limit=2&nonsense=1")
     equal((status, len(headers.get_all("Warning"))), (200, 2))
+    for query, warned in (("Modality=CT", 1), ("NumberOfStudyRelatedInstances=9", 1), ("includefield=00081030,00080060,SeriesDescription", 0),
+                          ("PatientName=*&ModalitiesInStudy=CT", 0)):
+        equal(len(world.web("/studies?" + query)[1].get_all("Warning") or []), warned, query)
     equal(world.web("/studies?limit=x")[0], 400)
     equal(world.web("/studies?" + "&".join(f"PatientName=a{i}" for i in range(200)))[0], 400, "an attribute is asked for once")
     equal(world.web(f"/studies/{ROOT}.1/series?StudyInstanceUID={ROOT}.2")[0], 400)
@@ -521,6 +524,17 @@ def case_listed_pages_of_others_may_read_dicomweb_only(world):
         equal(world.ask(path, **who)[1]["Access-Control-Allow-Origin"], None, path)
     equal(world.web("/studies", "OPTIONS", **other)[0] >= 400, True)
     equal(world.web("/studies", "POST", b"x", **viewer)[0], 403)
+
+
+def case_what_the_client_does_not_take_is_not_sent(world):
+    path = instance_path(world.made["ct"][0])
+    for place in (path + "/metadata", "/studies", f"/studies/{ROOT}.1/series"):
+        for accept, status in (("application/dicom+json", 200), ("application/json", 200), ("application/dicom+xml", 406), ("text/html, */*;q=0.1", 200),
+                               ('multipart/related; type="application/dicom+xml"', 406), ("application/*", 200)):
+            equal(world.web(place, Accept=accept)[0], status, f"{place} {accept}")
+    status, headers, _ = world.web(path, "PUT", b"x")
+    equal((status, headers["Allow"]), (405, "GET, HEAD, DELETE"))
+    equal(world.web("/studies", "DELETE")[1]["Allow"], "GET, HEAD, POST")
 
 
 def case_nonsense_is_answered_in_a_sentence(world):
