@@ -313,7 +313,9 @@ def case_roles_and_sessions_end_where_they_should(world):
         equal(done.returncode, 0, done.stderr)
     study = f"/dicom-web/studies/{samples.ROOT}.1"
     for who, line, status in ((None, f"GET {study}/metadata", 401), ("vera", f"GET {study}/metadata", 200), ("vera", f"DELETE {study}", 403),
-                              ("otto", f"DELETE {study}", 403), ("vera", "POST /dicom-web/studies", 403), ("otto", "GET /api/users", 403), ("ada", "GET /api/users", 200),
+                              ("otto", f"DELETE {study}", 403), ("vera", "POST /dicom-web/studies", 403),
+                              ("otto", f"DELETE {study}/series/{samples.ROOT}.1.1", 403), (None, f"DELETE {study}/series/{samples.ROOT}.1.1", 401),
+                              ("vera", f"DELETE {study}/series/{samples.ROOT}.1.1/instances/{samples.ROOT}.1.1.1", 403), ("otto", "GET /api/users", 403), ("ada", "GET /api/users", 200),
                               ("nobody", f"GET {study}/metadata", 401)):
         got, _, body = world.ask(line, (basic(who) if who else "") + ("Content-Length: 0\r\n" if not line.startswith("GET") else ""))
         equal(got, status, f"{who} {line}: {body[:200]}")

@@ -5,6 +5,7 @@ import base64
 import io
 import json
 import os
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -157,6 +158,21 @@ def case_a_study_read_as_json_can_be_stored_under_another_uid(world):
     equal(store(world, [item], bulks)[:2], (200, [f"{ROOT}.78.1.1"]))
     copy = with_pixels(sample(1, "78"))
     same(fetched(world, copy)[1], copy)
+
+
+def case_what_dcmtk_writes_as_json_is_stored(world):
+    for number, kind in enumerate(("ct", "mr", "multi"), 1):
+        path = world.made[kind][0]
+        made = subprocess.run(["dcm2json", str(path)], capture_output=True, timeout=60, check=True).stdout
+        item, ds = json.loads(made), pydicom.dcmread(path)
+        item = item[0] if isinstance(item, list) else item
+        ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.SOPInstanceUID = f"{ROOT}.76", f"{ROOT}.76.{number}", f"{ROOT}.76.{number}.1"
+        for tag in ("0020000D", "0020000E", "00080018"):
+            item[tag]["Value"] = [str(ds[int(tag, 16)].value)]
+        equal(store(world, [item]), (200, [ds.SOPInstanceUID], [], 0), kind)
+        syntax, got = fetched(world, ds)
+        equal((syntax, got.PixelData == ds.PixelData), (raw.EXPLICIT, True), kind)
+        same(got, ds, "SpecificCharacterSet")
 
 
 def jpeg(shade):
