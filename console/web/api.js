@@ -164,6 +164,11 @@ export function size(bytes) {
 // Of a study or series; what has no picture (a report, raw data) says so.
 export function Thumbnail({ of }) {
     const [none, setNone] = useState(false);
+    useEffect(() => {   // it may have failed while the node was away, or nobody was logged in
+        const again = event => event.detail.kind === "lost" && setNone(false);
+        addEventListener("vitrine-event", again);
+        return () => removeEventListener("vitrine-event", again);
+    }, []);
     return none ? html`<span class="no-picture">no picture</span>`
         : html`<img src=${`${WEB}/${of}/thumbnail?viewport=192,192`} alt="" loading="lazy" onError=${() => setNone(true)} />`;
 }

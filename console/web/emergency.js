@@ -34,7 +34,7 @@ export function Emergency({ me }) {
     const ranOn = host => rowsOf(vms).filter(vm => vm.host === host.name && vm.power_state === "Running").map(vm => vm.name);
     return html`<h1>Emergency</h1><${Problem} error=${pool.error} /><${Age} data=${hosts.data} />
         <p class=${calm ? "fine" : "problem"} role="status">${!pool.data ? "" : calm ? "A master answers: there is no emergency." : "No master answers. What follows is the last that was known."}</p>
-        <h2>Members</h2><ul class="jobs members">${rowsOf(hosts).map(host => html`<li><b>${host.name}</b><span>${host.address}</span>
+        <h2>Members</h2><ul class="jobs members">${rowsOf(hosts).map(host => html`<li data-state=${host.live ? "Running" : "failed"}><b>${host.name}</b><span>${host.address}</span>
             <span class="state">${host.role}${host.live ? "" : ", not alive"}${host.enabled ? "" : ", disabled"}</span>
             <span>${ranOn(host).length ? `runs ${ranOn(host).slice(0, 12).join(" ")}${ranOn(host).length > 12 ? ` and ${ranOn(host).length - 12} more` : ""}` : "runs nothing"}</span></li>`)}</ul>
         ${me.role === "admin" && html`<p class="buttons"><button disabled=${asking} onClick=${members}>Ask each member now</button>

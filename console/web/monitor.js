@@ -78,14 +78,16 @@ function Value({ value }) {
         return value.length === 0 ? html`<i>none</i>` : html`<ol>${value.map(one => html`<li><${Value} value=${one} /></li>`)}</ol>`;
     if (typeof value === "object")
         return html`<div class="facts">${Object.entries(value).map(([key, one]) => html`<span><small>${key.replaceAll("_", " ")}</small> <${Value} value=${one} /></span>`)}</div>`;
-    return String(value);
+    if (typeof value === "boolean")
+        return value ? "yes" : "no";
+    return /^\d{4}-\d\d-\d\dT[\d:.]+Z$/.test(value) ? time(Date.parse(value)) : String(value);
 }
 
 function Incident({ id }) {
     const { data, error } = useData(() => ask(`/api/pool/incidents/${id}`), [id], { seconds: 5 });
     const whole = data && data.rows[0];
     return html`<${Problem} error=${error} />${whole && html`<div class="evidence"><dl>
-            ${[["class", whole.class], ["opened", when(whole.opened)], ["closed", when(whole.closed) || "still so"], ["cause", whole.cause], ["reason", whole.reason],
+            ${[["class", whole.class], ["opened", when(whole.opened)], ["closed", when(whole.closed) || "still so"], ["reason", whole.reason],
                ["snapshot", whole.snapshot || whole.snapshot_state || "none"]].map(([key, value]) => html`<div><dt>${key}</dt><dd>${value}</dd></div>`)}</dl>
         ${[["Evidence", whole.evidence], ["Evidence at the end", whole.evidence_at_end], ["Members", whole.members], ["Snapshots", whole.snapshots],
            ["History", whole.history]].filter(([, value]) => value && Object.keys(value).length > 0).map(([title, value], i) =>

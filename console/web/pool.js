@@ -5,7 +5,7 @@ import { ask, duration, Problem, useData } from "./api.js";
 import { LongList, useNarrow } from "./list.js";
 import { Deed, DEEDS, Impact, runMany, Screen, Snapshots, useVerbs, VERBS } from "./machine.js";
 
-const SECONDS = 5, MANY = 1000, MANY_SECONDS = 15, CALM_MS = 250, MANY_CALM_MS = 3000;
+const TASKS = 5, SECONDS = 5, MANY = 1000, MANY_SECONDS = 15, CALM_MS = 250, MANY_CALM_MS = 3000;
 
 export function Age({ data }) {
     if (!data || !data.error)
@@ -69,6 +69,13 @@ function Shown({ what, may, verbs, onClose }) {
     return html`<${Snapshots} key=${vm.uuid} vm=${vm} may=${may} run=${verbs.run} doing=${verbs.doing[vm.uuid]} onClose=${onClose} />`;
 }
 
+// What the pool works on, whoever asked for it.
+function Tasks() {
+    const rows = rowsOf(usePool("tasks")).filter(task => task.status === "pending").slice(0, TASKS);
+    return rows.length > 0 && html`<ul class="tasks" aria-label="What the pool works on">${rows.map(task => html`<li key=${task.uuid}><progress max="1" value=${task.progress}
+        aria-label=${`${task.name}: ${Math.round(task.progress * 100)} %`}></progress> ${task.name} <small>${Math.round(task.progress * 100)} %</small></li>`)}</ul>`;
+}
+
 const EMPTY = { word: "", host: "", state: "" };
 
 function Filter({ wish, hosts, onWish }) {
@@ -99,6 +106,7 @@ export function Workstations({ me }) {
         <${Problem} error=${pool.error} /><${Age} data=${pool.data} />
         ${pool.data && html`<p class="count" role="status">${found.length} of ${all.length}</p>`}
         ${may && chosen.length > 0 && html`<${Chosen} vms=${chosen} onShow=${setShown} onClear=${() => setPicked(new Set())} />`}
+        <${Tasks} />
         ${pool.data && all.length === 0 && !pool.data.error && html`<p class="count">The pool has no machines.</p>`}
         <${LongList} items=${grouped(found)} height=${narrow ? 128 : 48} keyOf=${row => row.uuid} label="Virtual machines" draw=${row => row.heading ? heading(row)
             : html`<${Machine} vm=${row} may=${may} doing=${verbs.doing[row.uuid]} picked=${picked.has(row.uuid)} onPick=${e => pick([row], e.target.checked)}

@@ -161,6 +161,12 @@ function OwnPassword() {
         <p role="status">${said}</p><${Problem} error=${error} />`;
 }
 
+function Volumes() {
+    const { data, error } = useData(() => ask("/api/volumes"), [], { kinds: ["volume."], seconds: 30 });
+    return html`<${Problem} error=${error} />${((data && data.rows) || []).map(({ volume, ...row }) => html`<h2>Volume ${volume}</h2><dl>${Object.entries(row)
+        .filter(([, value]) => typeof value !== "object").map(([key, value]) => html`<div><dt>${wordsOf(key)}</dt><dd>${shown(key, value)}</dd></div>`)}</dl>`)}`;
+}
+
 // Numbers that belong together are one group.
 const groups = row => [["Archive", Object.entries(row).filter(([, value]) => value === null || typeof value !== "object")],
     ...Object.entries(row).filter(([, value]) => value && typeof value === "object" && !Array.isArray(value)).map(([key, value]) => [key === "since" ? "since the start" : wordsOf(key), Object.entries(value)])];
@@ -171,5 +177,5 @@ export function System({ me }) {
     return html`<h1>System</h1><${Problem} error=${error} />
         ${((data && data.rows) || []).flatMap(groups).map(([title, rows]) => html`<h2>${upper(title)}</h2><dl>${rows.map(([key, value]) =>
             html`<div><dt>${wordsOf(key)}</dt><dd>${shown(key, value)}</dd></div>`)}</dl>`)}
-        ${me.role === "admin" && html`<${Trash} /><${Users} /><${Log} />`}${me.user && html`<${OwnPassword} />`}`;
+        <${Volumes} />${me.role === "admin" && html`<${Trash} /><${Users} /><${Log} />`}${me.user && html`<${OwnPassword} />`}`;
 }

@@ -69,9 +69,33 @@ static void a_quieter_level_writes_nothing(void **state)
     assert_string_equal(line, "");
 }
 
+static char heard[VT_LOG_LINE_MAX + 1];
+
+static void hear(const char *line, size_t size)
+{
+    snprintf(heard, sizeof heard, "%.*s", (int)size, line);
+}
+
+static void a_listener_hears_each_line_without_its_end(void **state)
+{
+    char out[2048];
+
+    (void)state;
+    vt_log_listen(hear);
+    logged("one\ntwo", out, sizeof out);
+    vt_log_listen(NULL);
+    size_t length = strlen(heard);
+    assert_memory_equal(out, heard, length);
+    assert_string_equal(out + length, "\n");
+    assert_non_null(strstr(heard, "value=one\\x0Atwo"));
+    logged("after", out, sizeof out);
+    assert_null(strstr(heard, "after"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_listener_hears_each_line_without_its_end),
         cmocka_unit_test(a_peer_cannot_forge_a_line),
         cmocka_unit_test(utf8_stays_and_other_bytes_are_shown),
         cmocka_unit_test(a_long_line_is_cut_and_ends),

@@ -97,6 +97,12 @@ class World:
             return {}
         return {"LD_PRELOAD": str(library), "VT_BROKEN_DISK": str(self.broken)}
 
+    def suspend(self):
+        """A machine, at the pool itself; when it was done is written down."""
+        name = (WORK / "suspend-name").read_text()
+        self.pool.ok("vm", "suspend", name)
+        (WORK / "suspended").write_text(str(time.time() * 1000))
+
     def break_disk(self):
         self.broken.touch()
         self.store(False)
@@ -186,7 +192,7 @@ def keep_images():
     from PIL import Image
     for name in IMAGES:
         with Image.open(WORK / f"{name}.png") as image:
-            small = image.convert("RGB").resize((960, 624), Image.Resampling.LANCZOS)
+            small = image.convert("RGB").resize((image.width * 4 // 5, image.height * 4 // 5), Image.Resampling.LANCZOS)
             small.quantize(128, method=Image.Quantize.MAXCOVERAGE, kmeans=8, dither=Image.Dither.NONE).save(
                 pathlib.Path(os.environ["VT_IMAGES"]) / f"{name}.png", optimize=True)
 
@@ -214,7 +220,7 @@ def case_the_pages_work_in_a_browser(world):
     world.pool.ok("vm", "clone", next(vm["name"] for vm in world.pool.rows("vm", "list") if vm["power_state"] == "Halted"), odd)
     control = world.folder / "control"
     control.mkdir()
-    actions = {"pool-away": world.pool.end, "pool-back": world.pool.begin, "store": world.store, "node-away": world.node.stop,
+    actions = {"pool-away": world.pool.end, "pool-back": world.pool.begin, "store": world.store, "suspend": world.suspend, "node-away": world.node.stop,
                "node-back": world.node.start, "break-disk": world.break_disk, "mend-disk": world.mend_disk}
     run_node("browser.mjs", world.url(), WORK, chromium, name, odd, control, control=control, actions=actions)
     if os.environ.get("VT_IMAGES"):
@@ -458,7 +464,7 @@ def case_screens_and_events_end_with_their_login(world):
 
 def case_a_session_that_nobody_uses_ends(world):
     vm = running_vm(world)
-    with Guarded(world, "idle", "http.session_idle=3s") as node:
+    with Guarded(world, "idle", "http.session_idle=5s") as node:
         cookie = node.enter("otto")
         line, news = node.show(vm, cookie), node.open("/api/events?unattended=1", cookie).getresponse()
         begun, asked = time.monotonic(), 0
@@ -477,9 +483,9 @@ def case_logins_in_a_browser(world):
     chromium = shutil.which("chromium")
     if not chromium:
         return
-    with Guarded(world, "logins", "http.session_idle=4s") as node:
+    with Guarded(world, "logins", "http.session_idle=6s") as node:
         equal(node.cli("import", *[p for paths in world.made.values() for p in paths]).returncode, 0)
-        run_node("session.mjs", f"http://127.0.0.1:{node.http_port()}", WORK, chromium, 4)
+        run_node("session.mjs", f"http://127.0.0.1:{node.http_port()}", WORK, chromium, 6)
 
 
 def case_users_have_their_roles(world):
@@ -539,7 +545,7 @@ if __name__ == "__main__":
         try:
             scene.fill()
             result = run(dict(globals()), scene)
-            scene.node.stop()
+            equal(scene.node.stop(), 0)
         finally:
             if scene.node.alive():
                 scene.node.kill()

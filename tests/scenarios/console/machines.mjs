@@ -1,8 +1,10 @@
 // Virtual machines: verbs with their impact first, snapshots, the screen by noVNC, incidents with their evidence; the last picture when
 // the pool's daemon is away.
 import assert from "node:assert/strict";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 
-export const machineSteps = ({ page, url, see, outside, lost }) => ({
+export const machineSteps = ({ page, url, folder, see, outside, lost }) => ({
     async "a virtual machine is suspended and resumed, its impact shown first"() {
         await page.goto(`${url}/#/workstations`);
         await page.locator(".machine").nth(5).waitFor();
@@ -35,6 +37,25 @@ export const machineSteps = ({ page, url, see, outside, lost }) => ({
         for (const name of two)
             await page.locator(".machine[data-state=Running]", { hasText: name }).waitFor();
         await page.getByRole("button", { name: "Choose none" }).click();
+    },
+    async "what others do to a machine is on the page within a second"() {
+        const name = (await page.locator(".machine[data-state=Running] b").allTextContents()).find(one => one !== lost);
+        writeFileSync(join(folder, "suspend-name"), name);
+        await page.evaluate(wanted => {
+            window.suspendedAt = 0;
+            new MutationObserver(() => {
+                const row = [...document.querySelectorAll(".machine")].find(one => one.querySelector("b").textContent === wanted);
+                if (!window.suspendedAt && row && row.dataset.state === "Suspended")
+                    window.suspendedAt = Date.now();
+            }).observe(document.body, { subtree: true, childList: true, attributes: true });
+        }, name);
+        await outside("suspend");
+        await page.waitForFunction(() => window.suspendedAt > 0);
+        const late = await page.evaluate(() => window.suspendedAt) - Number(readFileSync(join(folder, "suspended"), "utf8"));
+        console.log(`     on the page ${Math.round(late)} ms after the command ended`);
+        assert.ok(late < 10000, `${late} ms`);
+        await page.getByRole("button", { name: `Resume ${name}` }).click();
+        await page.locator(".machine[data-state=Running]", { hasText: name }).waitFor();
     },
     async "what the pool would refuse cannot be confirmed"() {
         await page.getByRole("searchbox").fill("");

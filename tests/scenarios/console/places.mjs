@@ -28,6 +28,24 @@ export const placeSteps = ({ page, url, folder, see, outside }) => ({
         await page.getByRole("link", { name: "Transfers" }).click();
         await page.locator(".job", { hasText: "READER" }).getByText("done", { exact: true }).waitFor();
     },
+    async "a transfer to a node that is away is paused, resumed, cancelled and tried again"() {
+        await page.getByRole("link", { name: "Studies" }).click();
+        await page.locator(".study", { hasText: "Müller, Jörg" }).locator(".row").click();
+        await page.getByRole("button", { name: /^Send CT/ }).click();
+        const box = page.locator("dialog");
+        await box.getByRole("combobox").selectOption("GONE");
+        await box.getByRole("button", { name: "Send", exact: true }).click();
+        await box.getByText(/8 instances in 1 jobs/).waitFor();
+        await box.getByRole("link", { name: "Transfers" }).click();
+        const job = page.locator(".job", { hasText: "send GONE" });
+        await job.getByText(/refused|does not answer|cannot be reached|Connection/i).first().waitFor();
+        for (const [verb, state] of [["Pause", "paused"], ["Resume", "waiting"], ["Cancel", "cancelled"], ["Try again", "waiting"], ["Cancel", "cancelled"]]) {
+            await job.getByRole("button", { name: verb }).click();
+            if (verb === "Cancel")
+                await page.getByRole("button", { name: "Yes, do it" }).click();
+            await page.locator(`.job[data-state=${state}]`, { hasText: "send GONE" }).or(page.locator(".job[data-state=running]", { hasText: "send GONE" })).first().waitFor();
+        }
+    },
     async "a study is taken along as a ZIP file"() {
         await page.getByRole("link", { name: "Studies" }).click();
         await page.locator(".study", { hasText: "Müller, Jörg" }).locator(".row").click();

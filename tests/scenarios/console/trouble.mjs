@@ -1,7 +1,7 @@
 // What breaks: a node that restarts, an archive that takes nothing. Pages show what they had, with its age, and come alive again.
 import assert from "node:assert/strict";
 
-const PLACES = { Now: "dl div", Studies: ".study", Workstations: ".machine", "Network monitor": "button.lane", Nodes: ".peer", System: "dl" };
+const PLACES = { Now: "dl div", Workstations: ".machine", Nodes: ".peer", System: "dl" };   // studies are above
 
 export const troubleSteps = ({ page, url, see, outside }) => ({
     async "a node that is away leaves the page as it was, with its age, and it comes alive again"() {
