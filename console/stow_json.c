@@ -7,6 +7,7 @@
 
 #include "archive/archive.h"
 #include "console/accept.h"
+#include "console/jpeg_head.h"
 #include "console/multipart.h"
 #include "core/err.h"
 #include "dicom/element.h"
@@ -17,7 +18,6 @@ enum {
     SHEETS_MAX = 10000,          /* metadata parts */
     LOCATIONS_MAX = 16 << 20,    /* bytes of all Content-Locations */
     BLOCK = 256 << 10,           /* of a value on its way */
-    SNIFF_MAX = 64 << 10,        /* in which a JPEG says what it is */
     LOCATION_MAX = 1200,
     ROOM_EVERY = 64 << 20,       /* bytes put aside between two looks at the free space */
 };
@@ -245,40 +245,14 @@ static bool measure(const struct vt_stow_json *json, const struct vt_json_data_s
 
 /* ---- transfer syntaxes ---- */
 
-/* By its start of frame (ITU T.81 B.1.1.3); lossless ones by their predictor. */
-static const char *jpeg_syntax(const uint8_t *p, size_t size)
+/* What the frame says of itself. */
+static bool look_at_jpeg(struct vt_stow_json *json, const struct bulk *part, struct vt_jpeg_head *out)
 {
-    const char *found = NULL;
-
-    for (size_t at = 2; at + 4 <= size && p[at] == 0xff;) {
-        uint8_t marker = p[at + 1];
-        size_t length = (size_t)p[at + 2] << 8 | p[at + 3];
-        if (marker == 0xff) {
-            at++;
-            continue;
-        }
-        if (marker == 0xc0)
-            return "1.2.840.10008.1.2.4.50";
-        if (marker == 0xc1)
-            return "1.2.840.10008.1.2.4.51";
-        if (marker == 0xc3)
-            found = "1.2.840.10008.1.2.4.57";
-        if (marker == 0xda) /* components, a table each, then the predictor */
-            return found && at + 4 < size && at + 5 + 2 * (size_t)p[at + 4] < size && p[at + 5 + 2 * (size_t)p[at + 4]] == 1
-                       ? "1.2.840.10008.1.2.4.70"
-                       : found;
-        at += 2 + length;
-    }
-    return NULL;
-}
-
-static const char *sniff(struct vt_stow_json *json, const struct bulk *part)
-{
-    size_t size = part->size < SNIFF_MAX ? (size_t)part->size : SNIFF_MAX;
+    size_t size = part->size < VT_JPEG_HEAD_MAX ? (size_t)part->size : VT_JPEG_HEAD_MAX;
     vt_autofree uint8_t *bytes = malloc(size + 1);
     struct vt_err ignored = { 0 };
 
-    return bytes && vt_slide_spool_read(json->spool, bytes, size, part->offset, &ignored) ? jpeg_syntax(bytes, size) : NULL;
+    return bytes && vt_slide_spool_read(json->spool, bytes, size, part->offset, &ignored) && vt_jpeg_head_read(bytes, size, out);
 }
 
 /* What a media type means without a transfer syntax (PS3.18 8.7.3.3); NULL: nothing we know. */
@@ -294,8 +268,10 @@ static const char *usual_syntax(struct vt_stow_json *json, const struct bulk *pa
         { "video/mpeg", "1.2.840.10008.1.2.4.100" },         { "video/mp4", "1.2.840.10008.1.2.4.102" },
     };
 
+    struct vt_jpeg_head head;
+
     if (strcmp(part->type, "image/jpeg") == 0)
-        return sniff(json, part);
+        return look_at_jpeg(json, part, &head) ? head.transfer_syntax : NULL;
     for (size_t i = 0; i < VT_COUNT(rows); i++)
         if (strcmp(part->type, rows[i].type) == 0)
             return rows[i].syntax;
@@ -333,6 +309,41 @@ bool vt_stow_json_syntax(struct vt_stow_json *json, const struct vt_json_data_se
     return true;
 }
 
+/* ---- Image Pixel attributes that were left out ---- */
+
+static bool put_text(struct vt_json_data_set *data_set, uint32_t tag, const char *text, struct vt_err *err)
+{
+    return vt_json_data_set_add(data_set, tag, "CS", text, strlen(text), err);
+}
+
+static bool put_number(struct vt_json_data_set *data_set, uint32_t tag, unsigned number, struct vt_err *err)
+{
+    const uint8_t bytes[] = { (uint8_t)number, (uint8_t)(number >> 8) };
+
+    return vt_json_data_set_add(data_set, tag, "US", bytes, sizeof bytes, err);
+}
+
+static bool put_jpeg(struct vt_json_data_set *data_set, const struct vt_jpeg_head *head, struct vt_err *err)
+{
+    return put_number(data_set, VT_TAG_SAMPLES_PER_PIXEL, head->components, err) &&
+           put_text(data_set, VT_TAG_PHOTOMETRIC_INTERPRETATION, head->photometric, err) &&
+           (head->components == 1 || put_number(data_set, 0x00280006, 0, err)) && put_number(data_set, VT_TAG_ROWS, head->rows, err) &&
+           put_number(data_set, VT_TAG_COLUMNS, head->columns, err) &&
+           put_number(data_set, VT_TAG_BITS_ALLOCATED, head->precision > 8 ? 16 : 8, err) &&
+           put_number(data_set, VT_TAG_BITS_STORED, head->precision, err) && put_number(data_set, VT_TAG_HIGH_BIT, head->precision - 1, err) &&
+           put_number(data_set, VT_TAG_PIXEL_REPRESENTATION, 0, err) && (head->lossless || put_text(data_set, 0x00282110, "01", err));
+}
+
+/* Of JPEGs, which say it themselves. */
+static bool complete(struct vt_stow_json *json, struct vt_json_data_set *data_set, struct vt_err *err)
+{
+    const struct vt_json_gap *gap = pixels_of(data_set);
+    const struct bulk *part = gap ? part_of(json, uri_of(data_set, gap), 0) : NULL;
+    struct vt_jpeg_head head;
+
+    return !part || strcmp(part->type, "image/jpeg") != 0 || !look_at_jpeg(json, part, &head) || put_jpeg(data_set, &head, err);
+}
+
 /* ---- the next instance ---- */
 
 static void sort_bulks(struct vt_stow_json *json)
@@ -353,7 +364,7 @@ bool vt_stow_json_next(struct vt_stow_json *json, struct vt_json_data_set *out, 
     if (!*out_more)
         return true;
     const struct sheet *sheet = &json->sheets[json->sheet];
-    if (!vt_json_data_set_read(&sheet->tree, sheet->nodes[json->next++], out, err)) {
+    if (!vt_json_data_set_read(&sheet->tree, sheet->nodes[json->next++], out, err) || !complete(json, out, err)) {
         if (err->dimse_status == 0)
             err->dimse_status = err->code == VT_E_NOMEM ? 0xa700 : 0xc000;
         return false;

@@ -297,3 +297,48 @@ bool vt_json_data_set_read(const struct vt_json_tree *tree, uint32_t node, struc
     vt_json_values_fini(&r.values);
     return ok;
 }
+
+/* Where the first element behind the tag begins; *there: it stands there itself. */
+static bool find_place(const struct vt_json_data_set *data_set, uint32_t tag, size_t *out_at, bool *there, struct vt_err *err)
+{
+    struct vt_element element;
+    struct vt_walk walk;
+    bool more = true;
+
+    *there = false;
+    *out_at = 0;
+    for (size_t i = 0; i < data_set->gap_count; i++)
+        *there = *there || (data_set->gaps[i].tag == tag && !data_set->gaps[i].nested);
+    vt_walk_init(&walk, data_set->bytes.data, data_set->bytes.size, VT_EXPLICIT_LE);
+    while (vt_walk_next(&walk, &element, &more, err) && more && element.tag <= tag) {
+        *there = *there || element.tag == tag;
+        *out_at = (size_t)(walk.at - data_set->bytes.data);
+    }
+    return !vt_failed(err);
+}
+
+bool vt_json_data_set_add(struct vt_json_data_set *data_set, uint32_t tag, const char *vr, const void *value, size_t size,
+                          struct vt_err *err)
+{
+    VT_AUTO_BUF(element, VT_JSON_BYTES_MAX);
+    struct vt_writer writer = { &element, VT_EXPLICIT_LE };
+    struct vt_buf *bytes = &data_set->bytes;
+    size_t at;
+    bool there;
+
+    if (!find_place(data_set, tag, &at, &there, err))
+        return false;
+    if (there)
+        return true;
+    if (!vt_write_bytes(&writer, tag, vr, value, size, err) || !vt_buf_reserve(bytes, element.size, err))
+        return false;
+    memmove(bytes->data + at + element.size, bytes->data + at, bytes->size - at);
+    memcpy(bytes->data + at, element.data, element.size);
+    bytes->size += element.size;
+    for (size_t i = 0; i < data_set->gap_count; i++) {
+        struct vt_json_gap *gap = &data_set->gaps[i];
+        if (gap->at > at || (gap->at == at && gap->tag > tag))
+            gap->at += element.size;
+    }
+    return true;
+}

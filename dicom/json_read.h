@@ -53,6 +53,9 @@ bool vt_json_data_sets(const struct vt_json_tree *tree, uint32_t **out_nodes, si
 void vt_json_data_set_init(struct vt_json_data_set *data_set);
 void vt_json_data_set_fini(struct vt_json_data_set *data_set);
 bool vt_json_data_set_read(const struct vt_json_tree *tree, uint32_t node, struct vt_json_data_set *out, struct vt_err *err);
+/* An attribute more, where its tag belongs, unless it is there. */
+bool vt_json_data_set_add(struct vt_json_data_set *data_set, uint32_t tag, const char *vr, const void *value, size_t size,
+                          struct vt_err *err);
 
 #ifdef __cplusplus
 }

@@ -167,6 +167,35 @@ static void attributes_come_out_by_tag_and_gaps_stand_between_them(void **state)
     vt_json_data_set_fini(&data_set);
 }
 
+static void an_attribute_more_stands_where_its_tag_belongs(void **state)
+{
+    (void)state;
+    static const char json[] = "{\"00280010\":{\"vr\":\"US\",\"Value\":[7]},\"7FE00010\":{\"vr\":\"OB\",\"BulkDataURI\":\"p\"},"
+                               "\"00281201\":{\"vr\":\"OW\",\"BulkDataURI\":\"lut\"}}";
+    VT_AUTO_BUF(expected, ROOM);
+    struct vt_writer w = { &expected, VT_EXPLICIT_LE };
+    struct vt_json_data_set data_set;
+    struct vt_err err = { 0 };
+
+    vt_json_data_set_init(&data_set);
+    assert_true(read_text(json, sizeof json - 1, &data_set, &err));
+    assert_true(vt_json_data_set_add(&data_set, VT_TAG_COLUMNS, "US", "\5\0", 2, &err));
+    assert_true(vt_json_data_set_add(&data_set, VT_TAG_ROWS, "US", "\6\0", 2, &err)); /* is there */
+    assert_true(vt_json_data_set_add(&data_set, 0x00281201, "OW", "\6\0", 2, &err));  /* stands elsewhere */
+    assert_true(vt_json_data_set_add(&data_set, 0x00282110, "CS", "01", 2, &err));
+    assert_true(vt_json_data_set_add(&data_set, VT_TAG_PATIENT_ID, "LO", "P", 1, &err));
+    vt_write_text(&w, VT_TAG_PATIENT_ID, "LO", "P", &err);
+    vt_write_us(&w, VT_TAG_ROWS, 7, &err);
+    vt_write_us(&w, VT_TAG_COLUMNS, 5, &err);
+    size_t lut = expected.size;
+    vt_write_text(&w, 0x00282110, "CS", "01", &err);
+    assert_int_equal(data_set.bytes.size, expected.size);
+    assert_memory_equal(data_set.bytes.data, expected.data, expected.size);
+    assert_int_equal(data_set.gaps[0].at, lut);
+    assert_int_equal(data_set.gaps[1].at, expected.size);
+    vt_json_data_set_fini(&data_set);
+}
+
 /* ---- what does not ---- */
 
 static void what_is_wrong_is_refused_with_its_name(void **state)
@@ -304,6 +333,7 @@ int main(void)
         cmocka_unit_test(numbers_become_the_bytes_of_their_vr),
         cmocka_unit_test(texts_become_the_bytes_of_their_vr),
         cmocka_unit_test(attributes_come_out_by_tag_and_gaps_stand_between_them),
+        cmocka_unit_test(an_attribute_more_stands_where_its_tag_belongs),
         cmocka_unit_test(what_is_wrong_is_refused_with_its_name),
         cmocka_unit_test(depth_and_counts_are_bounded),
         cmocka_unit_test(a_failing_allocation_leaves_nothing_behind),

@@ -1,11 +1,12 @@
 /* Any bytes as a multipart body, in pieces of any size: the parts are the same ones, or it is refused with a reason; and any
- * text as an Accept header. */
-/* sources: console/multipart.c console/accept.c core/buf.c core/err.c */
+ * text as an Accept header; any bytes as the begin of a JPEG. */
+/* sources: console/multipart.c console/accept.c console/jpeg_head.c core/buf.c core/err.c */
 /* max-length: 16400 */
 #include <stdlib.h>
 #include <string.h>
 
 #include "console/accept.h"
+#include "console/jpeg_head.h"
 #include "console/multipart.h"
 #include "core/err.h"
 #include "tests/fuzz/seeds.h"
@@ -74,6 +75,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         abort();
     if (ok && (pieces.begun != whole.begun || pieces.bytes != whole.bytes))
         abort();
+    struct vt_jpeg_head head;
+    if (vt_jpeg_head_read(bytes, size, &head) && (!head.transfer_syntax || !head.photometric || head.precision - 1 > 15))
+        abort();
     char *text = strndup((const char *)bytes, size);
     if (!text)
         return 0;
@@ -91,6 +95,9 @@ static void vt_fuzz_seeds(const char *directory)
     static const char body[] = " --xyz\r\nContent-Type: application/dicom\r\nContent-Location: /a\r\n\r\nDICM\r\n--xyz\r\n\r\n\r\n--xyz--\r\n",
                       accept[] = "multipart/related; type=\"image/jpeg\"; transfer-syntax=*; q=0.5, */*";
 
+    static const char jpeg[] = "\xff\xd8\xff\xc0\0\x11\x08\0\1\0\1\3\1\x22\0\2\x11\1\3\x11\1\xff\xda\0\x0c\3\1\0\2\x11\3\x11\0\x3f\0";
+
+    vt_fuzz_seed(directory, "jpeg", jpeg, sizeof jpeg - 1);
     vt_fuzz_seed(directory, "body", body, sizeof body - 1);
     vt_fuzz_seed(directory, "accept", accept, sizeof accept - 1);
 }

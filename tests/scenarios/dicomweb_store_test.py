@@ -210,6 +210,25 @@ def case_compressed_frames_come_as_parts_of_their_media_type(world):
     equal(fetched(world, ds)[0], "1.2.840.10008.1.2.4.80")
 
 
+def case_a_photograph_needs_no_attributes_of_its_pixels(world):
+    for number, mode, photometric, samples_ in ((15, "L", "MONOCHROME2", 1), (16, "RGB", "YBR_FULL_422", 3)):
+        picture = Image.new(mode, (40, 24), 90 if mode == "L" else (200, 90, 30))
+        out = io.BytesIO()
+        picture.save(out, "JPEG", quality=92)
+        ds = sample(number)
+        for keyword in ("Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "PixelRepresentation"):
+            del ds[keyword]
+        metadata = dict(ds.to_json_dict(), **{"7FE00010": {"vr": "OB", "BulkDataURI": "photo"}})
+        equal(store(world, [metadata], [("image/jpeg", "photo", out.getvalue())]), (200, [ds.SOPInstanceUID], [], 0))
+        syntax, got = fetched(world, ds)
+        equal((syntax, got.Rows, got.Columns, got.SamplesPerPixel, got.PhotometricInterpretation, got.BitsAllocated, got.HighBit, got.PixelRepresentation,
+               got.LossyImageCompression), (raw.JPEG_BASELINE, 24, 40, samples_, photometric, 8, 7, 0, "01"))
+        base = f"/studies/{ds.StudyInstanceUID}/series/{ds.SeriesInstanceUID}/instances/{ds.SOPInstanceUID}"
+        shown = Image.open(io.BytesIO(world.web(base + "/rendered", Accept="image/png")[2]))
+        near = max(abs(a - b) for a, b in zip(shown.convert("RGB").getpixel((20, 12)), picture.convert("RGB").getpixel((20, 12)))) < 6
+        equal((shown.size, near or mode == "L"), ((40, 24), True), "grays go through the window")
+
+
 def case_each_instance_has_its_own_answer(world):
     good = [with_pixels(sample(n), 8).to_json_dict() for n in (21, 22)]
     twice = json.dumps(good[0]).encode()[:-1] + b',"00100020":{"vr":"LO"}}'
