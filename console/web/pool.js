@@ -108,7 +108,7 @@ export function Workstations({ me }) {
         ${may && chosen.length > 0 && html`<${Chosen} vms=${chosen} onShow=${setShown} onClear=${() => setPicked(new Set())} />`}
         <${Tasks} />
         ${pool.data && all.length === 0 && !pool.data.error && html`<p class="count">The pool has no machines.</p>`}
-        <${LongList} items=${grouped(found)} height=${narrow ? 128 : 48} keyOf=${row => row.uuid} label="Virtual machines" draw=${row => row.heading ? heading(row)
+        <${LongList} items=${grouped(found)} height=${narrow ? 140 : 48} keyOf=${row => row.uuid} label="Virtual machines" draw=${row => row.heading ? heading(row)
             : html`<${Machine} vm=${row} may=${may} doing=${verbs.doing[row.uuid]} picked=${picked.has(row.uuid)} onPick=${e => pick([row], e.target.checked)}
                 onShow=${setShown} onForget=${() => verbs.forget(row)} />`} />
         ${shown && html`<${Shown} what=${shown} may=${may} verbs=${verbs} onClose=${() => setShown(null)} />`}`;

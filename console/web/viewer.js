@@ -1,6 +1,6 @@
 // A quick look, not a diagnosis: pictures that the node renders. Drag: window and level; wheel: frames; with Shift: zoom, pan.
 import { html } from "htm/preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { ask, attendance, day, person, Problem, text, Thumbnail, useData, WEB } from "./api.js";
 import { Slide, slideOf } from "./slide.js";
 
@@ -158,7 +158,7 @@ function Canvas({ pictures, label }) {
     const { url, spacing: mm } = pictures[frame];
     const picture = usePicture(own ? `${url}?window=${own.join(",")},linear` : url);
     const again = () => canvas.current && draw(canvas.current, picture.bitmap, look, lines, mm);
-    useEffect(() => { again(); }, [picture.bitmap, look, lines]);
+    useLayoutEffect(() => { again(); }, [picture.bitmap, look, lines]);
     useEffect(() => {
         window.addEventListener("resize", again);
         return () => window.removeEventListener("resize", again);

@@ -24,6 +24,10 @@ function look() {
     if (new Set(ids).size !== ids.length)
         found.push("an id is there twice");
 
+    for (const row of document.querySelectorAll(".long [role=listitem]"))
+        if (row.scrollHeight > row.clientHeight + 1)
+            tell(`cut off, ${row.scrollHeight} of ${row.clientHeight}`, row);
+
     // ---- contrast (WCAG 2: 4.5, large text 3) ----
     const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
     const rgba = colour => {
@@ -113,8 +117,8 @@ export const checkSteps = ({ page, url, see, odd }) => ({
                     await fitsAPhone(page, what);
                 else if (colorScheme === "light")
                     await isWalkedByKeys(page, what);
-                if (width === 390 && colorScheme === "dark" && path === "studies")
-                    await see("phone");
+                if (width === 390 && colorScheme === "dark" && (path === "studies" || path === "workstations"))
+                    await see(path === "studies" ? "phone" : "phone-machines");
                 if (width === 1200 && colorScheme === "dark" && path.startsWith("view/"))
                     await see("dark");
             }
