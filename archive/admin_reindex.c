@@ -11,6 +11,7 @@
 
 #include "archive/admin_rows.h"
 #include "archive/inside.h"
+#include "archive/late.h"
 #include "archive/rebuild.h"
 #include "archive/reindex.h"
 #include "archive/volume.h"
@@ -107,6 +108,8 @@ bool vt_admin_reindex(const struct vt_admin *admin, uint64_t *out_instances, str
               vt_fail(err, VT_E_LIMIT,
                       "reindexed %zu times since the start: restart before the next time",
                       VT_COUNT(archive->retired));
+    /* What comes from here on is noted; what came before has its file when the walk begins. */
+    ok = ok && vt_late_settle(archive, err);
     /* No file changes its volume from before the walk on. */
     if (ok && vt_volumes_hold(archive, true, err)) {
         ok = build(admin, out_instances, err);

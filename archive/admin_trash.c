@@ -302,7 +302,7 @@ static bool remove_purged(const struct vt_admin *admin, uint64_t *removed, struc
     size_t files = PURGE_BATCH;
 
     while (files == PURGE_BATCH) {
-        if (!vt_exclusive_begin(archive, err))
+        if (!vt_exclusive_begin_full(archive, err))
             return false;
         bool ok = remove_some(archive, &files, removed, err);
         vt_exclusive_end(archive);

@@ -12,6 +12,7 @@
 
 #include "archive/admin_rows.h"
 #include "archive/inside.h"
+#include "archive/late.h"
 #include "archive/rebuild.h"
 #include "archive/volume.h"
 #include "core/err.h"
@@ -150,7 +151,11 @@ static bool check_row(void *context, const struct vt_index_entry *entry, struct 
         return true;
     if (!vt_volume_is_ready(verify->archive, volume, &away))
         return tell_away(verify, volume, err);
-    if (fstatat(verify->archive->root, entry->file, &info, 0) < 0) {
+    bool whole = fstatat(verify->archive->root, entry->file, &info, 0) == 0 &&
+                 (uint64_t)info.st_size == entry->file_size;
+    if (!whole && !vt_late_wait(verify->archive, entry->file, &away))
+        return tell(verify, "late", entry->file, NULL, away.text, err);
+    if (!whole && fstatat(verify->archive->root, entry->file, &info, 0) < 0) {
         if (!vt_index_lookup(vt_archive_index(verify->archive), entry->sop_uid, &now, &found, err))
             return false;
         if (!found || strcmp(now.file, entry->file) != 0)
@@ -222,8 +227,13 @@ static bool check_object(void *context, const char *file, struct vt_err *err)
 
     if (fd < 0)
         return true; /* gone meanwhile */
-    if (!vt_part10_read_file(fd, file, &meta, &wrong))
-        return tell_unreadable(verify, file, NULL, &wrong, err);
+    if (!vt_part10_read_file(fd, file, &meta, &wrong)) {
+        struct vt_err late = { 0 };
+        bool made = vt_late_wait(verify->archive, file, &late);
+        vt_err_clear(&wrong);
+        if (!made || !vt_part10_read_file(fd, file, &meta, &wrong))
+            return tell_unreadable(verify, file, NULL, made ? &wrong : &late, err);
+    }
     if (!has_row(verify, meta.sop_instance_uid, file, &has, err))
         return false;
     if (has)

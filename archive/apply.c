@@ -11,24 +11,36 @@
 #include "archive/patient.h"
 #include "archive/reindex.h"
 #include "core/err.h"
+#include "core/event.h"
 #include "core/io.h"
 
-enum { OBJECT_MODE = 0640, COMPARE_BLOCK = 16 << 10 };
+enum { OBJECT_MODE = 0640, COMPARE_BLOCK = 16 << 10, ASIDE_MAX = 9 };
 
 void vt_staging_name(uint64_t id, char out[static VT_STAGING_NAME])
 {
     snprintf(out, VT_STAGING_NAME, "%016" PRIx64, id);
 }
 
-static bool write_object(int folder, const struct vt_record_body *body, int flags,
-                         struct vt_err *err)
+/* A small object and where it goes. */
+struct small {
+    const char *file;
+    const uint8_t *bytes;
+    size_t size;
+};
+
+static struct small small_of(const struct vt_record_body *body)
 {
-    const char *name = vt_folders_name(body->instance->file);
+    return (struct small){ body->instance->file, body->bytes, body->size };
+}
+
+static bool write_object(int folder, const struct small *object, int flags, struct vt_err *err)
+{
+    const char *name = vt_folders_name(object->file);
     vt_autoclose fd = openat(folder, name, O_WRONLY | O_CREAT | O_CLOEXEC | flags, OBJECT_MODE);
 
     if (fd < 0)
-        return vt_fail_errno(err, "making %s", body->instance->file);
-    if (vt_io_pwrite(fd, body->bytes, body->size, 0, body->instance->file, err))
+        return vt_fail_errno(err, "making %s", object->file);
+    if (vt_io_pwrite(fd, object->bytes, object->size, 0, object->file, err))
         return true;
     unlinkat(folder, name, 0);
     return false;
@@ -43,8 +55,10 @@ bool vt_apply_file(struct vt_archive *archive, const struct vt_record_body *body
 
     if (folder < 0)
         return false;
-    if (body->staging == 0)
-        return write_object(folder, body, O_EXCL, err);
+    if (body->staging == 0) {
+        const struct small object = small_of(body);
+        return write_object(folder, &object, O_EXCL, err);
+    }
     vt_staging_name(body->staging, staged);
     int result =
         renameat2(archive->staging, staged, folder, vt_folders_name(file), RENAME_NOREPLACE);
@@ -87,28 +101,65 @@ void vt_apply_undo_file(struct vt_archive *archive, const struct vt_record_body 
     vt_reindex_note_undone(archive, body->instance->sop_uid);
 }
 
-static bool same_bytes(int fd, const struct vt_record_body *body)
+static bool same_bytes(int fd, const struct small *object)
 {
     uint8_t block[COMPARE_BLOCK];
     struct stat info;
 
-    if (fstat(fd, &info) < 0 || (uint64_t)info.st_size != body->size)
+    if (fstat(fd, &info) < 0 || (uint64_t)info.st_size != object->size)
         return false;
-    for (size_t at = 0; at < body->size;) {
-        size_t size = body->size - at < sizeof block ? body->size - at : sizeof block;
+    for (size_t at = 0; at < object->size;) {
+        size_t size = object->size - at < sizeof block ? object->size - at : sizeof block;
         ssize_t got = pread(fd, block, size, (off_t)at);
-        if (got <= 0 || memcmp(block, body->bytes + at, (size_t)got) != 0)
+        if (got <= 0 || memcmp(block, object->bytes + at, (size_t)got) != 0)
             return false;
         at += (size_t)got;
     }
     return true;
 }
 
-static bool small_again(int folder, const struct vt_record_body *body, struct vt_err *err)
+static bool small_again(int folder, const struct small *object, struct vt_err *err)
 {
-    vt_autoclose fd = openat(folder, vt_folders_name(body->instance->file), O_RDONLY | O_CLOEXEC);
+    vt_autoclose fd = openat(folder, vt_folders_name(object->file), O_RDONLY | O_CLOEXEC);
 
-    return (fd >= 0 && same_bytes(fd, body)) || write_object(folder, body, O_TRUNC, err);
+    return (fd >= 0 && same_bytes(fd, object)) || write_object(folder, object, O_TRUNC, err);
+}
+
+/* A file that is not ours stays beside, under a name of its own. */
+static bool put_aside(struct vt_archive *archive, int folder, const struct small *object,
+                      struct vt_err *err)
+{
+    const char *name = vt_folders_name(object->file);
+    vt_autoclose fd = openat(folder, name, O_RDONLY | O_CLOEXEC);
+    char aside[VT_FILE_MAX];
+
+    vt_err_clear(err);
+    if (fd >= 0 && same_bytes(fd, object))
+        return true;
+    for (unsigned i = 1; i <= ASIDE_MAX; i++) {
+        snprintf(aside, sizeof aside, "%s" VT_FOREIGN "%u", name, i);
+        if (renameat2(folder, name, folder, aside, RENAME_NOREPLACE) == 0) {
+            vt_events_publish(archive->options.events, "volume.foreign", object->file, NULL);
+            return true;
+        }
+        if (errno != EEXIST)
+            break;
+    }
+    return vt_fail_errno(err, "putting aside what lies at %s", object->file);
+}
+
+bool vt_apply_late_file(struct vt_archive *archive, const char *file, const uint8_t *bytes,
+                        size_t size, struct vt_err *err)
+{
+    const struct small object = { file, bytes, size };
+    int folder = vt_folders_of(archive->folders, file, true, err);
+
+    if (folder < 0)
+        return false;
+    if (write_object(folder, &object, O_EXCL, err))
+        return true;
+    return err->code == VT_E_EXISTS && put_aside(archive, folder, &object, err) &&
+           small_again(folder, &object, err);
 }
 
 bool vt_apply_file_again(struct vt_archive *archive, const struct vt_record_body *body,
@@ -122,8 +173,10 @@ bool vt_apply_file_again(struct vt_archive *archive, const struct vt_record_body
     if (folder < 0)
         return false;
     *out_there = true;
-    if (body->staging == 0)
-        return small_again(folder, body, err);
+    if (body->staging == 0) {
+        const struct small object = small_of(body);
+        return small_again(folder, &object, err);
+    }
     vt_staging_name(body->staging, staged);
     if (renameat(archive->staging, staged, folder, name) == 0)
         return true;

@@ -1,9 +1,10 @@
 /* archive/apply.h: what a journal record means, done to files, state.db and index. The commit does
  * it the first time, recovery again: each of these finds out by itself whether it was done before.
- * Under the apply stage. */
+ * Under the apply stage; what touches files under folders_lock as well. */
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "archive/journal.h"
@@ -12,6 +13,8 @@
 struct vt_archive;
 struct vt_err;
 
+#define VT_FOREIGN ".foreign-" /* in the names of what was put aside */
+
 enum { VT_STAGING_NAME = 32 };
 void vt_staging_name(uint64_t id, char out[static VT_STAGING_NAME]);
 
@@ -19,6 +22,10 @@ void vt_staging_name(uint64_t id, char out[static VT_STAGING_NAME]);
  * since. */
 bool vt_apply_file(struct vt_archive *archive, const struct vt_record_body *body,
                    struct vt_err *err);
+/* The file of a small object, made behind the answer. What somebody laid in its place is put aside
+ * (volume.foreign tells). By who holds folders_lock. */
+bool vt_apply_late_file(struct vt_archive *archive, const char *file, const uint8_t *bytes,
+                        size_t size, struct vt_err *err);
 /* Again, after a crash: whatever is there. *out_there false: neither staged nor in place. */
 bool vt_apply_file_again(struct vt_archive *archive, const struct vt_record_body *body,
                          bool *out_there, struct vt_err *err);

@@ -13,6 +13,7 @@
 #include "archive/copies.h"
 #include "archive/keys.h"
 #include "archive/last_access.h"
+#include "archive/late.h"
 #include "archive/reindex.h"
 #include "archive/operation.h"
 #include "archive/patient.h"
@@ -54,7 +55,7 @@ static void fill_defaults(struct vt_archive_options *options)
 
 static void init_locks(struct vt_archive *archive)
 {
-    pthread_mutex_t *locks[] = { &archive->durable_lock, &archive->journal_lock,
+    pthread_mutex_t *locks[] = { &archive->folders_lock,  &archive->durable_lock, &archive->journal_lock,
                                  &archive->progress_lock, &archive->fault_lock,
                                  &archive->space_lock };
     pthread_cond_t *conds[] = { &archive->journal_room, &archive->progress, &archive->cut_wanted };
@@ -171,7 +172,9 @@ static bool open_parts(struct vt_archive *archive, struct vt_err *err)
     archive->locks = vt_locks_new();
     archive->folders = vt_folders_new(archive->root);
     archive->accesses = vt_accesses_new();
-    if (!archive->pool || !archive->locks || !archive->folders || !archive->accesses)
+    archive->late = vt_late_new();
+    if (!archive->pool || !archive->locks || !archive->folders || !archive->accesses ||
+        !archive->late)
         return vt_fail(err, VT_E_NOMEM, "no memory for the archive");
     archive->state = vt_state_open(archive->path, err);
     if (!archive->state || !vt_volumes_open(archive, err) || !vt_reindex_recover(archive, err) || !open_index(archive, err))
@@ -195,7 +198,7 @@ struct vt_archive *vt_archive_open(const struct vt_archive_options *options, str
         vt_fail(err, VT_E_NOMEM, "no memory for the archive");
         return NULL;
     }
-    if (!vt_cutter_start(archive, err))
+    if (!vt_late_start(archive, err) || !vt_stage_start(archive, err) || !vt_cutter_start(archive, err))
         return NULL;
     return vt_take(&archive);
 }
@@ -214,8 +217,10 @@ void vt_archive_free(struct vt_archive *archive)
         return;
     bool ready = archive->cutter_runs;
     vt_cutter_stop(archive);
+    vt_stage_stop(archive);
     if (ready && !atomic_load(&archive->read_only))
         vt_archive_cut_all(archive, &ignored);
+    vt_late_stop(archive);
     if (ready)
         vt_accesses_flush(archive, &ignored);
     vt_accesses_free(archive->accesses);
@@ -227,6 +232,7 @@ void vt_archive_free(struct vt_archive *archive)
     vt_state_free(archive->state);
     vt_volumes_free(archive->volumes);
     vt_slots_free(archive->slots);
+    vt_late_free(archive->late);
     vt_folders_free(archive->folders);
     vt_locks_free(archive->locks);
     vt_pool_free(archive->pool);
@@ -234,6 +240,7 @@ void vt_archive_free(struct vt_archive *archive)
     close_fd(archive->root);
     close_fd(archive->lock_file);
     vt_stage_fini(archive);
+    pthread_mutex_destroy(&archive->folders_lock);
     pthread_mutex_destroy(&archive->durable_lock);
     pthread_mutex_destroy(&archive->journal_lock);
     pthread_mutex_destroy(&archive->progress_lock);
@@ -286,6 +293,21 @@ static bool open_object(struct vt_archive *archive, const struct vt_index_entry 
     return true;
 }
 
+/* The file of a row may be made a moment behind it: until then what it will hold is read instead. */
+static bool open_late_object(struct vt_archive *archive, const struct vt_index_entry *entry,
+                             int *out_fd, bool *out_missing, struct vt_err *err)
+{
+    if (open_object(archive, entry, out_fd, out_missing, err))
+        return true;
+    if (!*out_missing && err->code != VT_E_CORRUPT)
+        return false;
+    *out_fd = vt_late_open(archive, entry->file);
+    *out_missing = false;
+    vt_err_clear(err);
+    return *out_fd >= 0 || (vt_late_wait(archive, entry->file, err) &&
+                            open_object(archive, entry, out_fd, out_missing, err));
+}
+
 /* Its volume is not there: that says nothing of the instance. */
 static bool is_away(struct vt_archive *archive, const char *file, struct vt_err *err)
 {
@@ -314,7 +336,7 @@ static bool open_first(struct vt_archive *archive, struct vt_stored *stored, str
     char sop_uid[VT_UID_MAX + 1];
     bool missing = false, found = false;
 
-    if (open_object(archive, &stored->entry, &stored->fd, &missing, err))
+    if (open_late_object(archive, &stored->entry, &stored->fd, &missing, err))
         return true;
     if (!missing)
         return err->code == VT_E_CORRUPT ? corrupt(archive, &stored->entry, err) : false;
@@ -325,7 +347,7 @@ static bool open_first(struct vt_archive *archive, struct vt_stored *stored, str
         return false;
     if (!found)
         return vt_fail(err, VT_E_NOTFOUND, "instance %s is not stored any more", sop_uid);
-    if (open_object(archive, &stored->entry, &stored->fd, &missing, err))
+    if (open_late_object(archive, &stored->entry, &stored->fd, &missing, err))
         return true;
     if (missing && is_away(archive, stored->entry.file, err))
         return false;

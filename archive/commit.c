@@ -1,11 +1,14 @@
 #include "archive/commit.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include "archive/apply.h"
 #include "archive/inside.h"
+#include "archive/late.h"
+#include "archive/reindex.h"
 #include "core/clock.h"
 #include "core/event.h"
 #include "core/io.h"
@@ -20,6 +23,7 @@ static void init_stage(struct vt_stage *stage)
 {
     pthread_mutex_init(&stage->lock, NULL);
     pthread_mutex_init(&stage->queue_lock, NULL);
+    pthread_cond_init(&stage->called, NULL);
     stage->first = NULL;
     stage->last = &stage->first;
 }
@@ -39,10 +43,11 @@ void vt_stage_fini(struct vt_archive *archive)
     for (size_t i = 0; i < VT_COUNT(stages); i++) {
         pthread_mutex_destroy(&stages[i]->lock);
         pthread_mutex_destroy(&stages[i]->queue_lock);
+        pthread_cond_destroy(&stages[i]->called);
     }
 }
 
-/* Appends a list. true: the queue was empty, so the caller leads the next group. */
+/* Appends a list. true: the queue was empty, so the next group wants a leader. */
 static bool join(struct vt_stage *stage, struct vt_request *first, struct vt_request **last)
 {
     pthread_mutex_lock(&stage->queue_lock);
@@ -61,6 +66,26 @@ static struct vt_request *take_all(struct vt_stage *stage)
     stage->last = &stage->first;
     pthread_mutex_unlock(&stage->queue_lock);
     return list;
+}
+
+/* The stage's thread leads the next group. */
+static void call(struct vt_stage *stage)
+{
+    pthread_mutex_lock(&stage->queue_lock);
+    stage->is_called = true;
+    pthread_cond_signal(&stage->called);
+    pthread_mutex_unlock(&stage->queue_lock);
+}
+
+static bool wait_for_call(struct vt_stage *stage)
+{
+    pthread_mutex_lock(&stage->queue_lock);
+    while (!stage->is_called && !stage->closing)
+        pthread_cond_wait(&stage->called, &stage->queue_lock);
+    bool is_called = stage->is_called;
+    stage->is_called = false;
+    pthread_mutex_unlock(&stage->queue_lock);
+    return is_called;
 }
 
 static void fail_request(struct vt_request *request, const struct vt_err *err, uint16_t status)
@@ -233,15 +258,25 @@ static struct vt_request *write_journal(struct vt_archive *archive, struct vt_re
 
 /* ---- stage 2: files, rows ---- */
 
+static bool place_file(struct vt_archive *archive, const struct vt_record_body *body,
+                       struct vt_err *err)
+{
+    pthread_mutex_lock(&archive->folders_lock);
+    bool ok = vt_apply_file(archive, body, err);
+    if (!ok)
+        vt_folders_forget_made(archive->folders);
+    pthread_mutex_unlock(&archive->folders_lock);
+    return ok;
+}
+
 static void place_files(struct vt_archive *archive, struct vt_request *list)
 {
     for (struct vt_request *request = list; request; request = request->next) {
         struct vt_err err = { 0 };
-        if (request->err.code != VT_OK)
+        if (request->err.code != VT_OK || vt_late_take(archive, request))
             continue;
-        request->placed = vt_apply_file(archive, request->body, &err);
+        request->placed = place_file(archive, request->body, &err);
         if (!request->placed) {
-            vt_folders_forget_made(archive->folders);
             fail_request(request, &err, status_of(&err, 0xA701));
         } else if (!vt_apply_state(archive, request->kind, request->body, &err)) {
             fail_request(request, &err, status_of(&err, 0xA703));
@@ -327,9 +362,13 @@ static void abort_failed(struct vt_archive *archive, struct vt_request *list)
     pthread_mutex_unlock(&archive->journal_lock);
     if (!ok)
         vt_archive_break(archive, &err);
+    pthread_mutex_lock(&archive->folders_lock);
     for (struct vt_request *request = list; request && ok; request = request->next)
         if (request->err.code != VT_OK && request->placed)
             vt_apply_undo_file(archive, request->body);
+        else if (request->err.code != VT_OK && request->late)
+            vt_reindex_note_undone(archive, request->body->instance->sop_uid);
+    pthread_mutex_unlock(&archive->folders_lock);
 }
 
 static void finish(struct vt_archive *archive, uint64_t last)
@@ -354,6 +393,7 @@ static void lead_apply(struct vt_archive *archive)
     write_index(archive, list, last);
     vt_point("index-committed");
     abort_failed(archive, list);
+    vt_late_push(archive, list);
     if (last > 0)
         finish(archive, last);
     pthread_mutex_unlock(&archive->apply_stage.lock);
@@ -361,6 +401,7 @@ static void lead_apply(struct vt_archive *archive)
     /* A request is its owner's again once it is told. */
     for (struct vt_request *request = list, *next; request; request = next) {
         next = request->next;
+        atomic_fetch_sub(&archive->under_way, 1);
         request->done(request);
     }
 }
@@ -372,7 +413,8 @@ static struct vt_request **end_of(struct vt_request *list)
     return &list->next;
 }
 
-static void lead_journal(struct vt_archive *archive)
+/* alone: no other was under way, so the same thread may go on with the second stage. */
+static void lead_journal(struct vt_archive *archive, bool alone)
 {
     bool leads = false;
 
@@ -387,8 +429,65 @@ static void lead_journal(struct vt_archive *archive)
         }
     }
     pthread_mutex_unlock(&archive->journal_stage.lock);
-    if (leads)
+    if (leads && alone)
         lead_apply(archive);
+    else if (leads)
+        call(&archive->apply_stage);
+}
+
+static void *run_journal_stage(void *context)
+{
+    struct vt_archive *archive = context;
+
+    while (wait_for_call(&archive->journal_stage))
+        lead_journal(archive, false);
+    return NULL;
+}
+
+static void *run_apply_stage(void *context)
+{
+    struct vt_archive *archive = context;
+
+    while (wait_for_call(&archive->apply_stage))
+        lead_apply(archive);
+    return NULL;
+}
+
+static bool start(struct vt_archive *archive, struct vt_stage *stage, void *(*run)(void *),
+                  struct vt_err *err)
+{
+    int result = pthread_create(&stage->thread, NULL, run, archive);
+
+    if (result != 0) {
+        errno = result;
+        return vt_fail_errno(err, "starting a thread of the commit");
+    }
+    stage->runs = true;
+    return true;
+}
+
+bool vt_stage_start(struct vt_archive *archive, struct vt_err *err)
+{
+    return start(archive, &archive->apply_stage, run_apply_stage, err) &&
+           start(archive, &archive->journal_stage, run_journal_stage, err);
+}
+
+static void stop(struct vt_stage *stage)
+{
+    if (!stage->runs)
+        return;
+    pthread_mutex_lock(&stage->queue_lock);
+    stage->closing = true;
+    pthread_cond_signal(&stage->called);
+    pthread_mutex_unlock(&stage->queue_lock);
+    pthread_join(stage->thread, NULL);
+    stage->runs = false;
+}
+
+void vt_stage_stop(struct vt_archive *archive)
+{
+    stop(&archive->journal_stage);
+    stop(&archive->apply_stage);
 }
 
 void vt_commit(struct vt_archive *archive, struct vt_request *request)
@@ -397,21 +496,33 @@ void vt_commit(struct vt_archive *archive, struct vt_request *request)
     request->sequence = 0;
     request->put_flags = 0;
     request->placed = false;
+    request->late = NULL;
     vt_err_clear(&request->err);
-    if (join(&archive->journal_stage, request, &request->next))
-        lead_journal(archive);
+    bool alone = atomic_fetch_add(&archive->under_way, 1) == 0 || !archive->journal_stage.runs;
+    if (!join(&archive->journal_stage, request, &request->next))
+        return;
+    if (alone)
+        lead_journal(archive, true);
+    else
+        call(&archive->journal_stage);
 }
 
 /* ---- nobody else ---- */
 
-bool vt_exclusive_begin(struct vt_archive *archive, struct vt_err *err)
+static void stop_arrivals(struct vt_archive *archive)
 {
     pthread_mutex_lock(&archive->journal_stage.lock);
     pthread_mutex_lock(&archive->progress_lock);
     while (archive->finished != archive->issued)
         pthread_cond_wait(&archive->progress, &archive->progress_lock);
     pthread_mutex_unlock(&archive->progress_lock);
+}
+
+static bool be_alone(struct vt_archive *archive, struct vt_err *err)
+{
     pthread_mutex_lock(&archive->apply_stage.lock);
+    pthread_mutex_lock(&archive->folders_lock);
+    atomic_fetch_add(&archive->exclusives, 1);
     vt_folders_forget_made(archive->folders);
     if (vt_archive_writable(archive, err))
         return true;
@@ -419,8 +530,27 @@ bool vt_exclusive_begin(struct vt_archive *archive, struct vt_err *err)
     return false;
 }
 
+bool vt_exclusive_begin(struct vt_archive *archive, struct vt_err *err)
+{
+    stop_arrivals(archive);
+    if (vt_late_settle(archive, err))
+        return be_alone(archive, err);
+    pthread_mutex_unlock(&archive->journal_stage.lock);
+    return false;
+}
+
+bool vt_exclusive_begin_full(struct vt_archive *archive, struct vt_err *err)
+{
+    struct vt_err ignored = { 0 };
+
+    stop_arrivals(archive);
+    vt_late_settle(archive, &ignored);
+    return be_alone(archive, err);
+}
+
 void vt_exclusive_end(struct vt_archive *archive)
 {
+    pthread_mutex_unlock(&archive->folders_lock);
     pthread_mutex_unlock(&archive->apply_stage.lock);
     pthread_mutex_unlock(&archive->journal_stage.lock);
 }

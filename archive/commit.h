@@ -1,15 +1,16 @@
 /* archive/commit.h: the group commit.
  *
- * An association's thread brings a request and goes on. The first to come leads: it takes all that
- * came while the group before was at work through two stages, each with its own lock, so that one
- * group's index transaction runs beside the next one's sync, and tells what became of each:
+ * An association's thread brings a request and goes on. All that came while the group before was at
+ * work go through two stages together, each with a thread and a lock of its own, so that one group's
+ * index transaction runs beside the next one's sync; then each is told what became of it:
  *
  *   journal   staging folder synced where a name in it is new, records appended, one fdatasync:
- * from here on it happened apply     files renamed or created in objects/, rows in state.db, index
- * transaction
+ *             from here on it happened
+ *   apply     files renamed or created in objects/ (small ones: noted, made later, archive/late.h),
+ *             rows in state.db, index transaction
  *
- * No thread of its own: a request costs no change of threads; 64 together cost one of each
- * sync. */
+ * The stages' threads go from one group to the next without a change of threads in between. A request
+ * that comes while no other is under way is led by the thread that brought it, and costs none at all. */
 #pragma once
 
 #include <stdbool.h>
@@ -20,13 +21,15 @@
 #include "core/err.h"
 
 struct vt_archive;
+struct vt_late_file;
 
 struct vt_request {
     enum vt_record kind; /* STORE, VERSION or QUARANTINE */
     const struct vt_record_body *body;
     const struct vt_buf *head; /* body, encoded */
     bool sync_staging;         /* its name in staging/ is not durable yet */
-    /* Called once, when all is done, by the thread that led; it must not wait. The request is the
+    uint64_t exclusives;       /* the archive's, when the final path was found free */
+    /* Called once, when all is done, by the thread that led its group; it must not wait. The request is the
      * owner's again then. */
     void (*done)(struct vt_request *request);
     void *context; /* of the owner */
@@ -40,6 +43,7 @@ struct vt_request {
     struct vt_request *next;
     uint64_t sequence; /* 0: not in the journal */
     bool placed;       /* its file is in its place: ours to remove when the rest fails */
+    struct vt_late_file *late; /* its file is made behind the answer */
 };
 
 /* `request` and what it points to stay as they are until done. */
@@ -47,3 +51,6 @@ void vt_commit(struct vt_archive *archive, struct vt_request *request);
 
 void vt_stage_init(struct vt_archive *archive);
 void vt_stage_fini(struct vt_archive *archive);
+/* The stages' threads. Before that whoever brings a request leads. */
+bool vt_stage_start(struct vt_archive *archive, struct vt_err *err);
+void vt_stage_stop(struct vt_archive *archive); /* nobody stores any more */

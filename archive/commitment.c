@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "archive/inside.h"
+#include "archive/late.h"
 #include "core/clock.h"
 #include "core/err.h"
 
@@ -346,7 +347,8 @@ static bool make_durable(struct vt_archive *archive, struct vt_err *err)
         if (!ok)
             return false;
     }
-    return syncfs(archive->root) == 0 || vt_archive_break(archive, err);
+    return vt_late_settle(archive, err) &&
+           (syncfs(archive->root) == 0 || vt_archive_break(archive, err));
 }
 
 static bool conclude(struct deciding *deciding, struct vt_err *err)

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "archive/inside.h"
+#include "archive/late.h"
 #include "core/clock.h"
 #include "core/err.h"
 #include "core/event.h"
@@ -22,6 +23,8 @@ struct chores {
 
 static bool make_durable(struct vt_archive *archive, struct vt_err *err)
 {
+    if (!vt_late_settle(archive, err))
+        return false;
     vt_point("cut");
     if (syncfs(archive->root) < 0) {
         vt_fail_errno(err, "syncing the file system");

@@ -1,10 +1,12 @@
 /* archive/inside.h: the inside of struct vt_archive, for the files of this room only.
  *
- *   receive (association threads) -> commit (stage 1: journal, stage 2: files + index) -> answers,
- *   given by the thread that committed the group
+ *   receive (association threads) -> commit (stage 1: journal, stage 2: files + index, a thread each;
+ *   one request alone needs neither) -> answers, given by the thread that led the group
  *
- * Locks, in the order they may be taken: journal_stage, apply_stage, durable_lock, journal_lock; the
- * others are leaves. */
+ * Small objects get their files behind the answer, from a thread of their own (archive/late.h).
+ *
+ * Locks, in the order they may be taken: journal_stage, apply_stage, folders_lock, durable_lock,
+ * journal_lock; the others are leaves. */
 #pragma once
 
 #include <pthread.h>
@@ -23,6 +25,7 @@
 
 struct vt_accesses;
 struct vt_err;
+struct vt_late;
 struct vt_patients;
 struct vt_request;
 struct vt_volumes;
@@ -33,11 +36,17 @@ enum {
     VT_ARCHIVE_PATH_MAX = 3072, /* of options.path */
 };
 
-/* Requests that wait for one stage of the group commit; who finds it empty leads the next group. */
+/* Requests that wait for one stage of the group commit. */
 struct vt_stage {
-    pthread_mutex_t lock;       /* held by the leader while it works */
-    pthread_mutex_t queue_lock; /* guards the list */
+    pthread_mutex_t lock; /* held by who leads a group through it */
+
+    pthread_t thread;
+    bool runs; /* changes while nobody stores */
+
+    pthread_mutex_t queue_lock; /* guards the rest */
+    pthread_cond_t called;
     struct vt_request *first, **last;
+    bool is_called, closing;
 };
 
 struct vt_archive {
@@ -60,7 +69,11 @@ struct vt_archive {
 
     struct vt_stage journal_stage;
     struct vt_stage apply_stage;
-    struct vt_folders *folders; /* under apply_stage.lock */
+    atomic_uint under_way; /* requests in either */
+    pthread_mutex_t folders_lock; /* guards the next, and what is done to the folders' files */
+    struct vt_folders *folders;
+    struct vt_late *late; /* archive/late.c */
+    atomic_uint_fast64_t exclusives; /* that began; written under both stages */
 
     /* Held while all that was applied is made durable, and while another index takes the place of this
      * one: no checkpoint looks for a file that is about to be another. */
@@ -104,10 +117,12 @@ struct vt_archive {
 
 /* ---- commit.c: the group commit ---- */
 
-/* Nobody stores while it is held: both stages are empty and owned. The holder may use the index's
- * writer side, the journal and the folders. false: the archive is read-only (err) and nothing is
- * held. */
+/* Nobody stores while it is held: both stages are empty and owned, every arrival has its file. The
+ * holder may use the index's writer side, the journal and the folders. false: the archive is
+ * read-only, or files of arrivals cannot be made (err), and nothing is held. */
 bool vt_exclusive_begin(struct vt_archive *archive, struct vt_err *err);
+/* The same for who makes room: files of arrivals may be missing yet. */
+bool vt_exclusive_begin_full(struct vt_archive *archive, struct vt_err *err);
 void vt_exclusive_end(struct vt_archive *archive);
 /* Ends the index transaction of the exclusive holder with the sequence that is applied. */
 bool vt_exclusive_commit(struct vt_archive *archive, struct vt_err *err);

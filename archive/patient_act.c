@@ -6,6 +6,7 @@
 
 #include "archive/attributes.h"
 #include "archive/inside.h"
+#include "archive/late.h"
 #include "archive/patient.h"
 #include "archive/patient_inside.h"
 #include "archive/reindex.h"
@@ -54,7 +55,7 @@ static bool reread_study(struct vt_archive *archive, const char *study_uid,
         return false;
     if (!more)
         return vt_fail(err, VT_E_NOTFOUND, "study %s has no instances", study_uid);
-    return vt_archive_reread(archive, entry.file, instance, err);
+    return vt_late_wait(archive, entry.file, err) && vt_archive_reread(archive, entry.file, instance, err);
 }
 
 static bool move_all(struct moving *moving, struct vt_err *err)

@@ -10,7 +10,9 @@
 
 #include "archive/admin.h"
 #include "archive/copies.h"
+#include "archive/apply.h"
 #include "archive/inside.h"
+#include "archive/late.h"
 #include "archive/patient.h"
 #include "archive/place.h"
 #include "archive/reindex.h"
@@ -36,6 +38,9 @@ static bool walk_entry(const struct walk *walk, const struct dirent *entry, DIR 
     unsigned char type = entry->d_type;
     struct stat info;
 
+    /* What was put aside for an arrival is not ours (archive/apply.c). */
+    if (strstr(entry->d_name, VT_FOREIGN))
+        return true;
     if (entry->d_name[0] == '.' && (entry->d_name[1] == '\0' || strcmp(entry->d_name, "..") == 0))
         return true;
     int added = snprintf(path + length, VT_FILE_MAX - length, "/%s", entry->d_name);
@@ -160,6 +165,9 @@ static bool read_object(const struct rebuild *rebuild, const char *file, bool *o
         return false;
     pthread_mutex_lock(&archive->apply_stage.lock);
     pthread_mutex_unlock(&archive->apply_stage.lock);
+    vt_err_clear(err);
+    if (!vt_late_wait(archive, file, err))
+        return false;
     *out_gone = faccessat(archive->root, file, F_OK, 0) < 0 && errno == ENOENT;
     vt_err_clear(err);
     return *out_gone || vt_archive_reread(archive, file, out, err);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "archive/decide.h"
+#include "archive/late.h"
 #include "archive/patient.h"
 #include "archive/place.h"
 #include "archive/receive.h"
@@ -189,6 +190,8 @@ static bool judge(struct vt_receive *receive, const struct vt_index_entry *there
 {
     enum vt_duplicate kind = vt_duplicate_judge(there, &receive->instance);
 
+    if (there && !vt_late_wait(receive->archive, there->file, err))
+        return false;
     if (kind == VT_DUPLICATE_IDENTICAL)
         return look_into_identical(receive, there, out, err);
     if (kind == VT_DUPLICATE_OTHER_ENCODING)
@@ -296,11 +299,13 @@ static bool prepare(struct vt_receive *receive, const struct vt_verdict *verdict
     struct vt_record_body *body = &receive->body;
 
     instance->version = there ? there->version + 1 : 1;
+    uint64_t exclusives = atomic_load(&receive->archive->exclusives);
     if (!choose_place(receive, verdict->decision, err) || !stage(receive, err))
         return false;
     *body = (struct vt_record_body){ .instance = instance, .status = verdict->status };
     snprintf(body->reason, sizeof body->reason, "%s", verdict->comment);
     fill_request(receive, verdict->decision, there);
+    receive->request.exclusives = exclusives;
     vt_buf_reset(&receive->record);
     return vt_record_encode(body, &receive->record, err);
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "archive/inside.h"
+#include "archive/late.h"
 #include "archive/record.h"
 #include "core/err.h"
 #include "core/io.h"
@@ -204,6 +205,8 @@ static bool follow_undone(struct follower *follower, const char *uid, struct vt_
         return false;
     if (found) {
         struct vt_err wrong = { 0 };
+        if (!vt_late_wait(archive, entry.file, err))
+            return false;
         if (vt_archive_reread(archive, entry.file, &follower->instance, &wrong))
             return in_batch(follower, err) &&
                    vt_index_put(follower->fresh, &follower->instance, &flags, err);

@@ -13,6 +13,7 @@
 #include "archive/copies.h"
 #include "archive/hold.h"
 #include "archive/inside.h"
+#include "archive/late.h"
 #include "archive/volume_copy.h"
 #include "archive/volume_inside.h"
 #include "core/clock.h"
@@ -327,8 +328,11 @@ static bool run_batch(struct move *move, struct vt_err *err)
 {
     uint64_t bytes = 0;
 
-    for (size_t i = 0; i < move->count; i++)
+    for (size_t i = 0; i < move->count; i++) {
         bytes += move->steps[i].entry.file_size;
+        if (!vt_late_wait(move->archive, move->steps[i].entry.file, err))
+            return false;
+    }
     if (!has_room(move, bytes, err) || !note(move, VT_VOLUME_NOTE, err))
         return false;
     vt_point("volume-noted");

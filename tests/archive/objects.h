@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include "archive/archive.h"
+#include "archive/late.h"
+#include "archive/receive.h"
 #include "core/buf.h"
 #include "core/err.h"
 #include "dicom/element.h"
@@ -67,7 +69,7 @@ static inline bool object_encode(const struct object *object, struct vt_buf *out
 }
 
 /* As an association does it, in pieces. */
-static inline bool object_send(struct vt_receive *receive, const struct object *object,
+static inline bool object_pass(struct vt_receive *receive, const struct object *object,
                                struct vt_receive_result *out, struct vt_err *err)
 {
     VT_AUTO_BUF(bytes, 256 << 20);
@@ -91,6 +93,18 @@ static inline bool object_send(struct vt_receive *receive, const struct object *
             return false;
         }
     return vt_receive_commit(receive, out, err);
+}
+
+/* The same, and its file is in place, for who looks there next. */
+static inline bool object_send(struct vt_receive *receive, const struct object *object,
+                               struct vt_receive_result *out, struct vt_err *err)
+{
+    struct vt_err ignored = { 0 };
+
+    if (!object_pass(receive, object, out, err))
+        return false;
+    vt_late_settle(receive->archive, &ignored);
+    return true;
 }
 
 static inline int object_remove_one(const char *path, const struct stat *info, int type,

@@ -174,7 +174,8 @@ static void objects_that_land_in_place_are_stored_as_received(void **state)
 }
 
 /* Nobody looks whether a name is free in a folder that was made for arrivals: what someone laid
- * there stays all the same, and the arrival goes beside it when it is sent again. */
+ * there stays all the same, beside the arrival when that is small; a large one is refused, and goes
+ * beside it when it is sent again. */
 static void a_foreign_file_in_a_folder_of_ours_is_not_overwritten(void **state)
 {
     struct vt_archive *archive = archive_at(*state);
@@ -186,6 +187,7 @@ static void a_foreign_file_in_a_folder_of_ours_is_not_overwritten(void **state)
 
     assert_int_equal(send(archive, &first).decision, VT_DECISION_STORED);
     second.sop = "1.2.3.1.1.99";
+    second.pixels = 100000;
     snprintf(path, sizeof path, "%s/objects/2026/01/02/1.2.3.1/1.2.3.1.1/1.2.3.1.1.99.dcm",
              (const char *)*state);
     vt_autoclose fd = open(path, O_RDWR | O_CREAT | O_EXCL, 0640);
@@ -198,6 +200,30 @@ static void a_foreign_file_in_a_folder_of_ours_is_not_overwritten(void **state)
     assert_int_equal(pread(fd, text, sizeof text, 0), 6);
     assert_string_equal(text, "theirs");
     vt_receive_free(vt_take(&receive));
+    vt_archive_free(archive);
+}
+
+static void a_foreign_file_in_a_small_arrivals_place_is_put_aside(void **state)
+{
+    struct vt_archive *archive = archive_at(*state);
+    struct object first = OBJECT, second = OBJECT;
+    char path[4096], aside[4200], text[8] = "";
+
+    assert_int_equal(send(archive, &first).decision, VT_DECISION_STORED);
+    second.sop = "1.2.3.1.1.99";
+    snprintf(path, sizeof path, "%s/objects/2026/01/02/1.2.3.1/1.2.3.1.1/1.2.3.1.1.99.dcm",
+             (const char *)*state);
+    snprintf(aside, sizeof aside, "%s.foreign-1", path);
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL, 0640);
+    assert_int_equal(write(fd, "theirs", 6), 6);
+    close(fd);
+
+    assert_int_equal(send(archive, &second).decision, VT_DECISION_STORED);
+    assert_stored(archive, &second);
+    fd = open(aside, O_RDONLY);
+    assert_int_equal(read(fd, text, sizeof text), 6);
+    close(fd);
+    assert_string_equal(text, "theirs");
     vt_archive_free(archive);
 }
 
@@ -408,6 +434,7 @@ int main(void)
         FOLDER_TEST(a_data_set_that_ends_within_pixel_data_is_refused_as_truncated),
         FOLDER_TEST(objects_that_land_in_place_are_stored_as_received),
         FOLDER_TEST(a_foreign_file_in_a_folder_of_ours_is_not_overwritten),
+        FOLDER_TEST(a_foreign_file_in_a_small_arrivals_place_is_put_aside),
         FOLDER_TEST(what_is_abandoned_leaves_nothing),
         FOLDER_TEST(sixteen_associations_at_once_lose_nothing_across_segments),
         FOLDER_TEST(the_same_instances_from_four_at_once_are_stored_once),

@@ -111,7 +111,8 @@ static void assert_sound(struct vt_archive *archive, const char *folder, unsigne
 static void what_was_acknowledged_survives_a_crash_at_every_point(void **state)
 {
     static const char *const points[] = { "staged",       "journal-appended", "journal-synced",
-                                          "files-placed", "index-put",        "index-committed" };
+                                          "files-placed", "index-put",        "index-committed",
+                                          "late-file" };
 
     (void)state;
     for (size_t i = 0; i < VT_COUNT(points); i++) {
