@@ -73,7 +73,7 @@ class World:
         return len(list(out.iterdir()))
 
     def action(self, rows, study):
-        return next((r["action"], r["reason"]) for r in rows if r.get("StudyInstanceUID") == study)
+        return next(((r["action"], r["reason"]) for r in rows if r.get("StudyInstanceUID") == study), (None, None))
 
 
 def case_a_rule_makes_second_copies_and_keeps_both(world):
