@@ -413,7 +413,7 @@ static struct vt_request **end_of(struct vt_request *list)
     return &list->next;
 }
 
-/* alone: no other was under way, so the same thread may go on with the second stage. */
+/* alone: by the thread that brought the request, which goes on with the second stage. */
 static void lead_journal(struct vt_archive *archive, bool alone)
 {
     bool leads = false;
@@ -498,7 +498,9 @@ void vt_commit(struct vt_archive *archive, struct vt_request *request)
     request->placed = false;
     request->late = NULL;
     vt_err_clear(&request->err);
-    bool alone = atomic_fetch_add(&archive->under_way, 1) == 0 || !archive->journal_stage.runs;
+    /* The thread of a large one was at its own sync a moment ago, and has time for the rest. */
+    bool alone = atomic_fetch_add(&archive->under_way, 1) == 0 || request->body->staging != 0 ||
+                 !archive->journal_stage.runs;
     if (!join(&archive->journal_stage, request, &request->next))
         return;
     if (alone)

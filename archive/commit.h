@@ -10,7 +10,7 @@
  *             rows in state.db, index transaction
  *
  * The stages' threads go from one group to the next without a change of threads in between. A request
- * that comes while no other is under way is led by the thread that brought it, and costs none at all. */
+ * that comes while no other is under way, and a large one, is led by the thread that brought it. */
 #pragma once
 
 #include <stdbool.h>
