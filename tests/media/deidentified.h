@@ -64,6 +64,14 @@ static inline bool run(const char *profile, const struct vt_buf *in, struct vt_b
     return deid && vt_deid_run(deid, in->data, in->size, VT_EXPLICIT_LE, out, err);
 }
 
+/* Nothing of `words` is in it. */
+static inline void assert_gone(const struct vt_buf *out, const char *const *words, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (contains(out, words[i]))
+            fail_msg("'%s' is still there", words[i]);
+}
+
 static inline void value(const struct vt_buf *buf, uint32_t tag, char out[static 65])
 {
     struct vt_element element;

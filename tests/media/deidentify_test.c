@@ -57,9 +57,7 @@ static void the_basic_profile_leaves_nothing_that_says_who(void **state)
     (void)state;
     write_mary(&in);
     assert_true(run("basic", &in, &out, &err));
-    for (size_t i = 0; i < VT_COUNT(gone); i++)
-        if (contains(&out, gone[i]))
-            fail_msg("'%s' is still there", gone[i]);
+    assert_gone(&out, gone, VT_COUNT(gone));
     assert_true(contains(&out, "A public code"));
     EXPECT(0x00080016, VT_UID_CT_IMAGE);
     EXPECT(0x00080050, "");
