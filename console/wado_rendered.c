@@ -204,6 +204,15 @@ static void render(struct vt_request *request, const struct vt_frames *frames, s
     }
 }
 
+/* Of the instance that the path names; released by vt_frames_release. */
+static const struct vt_frames *frames_of(struct vt_request *request, struct vt_err *err)
+{
+    const struct vt_console *console = vt_request_context(request);
+
+    return vt_frames_get(console->frames, vt_request_part(request, 0), vt_request_part(request, 1),
+                         vt_request_part(request, 2), err);
+}
+
 void vt_rendered_instance(struct vt_request *request)
 {
     const struct vt_console *console = vt_request_context(request);
@@ -213,8 +222,7 @@ void vt_rendered_instance(struct vt_request *request)
 
     if (!vt_rendered_begin(request, &what, &multipart))
         return;
-    const struct vt_frames *frames = vt_frames_get(console->frames, vt_request_part(request, 0),
-                                                   vt_request_part(request, 1), vt_request_part(request, 2), &err);
+    const struct vt_frames *frames = frames_of(request, &err);
     if (frames)
         render(request, frames, &what, multipart);
     else
@@ -232,8 +240,7 @@ static void render_frames(struct vt_request *request, struct vt_render what)
 
     if (!vt_rendered_begin(request, &what, &multipart))
         return;
-    const struct vt_frames *frames = vt_frames_get(console->frames, vt_request_part(request, 0),
-                                                   vt_request_part(request, 1), vt_request_part(request, 2), &err);
+    const struct vt_frames *frames = frames_of(request, &err);
     if (!frames || !vt_frame_numbers_read(vt_request_part(request, 3), frames->count, &wanted, &err)) {
         vt_rendered_failed(request, &err);
     } else if (wanted.count > 1) {
